@@ -1,0 +1,1 @@
+//! The DeepSeek adapter of modelswitch.

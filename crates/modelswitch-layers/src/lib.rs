@@ -1,0 +1,1 @@
+//! Policies around any modelswitch provider, one behaviour a file.

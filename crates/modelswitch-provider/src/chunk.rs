@@ -1,0 +1,159 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::message::null_is_default;
+use crate::wire::wire;
+use crate::{ChatCompletion, Content, FinishReason, Role, Usage};
+
+/// A piece of a streamed answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ChatChunk {
+    /// The service's id of the answer, the same in all its chunks.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub id: String,
+    /// When it was made, in seconds since 1970.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub created: u64,
+    /// The model that serves.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub model: String,
+    /// The pieces; none in a chunk that only carries the usage.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub choices: Vec<ChunkChoice>,
+    /// The tokens that were used; on the last chunk or the one after, as the service likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl ChatChunk {
+    /// The piece of text in the first choice; empty when there is none.
+    pub fn text(&self) -> &str {
+        self.delta().and_then(|delta| delta.content.as_deref()).unwrap_or_default()
+    }
+
+    /// The piece of reasoning in the first choice.
+    pub fn reasoning(&self) -> Option<&str> {
+        self.delta()?.reasoning_content.as_deref().filter(|text| !text.is_empty())
+    }
+
+    fn delta(&self) -> Option<&Delta> {
+        self.choices.first().map(|choice| &choice.delta)
+    }
+
+    pub(crate) fn from_completion(completion: ChatCompletion) -> Self {
+        let mut extra = completion.extra;
+        extra.insert("object".to_owned(), "chat.completion.chunk".into());
+        let choices = completion.choices.into_iter().map(|choice| {
+            let message = choice.message;
+            let tool_calls = message.tool_calls.into_iter().zip(0..).map(|(call, index)| ToolCallDelta {
+                index: Some(index),
+                id: Some(call.id),
+                kind: Some(call.kind),
+                function: Some(FunctionDelta {
+                    name: Some(call.function.name),
+                    arguments: Some(call.function.arguments),
+                }),
+                extra: call.extra.into_iter().filter(|(name, _)| name != "index").collect(),
+            });
+            let delta = Delta {
+                role: Some(message.role),
+                content: message.content.as_ref().map(Content::text),
+                reasoning_content: message.reasoning_content,
+                tool_calls: tool_calls.collect(),
+                extra: message.extra,
+            };
+            ChunkChoice {
+                index: choice.index,
+                delta,
+                finish_reason: choice.finish_reason,
+                extra: choice.extra,
+            }
+        });
+        Self {
+            id: completion.id,
+            created: completion.created,
+            model: completion.model,
+            choices: choices.collect(),
+            usage: completion.usage,
+            extra,
+        }
+    }
+}
+
+/// A piece of one of the answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ChunkChoice {
+    /// Which answer.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub index: u32,
+    /// What is new.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub delta: Delta,
+    /// Why it ended, on its last piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<FinishReason>,
+    /// Everything else, such as `logprobs`.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// What is new in a message.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Delta {
+    /// Who speaks; in the first piece, or in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// More text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// More reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    /// More of the tool calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub tool_calls: Vec<ToolCallDelta>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A piece of a tool call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ToolCallDelta {
+    /// Which call of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
+    /// Its id, in its first piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// `function`, in its first piece.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The name, in its first piece, and more of the arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<FunctionDelta>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A piece of a function call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FunctionDelta {
+    /// The function, in the first piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// More of the JSON text of the arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<String>,
+}
+
+wire!(ChatChunk, ChunkChoice);

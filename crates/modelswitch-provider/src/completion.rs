@@ -1,0 +1,152 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::message::null_is_default;
+use crate::wire::{open_enum, wire};
+use crate::{ChatChunk, Head, Message, ToolCall};
+
+/// An answer to a chat request.
+///
+/// ```
+/// use modelswitch_provider::ChatCompletion;
+/// use serde_json::json;
+///
+/// let reply = ChatCompletion::from_wire(&json!({
+///     "id": "1", "object": "chat.completion", "created": 0, "model": "deepseek-flash",
+///     "choices": [{ "index": 0, "finish_reason": "stop", "message": {
+///         "role": "assistant", "content": "9.8", "reasoning_content": "0.80 is more than 0.11" } }],
+///     "usage": { "prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16 },
+///     "system_fingerprint": "fp_1"
+/// }))?;
+/// assert_eq!(reply.text(), "9.8");
+/// assert_eq!(reply.reasoning(), Some("0.80 is more than 0.11"));
+/// assert_eq!(reply.extra["system_fingerprint"], "fp_1");
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ChatCompletion {
+    /// The service's id of the answer.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub id: String,
+    /// When it was made, in seconds since 1970.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub created: u64,
+    /// The model that served: often not the name that was asked for.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub model: String,
+    /// The answers; one, unless `n` asked for more.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub choices: Vec<Choice>,
+    /// The tokens that were used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+    /// Who answered, at which try, with which headers and adaptations. Not a part of the wire.
+    #[serde(skip)]
+    pub head: Head,
+}
+
+impl ChatCompletion {
+    /// The text of the first choice; empty when it has none.
+    pub fn text(&self) -> String {
+        self.choices.first().map(|choice| choice.message.text()).unwrap_or_default()
+    }
+
+    /// What the model thought before the first choice's answer.
+    pub fn reasoning(&self) -> Option<&str> {
+        self.choices.first()?.message.reasoning_content.as_deref()
+    }
+
+    /// The tools that the first choice calls.
+    pub fn tool_calls(&self) -> &[ToolCall] {
+        self.choices.first().map(|choice| choice.message.tool_calls.as_slice()).unwrap_or_default()
+    }
+
+    /// Why the first choice ended.
+    pub fn finish_reason(&self) -> Option<&FinishReason> {
+        self.choices.first()?.finish_reason.as_ref()
+    }
+
+    /// The first choice's message, to be put into the next request: with its reasoning and its tool calls.
+    pub fn message(&self) -> Option<&Message> {
+        self.choices.first().map(|choice| &choice.message)
+    }
+
+    /// The answer as the one chunk of a stream.
+    pub fn into_chunk(self) -> ChatChunk {
+        ChatChunk::from_completion(self)
+    }
+}
+
+/// One of the answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Choice {
+    /// Its number.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub index: u32,
+    /// What the model says.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub message: Message,
+    /// Why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<FinishReason>,
+    /// Everything else, such as `logprobs`.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+open_enum! {
+    /// Why an answer ended.
+    FinishReason {
+        /// The model had said everything.
+        Stop = "stop",
+        /// It reached the token limit: the text, or a tool call's arguments, may be cut off.
+        Length = "length",
+        /// It waits for tools.
+        ToolCalls = "tool_calls",
+        /// The provider's moderation stopped it.
+        ContentFilter = "content_filter",
+    }
+}
+
+/// The tokens of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Of the request, cached ones included.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub prompt_tokens: u64,
+    /// Of the answer, reasoning included.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub completion_tokens: u64,
+    /// Of both.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub total_tokens: u64,
+    /// Everything else, such as `prompt_tokens_details`.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Usage {
+    /// The tokens of the request that came from the provider's cache, wherever the service says it:
+    /// `prompt_tokens_details.cached_tokens`, or DeepSeek's `prompt_cache_hit_tokens`.
+    pub fn cached_tokens(&self) -> Option<u64> {
+        self.detail("prompt_tokens_details", "cached_tokens")
+            .or_else(|| self.extra.get("prompt_cache_hit_tokens")?.as_u64())
+    }
+
+    /// The tokens of the answer that were spent on reasoning.
+    pub fn reasoning_tokens(&self) -> Option<u64> {
+        self.detail("completion_tokens_details", "reasoning_tokens")
+    }
+
+    fn detail(&self, group: &str, name: &str) -> Option<u64> {
+        self.extra.get(group)?.get(name)?.as_u64()
+    }
+}
+
+wire!(ChatCompletion, Choice, Usage);

@@ -1,0 +1,174 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Body, ChatChunk, ChatCompletion, ChatRequest, Collector, Completion, CompletionRequest, EmbeddingRequest,
+    Embeddings, Error, Event, EventStream, Head, Model, ModelList, Provider, Request, Response, Result,
+};
+
+/// What callers enjoy: typed calls on any [`Provider`], on `dyn Provider` too.
+///
+/// ```
+/// use modelswitch_provider::{ChatRequest, Provider, ProviderExt, Result};
+///
+/// async fn summarize(llm: &dyn Provider, text: &str) -> Result<String> {
+///     llm.ask(format!("One sentence: {text}")).await
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # use modelswitch_provider::mock::MockProvider;
+/// let llm = MockProvider::reply("It is short.");
+/// assert_eq!(summarize(&llm, "…").await?, "It is short.");
+/// # Ok::<(), modelswitch_provider::Error>(()) }).unwrap();
+/// ```
+#[async_trait]
+pub trait ProviderExt: Provider {
+    /// Asks one question and gives back the text of the answer.
+    ///
+    /// # Errors
+    /// As [`send`](Provider::send).
+    async fn ask(&self, question: impl Into<String> + Send) -> Result<String> {
+        Ok(self.chat(ChatRequest::user(question)).await?.text())
+    }
+
+    /// A chat completion, whole.
+    ///
+    /// # Errors
+    /// As [`send`](Provider::send), and [`Decode`](crate::ErrorKind::Decode) for an answer of another shape.
+    async fn chat(&self, request: impl Into<ChatRequest> + Send) -> Result<ChatCompletion> {
+        let mut request = request.into();
+        request.stream = None;
+        let response = self.send(request.into_request()?).await?;
+        if let Body::Events(_) = response.body {
+            return ChatStream::new(response)?.completion().await;
+        }
+        let (head, body) = response.into_json()?;
+        let mut completion: ChatCompletion = read(&head, "the chat completion", &body)?;
+        completion.head = head;
+        Ok(completion)
+    }
+
+    /// A chat completion as a stream of chunks.
+    ///
+    /// # Errors
+    /// As [`send`](Provider::send); the stream's own failures are its items.
+    async fn chat_stream(&self, request: impl Into<ChatRequest> + Send) -> Result<ChatStream> {
+        let mut request = request.into();
+        request.stream = Some(true);
+        ChatStream::new(self.send(request.into_request()?).await?)
+    }
+
+    /// Goes on with a text (the older completions endpoint).
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    async fn complete(&self, request: CompletionRequest) -> Result<Completion> {
+        let (head, body) = self.send(request.into_request()?).await?.into_json()?;
+        read(&head, "the completion", &body)
+    }
+
+    /// Vectors for texts.
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    async fn embed(&self, request: EmbeddingRequest) -> Result<Embeddings> {
+        let (head, body) = self.send(request.into_request()?).await?.into_json()?;
+        read(&head, "the embeddings", &body)
+    }
+
+    /// The models that the provider offers now.
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat).
+    async fn models(&self) -> Result<Vec<Model>> {
+        let (head, body) = self.send(Request::models()).await?.into_json()?;
+        Ok(read::<ModelList>(&head, "the list of models", &body)?.data)
+    }
+}
+
+impl<P: Provider + ?Sized> ProviderExt for P {}
+
+/// A streamed chat completion: chunks as they come, or the completion they amount to.
+///
+/// It ends properly (`None`), or with an `Err`: never quietly half-way. Dropping it cancels the call.
+///
+/// ```
+/// # use modelswitch_provider::{ChatRequest, ProviderExt, Result, mock::MockProvider};
+/// use futures_util::StreamExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let llm = MockProvider::reply("hello there");
+/// let mut stream = llm.chat_stream("hi").await?;
+/// let mut text = String::new();
+/// while let Some(chunk) = stream.next().await {
+///     text += chunk?.text();
+/// }
+/// assert_eq!(text, "hello there");
+/// # Ok::<(), modelswitch_provider::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct ChatStream {
+    head: Head,
+    events: EventStream,
+}
+
+impl ChatStream {
+    /// Reads a response as a chat stream. A whole completion counts as a stream of one chunk.
+    ///
+    /// # Errors
+    /// [`Decode`](crate::ErrorKind::Decode) when it is neither.
+    pub fn new(response: Response) -> Result<Self> {
+        let Response { head, body } = response;
+        let events = match body {
+            Body::Events(events) => events,
+            Body::Json(body) => {
+                let whole: ChatCompletion = read(&head, "the chat completion", &body)?;
+                let chunk = crate::document::to_json(&whole.into_chunk())?;
+                EventStream::new(stream::iter([Ok(Event::new(chunk))]))
+            }
+            Body::Other(_) => {
+                return Err(head.blame(Error::decode("the answer is neither JSON nor a stream of events")));
+            }
+        };
+        Ok(Self { head, events })
+    }
+
+    /// Who answers.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Waits for the rest and puts it together.
+    ///
+    /// # Errors
+    /// What the stream fails with.
+    pub async fn completion(mut self) -> Result<ChatCompletion> {
+        let mut collector = Collector::new();
+        while let Some(chunk) = self.next().await {
+            collector.push(chunk?);
+        }
+        let mut completion = collector.finish();
+        completion.head = self.head;
+        Ok(completion)
+    }
+}
+
+impl Stream for ChatStream {
+    type Item = Result<ChatChunk>;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let event = std::task::ready!(Pin::new(&mut self.events).poll_next(cx));
+        Poll::Ready(
+            event.map(|event| event.and_then(|event| event.json()).map_err(|error| self.head.blame(error))),
+        )
+    }
+}
+
+fn read<T: DeserializeOwned>(head: &Head, what: &str, body: &Bytes) -> Result<T> {
+    serde_json::from_slice(body)
+        .map_err(|error| head.blame(Error::decode_json(what, &error).with_upstream_body(body.clone())))
+}

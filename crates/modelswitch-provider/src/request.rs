@@ -1,0 +1,225 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, HeaderValue, Method};
+use serde::Serialize;
+
+use crate::{Document, Error, Result};
+
+/// One OpenAI-shaped request. A clone shares the body, so retry and fallback cost nothing.
+///
+/// ```
+/// use modelswitch_provider::{Endpoint, Request};
+/// use serde_json::json;
+///
+/// let request = Request::chat(&json!({ "model": "fast", "messages": [{ "role": "user", "content": "hi" }] }))?;
+/// assert_eq!(request.endpoint, Endpoint::CHAT_COMPLETIONS);
+/// assert_eq!(request.model().as_deref(), Some("fast"));
+/// assert!(!request.is_stream());
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// What is asked for.
+    pub endpoint: Endpoint,
+    /// What is sent.
+    pub body: Payload,
+    /// Headers of the caller's own. Credentials don't belong here: the transport adds the provider's.
+    pub headers: HeaderMap,
+    /// Typed values for layers and providers; they never reach the wire.
+    pub extensions: Extensions,
+}
+
+impl Request {
+    /// A request with a body.
+    pub fn new(endpoint: Endpoint, body: impl Into<Payload>) -> Self {
+        Self { endpoint, body: body.into(), headers: HeaderMap::new(), extensions: Extensions::new() }
+    }
+
+    /// A chat completion from anything that serialises to its JSON: `json!`, async-openai's struct, one of your own.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when it isn't a JSON object.
+    pub fn chat(body: &(impl Serialize + ?Sized)) -> Result<Self> {
+        Ok(Self::new(Endpoint::CHAT_COMPLETIONS, Document::from_serialize(body)?))
+    }
+
+    /// The list of models.
+    pub fn models() -> Self {
+        Self::new(Endpoint::MODELS, Payload::Empty)
+    }
+
+    /// The body, when it is JSON.
+    pub fn document(&self) -> Option<&Document> {
+        match &self.body {
+            Payload::Json(document) => Some(document),
+            Payload::Empty | Payload::Raw { .. } => None,
+        }
+    }
+
+    /// The body to change, when it is JSON.
+    pub fn document_mut(&mut self) -> Option<&mut Document> {
+        match &mut self.body {
+            Payload::Json(document) => Some(document),
+            Payload::Empty | Payload::Raw { .. } => None,
+        }
+    }
+
+    /// The model that is asked for. `None` when the body has none, is empty, or isn't JSON.
+    pub fn model(&self) -> Option<Cow<'_, str>> {
+        self.document()?.str("model").filter(|model| !model.is_empty())
+    }
+
+    /// Asks for another model. A body that isn't JSON stays as it is.
+    ///
+    /// # Errors
+    /// None in practice: a string always serialises.
+    pub fn set_model(&mut self, model: &str) -> Result<()> {
+        match self.document_mut() {
+            Some(document) if document.str("model").as_deref() != Some(model) => document.set("model", model),
+            _ => Ok(()),
+        }
+    }
+
+    /// True when the answer is wanted as a stream of events.
+    pub fn is_stream(&self) -> bool {
+        match self.document() {
+            Some(document) => document.bool("stream") == Some(true),
+            None => {
+                self.endpoint.query().is_some_and(|query| query.split('&').any(|pair| pair == "stream=true"))
+            }
+        }
+    }
+}
+
+/// What is sent with a request.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Payload {
+    /// Nothing: GET and DELETE.
+    Empty,
+    /// A JSON object.
+    Json(Document),
+    /// Anything else, such as a multipart form, as the bytes that go out.
+    Raw {
+        /// The `content-type`, with the boundary of a form.
+        content_type: HeaderValue,
+        /// The bytes.
+        bytes: Bytes,
+    },
+}
+
+impl From<Document> for Payload {
+    fn from(document: Document) -> Self {
+        Self::Json(document)
+    }
+}
+
+/// Sizes only: a payload may be somebody's prompt.
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Json(document) => f.debug_tuple("Json").field(document).finish(),
+            Self::Raw { content_type, bytes } => {
+                write!(f, "Raw({content_type:?}, {} B)", bytes.len())
+            }
+        }
+    }
+}
+
+/// What is asked for: a method and a path under a provider's base URL, as OpenAI names it (`/chat/completions`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    method: Method,
+    path: Cow<'static, str>,
+}
+
+impl Endpoint {
+    /// `POST /chat/completions`
+    pub const CHAT_COMPLETIONS: Self = Self::post("/chat/completions");
+    /// `POST /completions`
+    pub const COMPLETIONS: Self = Self::post("/completions");
+    /// `POST /embeddings`
+    pub const EMBEDDINGS: Self = Self::post("/embeddings");
+    /// `POST /responses`
+    pub const RESPONSES: Self = Self::post("/responses");
+    /// `GET /models`
+    pub const MODELS: Self = Self { method: Method::GET, path: Cow::Borrowed("/models") };
+
+    const fn post(path: &'static str) -> Self {
+        Self { method: Method::POST, path: Cow::Borrowed(path) }
+    }
+
+    /// Any endpoint. The path starts with a slash and may carry a query: `/files?limit=3`.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a path that could leave the base URL.
+    pub fn new(method: Method, path: impl Into<Cow<'static, str>>) -> Result<Self> {
+        let path = path.into();
+        let plain = path.split(['?', '#']).next().unwrap_or_default();
+        let leaves = plain.split('/').any(|part| matches!(part, "." | "..") || is_encoded_dots(part));
+        if !path.starts_with('/') || path.starts_with("//") || plain.contains('\\') || leaves {
+            return Err(Error::invalid_request(
+                "the path must start with one `/` and have no `.` or `..` parts",
+            ));
+        }
+        Ok(Self { method, path })
+    }
+
+    /// The HTTP method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
+
+    /// The query, without its question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.path.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The path with the query.
+    pub fn path_and_query(&self) -> &str {
+        &self.path
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path())
+    }
+}
+
+/// URL parsers take `%2e` for a dot when they resolve `..`.
+fn is_encoded_dots(part: &str) -> bool {
+    part.contains('%') && matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_cannot_leave_the_base_url() {
+        for path in ["chat", "//evil.example/x", "/../x", "/a/%2E./b", "/a\\b", ""] {
+            assert!(Endpoint::new(Method::GET, path).is_err(), "{path}");
+        }
+        let endpoint = Endpoint::new(Method::GET, "/files/file-1..2?after=..&limit=3").unwrap();
+        assert_eq!((endpoint.path(), endpoint.query()), ("/files/file-1..2", Some("after=..&limit=3")));
+    }
+
+    #[test]
+    fn a_request_says_whether_it_wants_a_stream() {
+        let ask = |body: serde_json::Value| Request::chat(&body).unwrap().is_stream();
+        assert!(ask(serde_json::json!({ "stream": true })));
+        assert!(!ask(serde_json::json!({ "stream": false })) && !ask(serde_json::json!({})));
+        let get = Endpoint::new(Method::GET, "/responses/r1?stream=true").unwrap();
+        assert!(Request::new(get, Payload::Empty).is_stream());
+    }
+}

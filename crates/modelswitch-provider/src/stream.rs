@@ -1,0 +1,255 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{Body, Error, Response, Result};
+
+/// A stream of server-sent events that ends in one of two ways: properly (`None`), or with an `Err` and nothing after.
+///
+/// A stream that was cut is never mistaken for a finished one. The terminator (`[DONE]`) is not an item. It pulls:
+/// there is no task behind it and nothing is buffered without bound; dropping it closes the upstream connection.
+pub struct EventStream(Pin<Box<dyn Stream<Item = Result<Event>> + Send>>);
+
+impl EventStream {
+    /// A stream of events. After an `Err` nothing more is taken from it.
+    pub fn new(events: impl Stream<Item = Result<Event>> + Send + 'static) -> Self {
+        Self(Box::pin(until_error(events)))
+    }
+
+    /// Changes the stream, and keeps its promise.
+    pub fn map_events(self, map: impl FnMut(Result<Event>) -> Result<Event> + Send + 'static) -> Self {
+        Self::new(self.0.map(map))
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Result<Event>;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventStream(…)")
+    }
+}
+
+/// A stream of bytes that ends properly (`None`), or with an `Err` and nothing after.
+pub struct ByteStream(Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>);
+
+impl ByteStream {
+    /// A stream of bytes. After an `Err` nothing more is taken from it.
+    pub fn new(bytes: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Self {
+        Self(Box::pin(until_error(bytes)))
+    }
+}
+
+impl From<Bytes> for ByteStream {
+    fn from(bytes: Bytes) -> Self {
+        Self::new(stream::iter([Ok(bytes)]))
+    }
+}
+
+impl Stream for ByteStream {
+    type Item = Result<Bytes>;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for ByteStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ByteStream(…)")
+    }
+}
+
+/// One server-sent event.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The `event:` line, where the endpoint uses them (`/responses` does, chat doesn't).
+    pub name: Option<Box<str>>,
+    /// The `data:` lines, as UTF-8 text.
+    pub data: Bytes,
+}
+
+impl Event {
+    /// An event without a name.
+    pub fn new(data: impl Into<Bytes>) -> Self {
+        Self { name: None, data: data.into() }
+    }
+
+    /// The event with a name.
+    pub fn with_name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The data decoded.
+    ///
+    /// # Errors
+    /// [`Decode`](crate::ErrorKind::Decode) when it isn't the JSON that is wanted; the data isn't in the error.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.data)
+            .map_err(|error| Error::decode_json("an event of the stream", &error))
+    }
+}
+
+/// The size only: an event is what somebody paid for.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Event({:?}, {} B)", self.name, self.data.len())
+    }
+}
+
+/// Waits until an answer is committed: its first content is there. Until then a layer may try again or elsewhere;
+/// after it, never. Every layer asks here, so all have the same idea of "too late".
+///
+/// Content is text, reasoning, a refusal, a tool call, audio or a finish reason; a chunk that only names the role, an
+/// empty delta and the opening events of `/responses` are not. What was read is in the returned response again. A
+/// body that isn't a stream of events is committed as it is.
+///
+/// # Errors
+/// Whatever the stream fails with before its first content.
+///
+/// ```
+/// # use modelswitch_provider::{Body, Error, Event, EventStream, Response, committed};
+/// # use futures_util::stream;
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let events = [
+///     Ok(Event::new(r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#)),
+///     Err(Error::interrupted("the stream was cut")),
+/// ];
+/// let response = Response::new(Body::Events(EventStream::new(stream::iter(events))));
+/// assert!(committed(response).await.is_err());             // nothing was handed on: it may be tried again
+/// # });
+/// ```
+pub async fn committed(response: Response) -> Result<Response> {
+    let Response { head, body } = response;
+    let Body::Events(mut events) = body else { return Ok(Response { head, body }) };
+    let mut held = Vec::new();
+    while let Some(event) = events.next().await {
+        let event = event?;
+        let is_content = is_content(&event);
+        held.push(Ok(event));
+        // A service that sends empty chunks for ever must not fill the memory.
+        if is_content || held.len() >= MOST_HELD {
+            break;
+        }
+    }
+    let body = Body::Events(EventStream::new(stream::iter(held).chain(events)));
+    Ok(Response { head, body })
+}
+
+const MOST_HELD: usize = 256;
+
+fn is_content(event: &Event) -> bool {
+    let Ok(Value::Object(data)) = serde_json::from_slice(&event.data) else { return true };
+    if let Some(Value::String(name)) = data.get("type") {
+        return !matches!(
+            name.as_str(),
+            "response.created" | "response.queued" | "response.in_progress" | "ping"
+        );
+    }
+    match data.get("choices") {
+        Some(Value::Array(choices)) => choices.iter().any(choice_has_content),
+        Some(Value::Null) | None => !data.contains_key("usage"),
+        Some(_) => true,
+    }
+}
+
+fn choice_has_content(choice: &Value) -> bool {
+    let delta = choice.get("delta").and_then(Value::as_object);
+    let text = choice.get("text").is_some_and(|text| !is_blank(text));
+    let finished = choice.get("finish_reason").is_some_and(|reason| !is_blank(reason));
+    let said =
+        delta.is_some_and(|delta| delta.iter().any(|(name, value)| name != "role" && !is_blank(value)));
+    text || finished || said
+}
+
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn until_error<T>(items: impl Stream<Item = Result<T>>) -> impl Stream<Item = Result<T>> {
+    let mut failed = false;
+    items
+        .take_while(move |item| {
+            let go_on = !failed;
+            failed |= item.is_err();
+            std::future::ready(go_on)
+        })
+        .fuse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn commit(events: Vec<Result<Event>>) -> Result<Vec<Result<Event>>> {
+        let response = Response::new(Body::Events(EventStream::new(stream::iter(events))));
+        match committed(response).await?.body {
+            Body::Events(events) => Ok(events.collect().await),
+            _ => unreachable!("a stream stays a stream"),
+        }
+    }
+
+    fn cut() -> Result<Event> {
+        Err(Error::interrupted("cut"))
+    }
+
+    #[tokio::test]
+    async fn a_failure_before_the_first_content_can_still_be_repeated() {
+        for opening in [
+            r#"{"choices":[{"delta":{"role":"assistant","content":"","reasoning_content":""},"finish_reason":null}]}"#,
+            r#"{"choices":[{"delta":{"role":"assistant","content":null,"tool_calls":[]}}]}"#,
+            r#"{"choices":[],"usage":null}"#,
+            r#"{"type":"response.created","response":{}}"#,
+        ] {
+            assert!(commit(vec![Ok(Event::new(opening)), cut()]).await.is_err(), "{opening}");
+        }
+    }
+
+    #[tokio::test]
+    async fn content_of_any_kind_commits_and_nothing_is_lost() {
+        for content in [
+            r#"{"choices":[{"delta":{"content":"x"}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning_content":"x"}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#,
+            r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+            r#"{"choices":[{"text":"x"}]}"#,
+            r#"{"type":"response.output_text.delta"}"#,
+            r#"{"whatever":1}"#,
+            "not json",
+        ] {
+            let opening = Event::new(r#"{"choices":[{"delta":{"role":"assistant"}}]}"#);
+            let events = commit(vec![Ok(opening), Ok(Event::new(content)), cut()]).await.unwrap();
+            assert_eq!(events.len(), 3, "{content}");
+            assert!(events[2].is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_comes_after_an_error() {
+        let events = EventStream::new(stream::iter([cut(), Ok(Event::new("late"))]));
+        assert_eq!(events.collect::<Vec<_>>().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn endless_empty_chunks_are_not_held_for_ever() {
+        let empty = || Ok(Event::new(r#"{"choices":[{"delta":{}}]}"#));
+        let response = Response::new(Body::Events(EventStream::new(stream::repeat_with(empty))));
+        assert!(committed(response).await.is_ok());
+    }
+}

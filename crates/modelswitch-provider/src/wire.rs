@@ -1,0 +1,133 @@
+//! From and to the structs of others: async-openai's of any version, `json!`, a user's own.
+
+use crate::Error;
+
+impl Error {
+    /// A [`Decode`](crate::ErrorKind::Decode) error that says what was expected and where, but not what was there:
+    /// serde_json quotes the values that it can't read, and those are answers or prompts.
+    pub fn decode_json(what: &str, error: &serde_json::Error) -> Self {
+        Self::decode(format!("{what} can't be read: {}", reason(error)))
+    }
+}
+
+/// serde_json's sentence without the values in it.
+pub(crate) fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!("line {}, column {}", error.line(), error.column());
+    // Only names of our own stand between backticks after these words; values stand before `expected`.
+    let what = if text.starts_with("missing field") || text.starts_with("EOF") {
+        text.split(" at line").next().unwrap_or_default().to_owned()
+    } else if let Some((_, expected)) = text.rsplit_once("expected ") {
+        format!("expected {}", expected.split(" at line").next().unwrap_or_default())
+    } else if error.is_syntax() {
+        "it is not valid JSON".to_owned()
+    } else {
+        "a value has the wrong type".to_owned()
+    };
+    format!("{what} ({place})")
+}
+
+/// The two conversions, as methods of a view.
+macro_rules! wire {
+    ($($view:ty),+) => {$(
+        impl $view {
+            /// Reads anything that serialises to the same JSON: a struct of async-openai, `json!`, one of your own.
+            /// Fields that have no place here are kept in `extra`.
+            ///
+            /// # Errors
+            /// [`Decode`](crate::ErrorKind::Decode) when the JSON is of another shape.
+            pub fn from_wire(value: &(impl serde::Serialize + ?Sized)) -> crate::Result<Self> {
+                serde_json::to_value(value)
+                    .and_then(serde_json::from_value)
+                    .map_err(|error| crate::Error::decode_json(stringify!($view), &error))
+            }
+
+            /// Writes it as anything that deserialises from the same JSON.
+            ///
+            /// # Errors
+            /// [`Decode`](crate::ErrorKind::Decode) when that type wants another shape.
+            pub fn to_wire<T: serde::de::DeserializeOwned>(&self) -> crate::Result<T> {
+                serde_json::to_value(self)
+                    .and_then(serde_json::from_value)
+                    .map_err(|error| crate::Error::decode_json(stringify!($view), &error))
+            }
+        }
+    )+};
+}
+pub(crate) use wire;
+
+/// An enum of strings that keeps the strings it has never heard of.
+macro_rules! open_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(from = "String", into = "String")]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+            /// Something that has no name here, kept as it is.
+            Other(String),
+        }
+
+        impl $name {
+            /// The word on the wire.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $text,)+
+                    Self::Other(text) => text,
+                }
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                match text.as_str() {
+                    $($text => Self::$variant,)+
+                    _ => Self::Other(text),
+                }
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                match value {
+                    $name::Other(text) => text,
+                    named => named.as_str().to_owned(),
+                }
+            }
+        }
+    };
+}
+pub(crate) use open_enum;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decode_error_never_quotes_the_value() {
+        #[derive(serde::Deserialize, Debug)]
+        #[allow(dead_code, reason = "only read by serde")]
+        struct Wanted {
+            number: u32,
+            kind: Kind,
+        }
+        #[derive(serde::Deserialize, Debug)]
+        enum Kind {
+            A,
+        }
+        for text in [
+            r#"{"number":"hush"}"#,
+            r#"{"number":1,"kind":"hush"}"#,
+            r#"{"number":1,"kind":"hush, expected `hush"}"#,
+            r#"{"number":hush}"#,
+            r#"{"number":-5}"#,
+        ] {
+            let error = serde_json::from_str::<Wanted>(text).unwrap_err();
+            assert!(!reason(&error).contains("hush"), "{}", reason(&error));
+        }
+        let missing = serde_json::from_str::<Wanted>("{}").unwrap_err();
+        assert!(reason(&missing).contains("missing field `number`"));
+        let _ = Kind::A;
+    }
+}

@@ -1,0 +1,1 @@
+//! Configuration to providers: the registry of modelswitch.
