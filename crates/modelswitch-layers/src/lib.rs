@@ -1,1 +1,62 @@
-//! Policies around any modelswitch provider, one behaviour a file.
+//! Policies around any [`Provider`](modelswitch_provider::Provider), one behaviour a file.
+//!
+//! A [`Layer`] goes around a provider and gives back a provider; a [`Stack`] puts several around one. This crate knows
+//! the contract alone, so its layers work around whatever is a provider: a service, a router, a mock, something that has
+//! never heard of HTTP.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use modelswitch_layers::{Retry, Stack, layer_fn};
+//! use modelswitch_provider::ProviderExt;
+//! use modelswitch_provider::mock::{MockProvider, reply};
+//! use modelswitch_provider::{Error, ErrorKind};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let service = MockProvider::script([
+//!     Err(Error::new(ErrorKind::Overloaded, "too busy")),
+//!     reply("Yes.", false),
+//! ]);
+//! let llm = Stack::new()
+//!     .layer(layer_fn("once per call", |inner, request| async move { inner.send(request).await }))
+//!     .layer(Retry::new().attempts(3).base_delay(Duration::from_millis(20)))
+//!     .layer(layer_fn("once per try", |inner, request| async move { inner.send(request).await }))
+//!     .over(service);
+//!
+//! let reply = llm.chat("Is water wet?").await?;
+//! assert_eq!((reply.text().as_str(), reply.head.attempts()), ("Yes.", 2));
+//! # Ok::<(), Error>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Order
+//!
+//! **The first line sees the request first**, in code, configuration, tables and drawings. The answer comes back the
+//! other way. So a line above [`Retry`] sees one call however many tries it takes, and a line below it sees each try:
+//!
+//! | a layer that | stands | since |
+//! |---|---|---|
+//! | counts or limits what a caller asked for | above `Retry` | a repeated try is no new wish of the caller |
+//! | falls back to other providers | above `Retry` | the same provider comes first; an exhausted error may still succeed elsewhere |
+//! | limits the time of one try | below `Retry` | a try that hangs must end before the next can start |
+//!
+//! # What each layer does, when it bites and what it costs
+//!
+//! | layer | bites when | costs while nothing fails |
+//! |---|---|---|
+//! | [`Retry`] | a try failed in a way that may pass, and nothing was handed on yet | one clone of the request, which shares the body; a stream is handed on at its first content instead of at its headers |
+//!
+//! # Invariants
+//!
+//! * A layer spawns nothing: dropping the call or the stream ends whatever it was doing.
+//! * State lives in the layer. One layer around several providers is one policy over all of them.
+//! * [`committed`](modelswitch_provider::committed) is the one idea of "too late to try again".
+//! * No prompt, answer, key or upstream message is in a layer's log or `Debug`.
+
+mod layer;
+mod retry;
+mod stack;
+
+pub use layer::{Layer, LayerFn, layer_fn};
+pub use retry::Retry;
+pub use stack::Stack;

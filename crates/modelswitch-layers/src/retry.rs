@@ -1,0 +1,258 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use modelswitch_provider::{
+    Attempt, Endpoint, Error, ErrorKind, Provider, Request, Response, Result, committed,
+};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use tokio::time::{Instant, sleep};
+
+use crate::Layer;
+use crate::layer::Wrapped;
+
+/// Tries a call again when it failed in a way that may pass.
+///
+/// What is repeated: errors that say so themselves ([`Error::is_retryable`]), a reply that can't be decoded only once.
+/// Never once an answer is [`committed`]: a stream that fails after its first content fails for the caller too. So that
+/// this can be told, a stream is handed on when its first content is there, not when its headers are.
+///
+/// What is **not** repeated although it is retryable: a request that makes something that stays, such as
+/// `POST /files`, unless the service certainly did nothing (`RateLimited` and `Overloaded`). After a timeout, a reset or
+/// a 500 the thing may exist, and a second try would make a second one. Reading, deleting, and POSTs that only want an
+/// answer (chat, completions, embeddings, responses, moderations, audio, images) are repeated.
+///
+/// How long it waits: `Retry-After` where the service gave one, never less, and a random share of a doubling delay on top
+/// (full jitter), so that those who failed together don't come back together. A service that asks for longer than
+/// [`max_retry_after`](Self::max_retry_after) is taken at its word: the error is given back at once.
+///
+/// A `Retry` that has spent its tries marks the error [exhausted](Error::is_exhausted), so nested retries never
+/// multiply. Every failed try is in [`Head::failures`](modelswitch_provider::Head::failures) or [`Error::failures`].
+///
+/// It has no deadline of its own; a caller that is done waiting drops the call.
+///
+/// ```
+/// use modelswitch_layers::{Retry, Stack};
+/// use modelswitch_provider::mock::MockProvider;
+/// use modelswitch_provider::{Error, ErrorKind, ProviderExt};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+/// let busy = MockProvider::error(Error::new(ErrorKind::Overloaded, "too busy"));
+/// let llm = Stack::new().layer(Retry::new().attempts(3)).over(busy);
+///
+/// let error = llm.ask("Anyone?").await.err();
+/// assert_eq!(error.map(|error| (error.attempts(), error.failures().len())), Some((3, 2)));
+/// # });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Retry {
+    attempts: u32,
+    base_delay: Duration,
+    max_delay: Duration,
+    max_retry_after: Duration,
+    // One for all calls: a generator of its own would give calls that fail together the same waits under one seed.
+    dice: Arc<Mutex<SmallRng>>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            // async-openai makes one try and three more; an app that moves here must not lose any.
+            attempts: 4,
+            // OpenAI's SDKs begin with half a second. Full jitter makes it a quarter on average.
+            base_delay: Duration::from_millis(500),
+            // OpenAI's SDKs stop doubling here. Somebody is waiting for the answer.
+            max_delay: Duration::from_secs(8),
+            // Limits are counted by the minute, so a minute helps; what takes longer is better tried elsewhere.
+            max_retry_after: Duration::from_secs(60),
+            dice: Arc::new(Mutex::new(SmallRng::from_rng(&mut rand::rng()))),
+        }
+    }
+}
+
+impl Retry {
+    /// Four tries in all, half a second doubling up to eight, at most a minute of `Retry-After`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many tries in all, the first included. 1 tries once and leaves the error to whoever is outside; 0 is 1.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// The longest wait before the second try. Each later one may be twice as long.
+    #[must_use]
+    pub fn base_delay(mut self, delay: Duration) -> Self {
+        self.base_delay = delay;
+        self
+    }
+
+    /// Where the doubling ends. What a service asks for by `Retry-After` has a limit of its own.
+    #[must_use]
+    pub fn max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay = delay;
+        self
+    }
+
+    /// The longest `Retry-After` that is waited out. For a longer one the error is given back at once, marked exhausted;
+    /// its [`retry_after`](Error::retry_after) still says when to come back.
+    #[must_use]
+    pub fn max_retry_after(mut self, wait: Duration) -> Self {
+        self.max_retry_after = wait;
+        self
+    }
+
+    /// Makes the waits the same in every run, for tests. Calls at the same time still share one row of numbers.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.dice = Arc::new(Mutex::new(SmallRng::seed_from_u64(seed)));
+        self
+    }
+}
+
+impl Layer for Retry {
+    fn wrap(&self, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
+        Arc::new(Wrapped { layer: self.clone(), inner })
+    }
+}
+
+/// The settings; the dice say nothing to a reader.
+impl fmt::Debug for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("attempts", &self.attempts)
+            .field("base_delay", &self.base_delay)
+            .field("max_delay", &self.max_delay)
+            .field("max_retry_after", &self.max_retry_after)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Provider for Wrapped<Retry> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn send(&self, request: Request) -> Result<Response> {
+        let mut failures = Vec::new();
+        let mut tries = 0;
+        loop {
+            let started = Instant::now();
+            let error = match self.try_once(request.clone()).await {
+                Ok(mut response) => {
+                    failures.append(&mut response.head.failures);
+                    response.head.failures = failures;
+                    return Ok(response);
+                }
+                Err(error) => counted(error),
+            };
+            tries += 1;
+            match self.layer.judge(&request.endpoint, &error, tries, &failures) {
+                Verdict::TryAgain(wait) => {
+                    tracing::debug!(provider = self.name(), kind = %error.kind(), ?wait, "trying again");
+                    record(&mut failures, &error, started.elapsed());
+                    sleep(wait).await;
+                }
+                Verdict::GiveUp => return Err(error.with_failures(failures).into_exhausted()),
+                Verdict::PassOn => return Err(error.with_failures(failures)),
+            }
+        }
+    }
+}
+
+impl Wrapped<Retry> {
+    /// One try, up to its first content.
+    async fn try_once(&self, request: Request) -> Result<Response> {
+        let Response { head, body } = self.inner.send(request).await?;
+        // The head stays out here, so a stream that fails before its first content can still say whose it was.
+        match committed(Response::new(body)).await {
+            Ok(Response { body, .. }) => Ok(Response { head, body }),
+            Err(error) => Err(head.blame(error).with_failures(head.failures)),
+        }
+    }
+}
+
+/// What becomes of a call after a try that failed.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    TryAgain(Duration),
+    /// This layer has done what it may; an outer `Retry` must not start the count again.
+    GiveUp,
+    /// The error was never this layer's to repeat.
+    PassOn,
+}
+
+impl Retry {
+    fn judge(&self, endpoint: &Endpoint, error: &Error, tries: u32, failures: &[Attempt]) -> Verdict {
+        if !error.is_retryable() || (leaves_something(endpoint) && !did_nothing(error.kind())) {
+            return Verdict::PassOn;
+        }
+        if tries >= self.attempts {
+            return if tries > 1 { Verdict::GiveUp } else { Verdict::PassOn };
+        }
+        let asked = error.retry_after().unwrap_or_default();
+        if asked > self.max_retry_after {
+            return Verdict::GiveUp;
+        }
+        // A service that breaks the API once may have hiccuped; one that does it twice doesn't speak it.
+        if error.kind() == ErrorKind::Decode && failures.iter().any(|failed| failed.kind == ErrorKind::Decode)
+        {
+            return Verdict::GiveUp;
+        }
+        Verdict::TryAgain(asked.saturating_add(self.jitter(tries)))
+    }
+
+    /// A random share of the delay: waits that are drawn from the whole of it spread the load best.
+    fn jitter(&self, tries: u32) -> Duration {
+        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+        dice.random_range(Duration::ZERO..=self.longest_delay(tries))
+    }
+
+    fn longest_delay(&self, tries: u32) -> Duration {
+        let doubled = 1u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.base_delay.saturating_mul(doubled).min(self.max_delay)
+    }
+}
+
+/// POSTs to these want an answer and nothing else; all others make something that stays at the service.
+const ANSWERS: [Endpoint; 4] =
+    [Endpoint::CHAT_COMPLETIONS, Endpoint::COMPLETIONS, Endpoint::EMBEDDINGS, Endpoint::RESPONSES];
+
+/// Families of paths whose POSTs want an answer and nothing else.
+const ANSWERING_PATHS: [&str; 3] = ["/audio/", "/images/", "/moderations"];
+
+fn leaves_something(endpoint: &Endpoint) -> bool {
+    let answers = ANSWERS.iter().any(|known| known.path() == endpoint.path())
+        || ANSWERING_PATHS.iter().any(|family| endpoint.path().starts_with(family));
+    !endpoint.method().is_idempotent() && !answers
+}
+
+/// True when the service refused the request before it acted on it. A broken connection doesn't tell how far it got.
+fn did_nothing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::RateLimited | ErrorKind::Overloaded)
+}
+
+/// A provider that doesn't count its tries has still made one, if a service answered or the kind says that one was asked.
+fn counted(error: Error) -> Error {
+    if error.attempts() == 0 && (error.is_retryable() || error.status().is_some()) {
+        return error.with_attempts(1);
+    }
+    error
+}
+
+/// Writes down the tries that ended in this error: those of layers inside, which the error knows, and the last.
+fn record(failures: &mut Vec<Attempt>, error: &Error, took: Duration) {
+    let earlier = error.failures().iter().map(|failed| failed.duration).sum();
+    failures.extend_from_slice(error.failures());
+    failures.push(Attempt::of(error, took.saturating_sub(earlier)));
+}
+
+#[cfg(test)]
+mod tests;

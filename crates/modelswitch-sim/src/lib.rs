@@ -1,0 +1,74 @@
+//! Simulated OpenAI-compatible services on a real socket, for tests, demos and benches.
+//!
+//! [`Sim::start`] listens on a free local port and answers as DeepSeek does on the wire: its error
+//! bodies and content types, its stream chunks, its reasoning, its keep-alives. With
+//! [`Personality::OpenAi`] it is a plain service under `/v1`. Answers depend on the request alone and
+//! say that they are simulated; nothing leaves the machine.
+//!
+//! ```
+//! use modelswitch_sim::{Script, Sim};
+//! use serde_json::json;
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sim = Sim::start().await?;
+//! // The first request is refused; after that the service is itself again.
+//! sim.script(Script::status(429).header("retry-after", "1").json(json!({"error": {"message": "slow down"}})));
+//!
+//! let client = reqwest::Client::new();
+//! let ask = || client.get(format!("{}/models", sim.base_url())).bearer_auth(sim.key()).send();
+//! assert_eq!(ask().await?.status(), 429);
+//! assert_eq!(ask().await?.status(), 200);
+//! assert_eq!(sim.requests().len(), 2);
+//! # Ok(()) }
+//! ```
+//!
+//! # Errors without a script
+//!
+//! A tag in the last user message, or behind the model's name, asks for trouble; so one can try a
+//! client from the command line. Scripts ([`Script`]) can do more.
+//!
+//! | tag | answer |
+//! |---|---|
+//! | `[sim:402]`, `[sim:429]`, `[sim:500]`, `[sim:503]`, any other from 400 to 599 | that status, with the body the service is known to send |
+//! | `[sim:risk]` | 400: the prompt was refused for its content |
+//! | `[sim:context]` | 400: the prompt is too long |
+//! | `[sim:cut]` | the connection is dropped inside the answer |
+//! | `[sim:stall]` | the answer begins, then nothing comes and the connection stays open |
+//! | `[sim:resource]` | half an answer with `finish_reason` `insufficient_system_resource` (DeepSeek) |
+//! | `[sim:error-in-stream]` | a stream with an `error` event in place of its end; 503 without a stream |
+//! | `[sim:long]` | 200 sentences |
+//! | `[sim:empty]` | an answer with empty content |
+//! | `[sim:blank]` | 200 with nothing but blank lines (a comment, in a stream) |
+//!
+//! | key | answer |
+//! |---|---|
+//! | `sk-no-balance` | 402 `Insufficient Balance`; `GET /user/balance` shows nothing left |
+//! | `sk-rate-limited` | 429 |
+//! | `sk-overloaded` | 503 |
+//!
+//! # What else is in an answer
+//!
+//! The content repeats the last user message. A message with `9.11` and `9.8` in it is told which is
+//! larger. With tools in the request the first one is called, its required arguments filled from its
+//! schema; with `both` in the message two are called, with `no tools` none. After tool results the
+//! answer quotes them. A last message with `prefix` (DeepSeek's beta) is said to be continued.
+
+mod answer;
+mod ask;
+mod body;
+mod deepseek;
+mod mode;
+mod openai;
+mod recorded;
+mod responses;
+mod schema;
+mod script;
+mod server;
+mod sim;
+mod state;
+mod text;
+mod turn;
+
+pub use recorded::Recorded;
+pub use script::Script;
+pub use sim::{Personality, Sim, SimBuilder};

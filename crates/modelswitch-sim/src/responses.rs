@@ -1,0 +1,243 @@
+//! `POST /responses` in both personalities: items instead of choices, named events, no `[DONE]`.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Ending, Piece};
+use crate::ask::Ask;
+use crate::mode::Mode;
+use crate::state::{Ids, Shared, now};
+use crate::turn::Turn;
+
+/// What differs between the personalities.
+pub(crate) struct Form {
+    pub(crate) deepseek: bool,
+    pub(crate) thinking: bool,
+    pub(crate) model: &'static str,
+}
+
+/// Answers a request whose model and key are good.
+pub(crate) fn answer(
+    shared: &Shared,
+    body: &Value,
+    ids: &mut Ids,
+    form: &Form,
+    failure: fn(u16) -> Answer,
+) -> Answer {
+    let ask = Ask::responses(body);
+    match ask.mode {
+        Some(Mode::Status(status)) => return failure(status),
+        Some(Mode::Risk | Mode::Context) => return failure(400),
+        _ => {}
+    }
+    let turn = Turn::compose(&ask, form.model, form.thinking);
+    let items = items(&turn, ids, form);
+    let head = Head { id: id(ids, "resp_", form), created: now(), body, form };
+    let cached = shared.cached_tokens(&ask.prefixes).min(ask.prompt_tokens);
+    let usage = json!({
+        "input_tokens": ask.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
+        "output_tokens": turn.completion_tokens(),
+        "output_tokens_details": {"reasoning_tokens": turn.reasoning_tokens()},
+        "total_tokens": ask.prompt_tokens + turn.completion_tokens(),
+    });
+    let status = if turn.finish == "length" { "incomplete" } else { "completed" };
+    let done = head.response(status, items.iter().map(Item::done).collect(), usage);
+    let answer = if ask.stream {
+        Answer::events(events(&head, &items, done, ask.mode), shared.settings.chunk_delay)
+    } else if ask.mode == Some(Mode::ErrorInStream) {
+        failure(503)
+    } else {
+        Answer::json(StatusCode::OK, &done)
+    };
+    match ask.mode {
+        Some(Mode::Cut) => answer.stopped_inside(Ending::Cut),
+        Some(Mode::Stall) => answer.stopped_inside(Ending::Stall),
+        _ => answer,
+    }
+}
+
+struct Head<'a> {
+    id: String,
+    created: u64,
+    body: &'a Value,
+    form: &'a Form,
+}
+
+impl Head<'_> {
+    fn response(&self, status: &str, output: Value, usage: Value) -> Value {
+        let asked = |name: &str, default: Value| match self.body.get(name) {
+            Some(value) if !value.is_null() => value.clone(),
+            _ => default,
+        };
+        let cut = if status == "incomplete" { json!({"reason": "max_output_tokens"}) } else { Value::Null };
+        json!({
+            "id": self.id, "object": "response", "created_at": self.created, "status": status,
+            "background": false, "error": null, "incomplete_details": cut,
+            "completed_at": if status == "completed" { json!(now()) } else { Value::Null },
+            "instructions": asked("instructions", Value::Null),
+            "max_output_tokens": asked("max_output_tokens", Value::Null),
+            "model": self.form.model, "output": output, "parallel_tool_calls": true,
+            "previous_response_id": null, "reasoning": {"effort": null, "summary": null},
+            "service_tier": "default", "store": false, "temperature": 1.0,
+            "text": {"format": self.body.pointer("/text/format").cloned().unwrap_or(json!({"type": "text"}))},
+            "tool_choice": asked("tool_choice", json!("auto")), "tools": asked("tools", json!([])),
+            "top_logprobs": 0, "top_p": 1.0, "truncation": "disabled", "usage": usage,
+            "metadata": asked("metadata", json!({})),
+        })
+    }
+}
+
+/// One output item with its tokens.
+struct Item {
+    id: String,
+    kind: Kind,
+    tokens: Vec<String>,
+    phase: bool,
+}
+
+enum Kind {
+    Reasoning,
+    Message,
+    Call { name: String, call_id: String },
+}
+
+impl Item {
+    fn text(&self) -> String {
+        self.tokens.concat()
+    }
+
+    fn part(&self, text: &str) -> Value {
+        match self.kind {
+            Kind::Reasoning => json!({"type": "reasoning_text", "text": text}),
+            Kind::Message | Kind::Call { .. } => {
+                json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text})
+            }
+        }
+    }
+
+    fn whole(&self, status: &str, content: Value, arguments: &str) -> Value {
+        match &self.kind {
+            Kind::Reasoning => {
+                json!({"type": "reasoning", "id": self.id, "status": status, "content": content, "summary": []})
+            }
+            Kind::Message => {
+                let mut item = json!({
+                    "type": "message", "id": self.id, "status": status, "content": content, "role": "assistant",
+                });
+                if let (true, Some(item)) = (self.phase, item.as_object_mut()) {
+                    item.insert("phase".to_owned(), json!("final_answer"));
+                }
+                item
+            }
+            Kind::Call { name, call_id } => json!({
+                "type": "function_call", "id": self.id, "call_id": call_id, "name": name, "status": status,
+                "arguments": arguments,
+            }),
+        }
+    }
+
+    fn begun(&self) -> Value {
+        self.whole("in_progress", json!([]), "")
+    }
+
+    fn done(&self) -> Value {
+        self.whole("completed", json!([self.part(&self.text())]), &self.text())
+    }
+}
+
+fn id(ids: &mut Ids, prefix: &str, form: &Form) -> String {
+    if form.deepseek { ids.uuid() } else { format!("{prefix}{}", ids.hex()) }
+}
+
+fn items(turn: &Turn, ids: &mut Ids, form: &Form) -> Vec<Item> {
+    let mut items = Vec::new();
+    if let Some(tokens) = turn.reasoning.clone() {
+        items.push(Item { id: id(ids, "rs_", form), kind: Kind::Reasoning, tokens, phase: false });
+    }
+    if turn.calls.is_empty() {
+        let (id, tokens) = (id(ids, "msg_", form), turn.content.clone());
+        items.push(Item { id, kind: Kind::Message, tokens, phase: form.deepseek });
+    }
+    for (index, call) in turn.calls.iter().enumerate() {
+        let letters = ids.letters(24);
+        let call_id =
+            if form.deepseek { format!("call_{index:02}_{letters}") } else { format!("call_{letters}") };
+        let kind = Kind::Call { name: call.name.clone(), call_id };
+        items.push(Item { id: id(ids, "fc_", form), kind, tokens: call.arguments.clone(), phase: false });
+    }
+    items
+}
+
+/// Writes events with growing sequence numbers.
+#[derive(Default)]
+struct Writer {
+    pieces: Vec<Piece>,
+}
+
+impl Writer {
+    fn push(&mut self, name: &str, mut value: Value) {
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("type".to_owned(), json!(name));
+            fields.insert("sequence_number".to_owned(), json!(self.pieces.len()));
+        }
+        self.pieces.push(Piece::named(name, &value));
+    }
+}
+
+fn events(head: &Head<'_>, items: &[Item], done: Value, mode: Option<Mode>) -> Vec<Piece> {
+    let mut out = Writer::default();
+    let begun = head.response("in_progress", json!([]), Value::Null);
+    out.push("response.created", json!({"response": begun}));
+    out.push("response.in_progress", json!({"response": begun}));
+    if mode == Some(Mode::ErrorInStream) {
+        let error =
+            json!({"code": "server_error", "message": "[simulated] The server had an error", "param": null});
+        out.push("error", error);
+        return out.pieces;
+    }
+    for (index, item) in items.iter().enumerate() {
+        item_events(&mut out, index, item);
+    }
+    let last = if done.get("status") == Some(&json!("incomplete")) { "incomplete" } else { "completed" };
+    out.push(&format!("response.{last}"), json!({"response": done}));
+    out.pieces
+}
+
+fn item_events(out: &mut Writer, index: usize, item: &Item) {
+    let text = item.text();
+    out.push("response.output_item.added", json!({"output_index": index, "item": item.begun()}));
+    let (name, parted) = match item.kind {
+        Kind::Reasoning => ("response.reasoning_text", true),
+        Kind::Message => ("response.output_text", true),
+        Kind::Call { .. } => ("response.function_call_arguments", false),
+    };
+    let at = |mut value: Value| {
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("item_id".to_owned(), json!(item.id));
+            fields.insert("output_index".to_owned(), json!(index));
+            if parted {
+                fields.insert("content_index".to_owned(), json!(0));
+            }
+            if matches!(item.kind, Kind::Message) && !fields.contains_key("part") {
+                fields.insert("logprobs".to_owned(), json!([]));
+            }
+        }
+        value
+    };
+    if parted {
+        out.push("response.content_part.added", at(json!({"part": item.part("")})));
+    }
+    for token in &item.tokens {
+        out.push(&format!("{name}.delta"), at(json!({"delta": token})));
+    }
+    let whole = match &item.kind {
+        Kind::Call { name, .. } => json!({"arguments": text, "name": name}),
+        Kind::Reasoning | Kind::Message => json!({"text": text}),
+    };
+    out.push(&format!("{name}.done"), at(whole));
+    if parted {
+        out.push("response.content_part.done", at(json!({"part": item.part(&text)})));
+    }
+    out.push("response.output_item.done", json!({"output_index": index, "item": item.done()}));
+}
