@@ -1,0 +1,111 @@
+//! Values that should be one thing and came as another.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+/// Puts a string there when it is missing or something else; a number becomes its text.
+pub(super) fn string_or(object: &mut Map<String, Value>, name: &str, default: impl FnOnce() -> String) {
+    match object.get(name) {
+        Some(Value::String(_)) => {}
+        Some(Value::Number(number)) => {
+            let text = number.to_string();
+            object.insert(name.to_owned(), text.into());
+        }
+        _ => {
+            object.insert(name.to_owned(), default().into());
+        }
+    }
+}
+
+/// Takes a member out that is there and not a string.
+pub(super) fn string_or_nothing(object: &mut Map<String, Value>, name: &str) {
+    if object.get(name).is_some_and(|value| !value.is_string()) {
+        object.remove(name);
+    }
+}
+
+/// Seconds since 1970 as a `u32`: from a float, text, milliseconds; now when there is nothing to read.
+pub(super) fn created(object: &mut Map<String, Value>, known: Option<u32>) {
+    let value = object.get("created");
+    let number = value.and_then(Value::as_f64).or_else(|| value?.as_str()?.trim().parse().ok());
+    let seconds = number.filter(|number| *number >= 0.0).map(|number| {
+        let most = f64::from(u32::MAX);
+        if number > most { number / 1000.0 } else { number }
+    });
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+    let seconds = seconds.filter(|number| *number <= f64::from(u32::MAX)).map(|number| number as u32);
+    object.insert("created".to_owned(), seconds.or(known).unwrap_or_else(now).into());
+}
+
+/// A whole number as a `u32`, from a float or text too.
+pub(super) fn count(value: &Value) -> Option<u32> {
+    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+    (0.0..=f64::from(u32::MAX)).contains(&number).then_some(number as u32)
+}
+
+/// Usage with its three counts, the total computed where it is missing; taken out when there is nothing in it.
+pub(super) fn usage(object: &mut Map<String, Value>) {
+    let Some(usage) = object.get_mut("usage") else { return };
+    let Some(counts) = usage.as_object_mut() else {
+        *usage = Value::Null;
+        return;
+    };
+    let read = |names: [&str; 2]| names.iter().find_map(|name| counts.get(*name).and_then(count));
+    let prompt = read(["prompt_tokens", "input_tokens"]);
+    let completion = read(["completion_tokens", "output_tokens"]);
+    let total = read(["total_tokens", "total"]);
+    if prompt.is_none() && completion.is_none() && total.is_none() {
+        *usage = Value::Null;
+        return;
+    }
+    let prompt = prompt.unwrap_or_else(|| total.unwrap_or(0).saturating_sub(completion.unwrap_or(0)));
+    let completion = completion.unwrap_or_else(|| total.unwrap_or(0).saturating_sub(prompt));
+    counts.insert("prompt_tokens".to_owned(), prompt.into());
+    counts.insert("completion_tokens".to_owned(), completion.into());
+    counts.insert("total_tokens".to_owned(), total.unwrap_or(prompt.saturating_add(completion)).into());
+    for group in ["prompt_tokens_details", "completion_tokens_details"] {
+        match counts.get_mut(group) {
+            Some(Value::Object(details)) => details.retain(|_, value| {
+                if let Some(number) = count(value) {
+                    *value = number.into();
+                }
+                !value.is_string()
+            }),
+            Some(_) => {
+                counts.remove(group);
+            }
+            None => {}
+        }
+    }
+}
+
+/// A service tier that async-openai has no name for is kept beside the field.
+pub(super) fn service_tier(object: &mut Map<String, Value>) {
+    let known = ["auto", "default", "flex", "scale", "priority", "fast"];
+    if object.get("service_tier").is_some_and(|tier| !tier.is_null() && !tier.as_str().is_some_and(|tier| known.contains(&tier)))
+        && let Some(tier) = object.remove("service_tier")
+    {
+        object.insert("native_service_tier".to_owned(), tier);
+    }
+}
+
+/// Arguments as the JSON text that OpenAI sends; an object becomes its text.
+pub(super) fn arguments(function: &mut Map<String, Value>) {
+    match function.get("arguments") {
+        Some(Value::String(_)) => {}
+        Some(Value::Null) | None => {
+            function.insert("arguments".to_owned(), "".into());
+        }
+        Some(other) => {
+            let text = other.to_string();
+            function.insert("arguments".to_owned(), text.into());
+        }
+    }
+}
+
+fn now() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,228 @@
+use std::collections::BTreeMap;
+
+use modelswitch_provider::{Error, ErrorKind, Result};
+use serde::Deserialize;
+
+/// A service described as data: where it is, how it is asked, and how it deviates from OpenAI's own.
+///
+/// Some are embedded (`deepseek`, `openai`, `openai-compatible`, `llamacpp`, `ollama`, `vllm`); others are read from
+/// TOML or built in code.
+///
+/// ```
+/// use modelswitch_openai::Profile;
+///
+/// let deepseek = Profile::embedded("deepseek").ok_or("there is one")?;
+/// assert_eq!(deepseek.base_url.as_deref(), Some("https://api.deepseek.com"));
+///
+/// let mine = Profile::from_toml("mine", r#"
+///     base_url = "https://llm.example.com/v1"
+///     key_env = ["MINE_API_KEY"]
+///     [request]
+///     max_tokens = "max_tokens"
+/// "#)?;
+/// assert_eq!(mine.name, "mine");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Profile {
+    /// The profile's name, also the provider's unless it is given another.
+    #[serde(skip)]
+    pub name: String,
+    /// What people call the service.
+    pub title: String,
+    /// The URL that endpoints are appended to. A profile without one needs it from the configuration.
+    pub base_url: Option<String>,
+    /// Environment variables that replace the base URL, the first that is set.
+    pub base_url_env: Vec<String>,
+    /// Environment variables that hold the key, the first that is set.
+    pub key_env: Vec<String>,
+    /// Where a person makes a key.
+    pub key_url: Option<String>,
+    /// The model that answers when a request names none.
+    pub default_model: Option<String>,
+    /// The names that this service owns: a request for such a bare name can be routed to it.
+    pub models: Vec<String>,
+    /// How the key is sent.
+    pub auth: Auth,
+    /// Headers sent with every request.
+    pub headers: BTreeMap<String, String>,
+    /// How requests are put.
+    pub request: RequestRules,
+    /// Where reasoning appears and goes.
+    pub reasoning: ReasoningRules,
+    /// What its answers are like.
+    pub response: ResponseRules,
+    /// Finish reasons of its own that are failures: the reason, and the name of the [`ErrorKind`] it becomes.
+    pub finish_reasons: BTreeMap<String, FailureKind>,
+    /// Phrases in error texts, in lower case, by the name of the [`ErrorKind`] they mean.
+    pub patterns: BTreeMap<FailureKind, Vec<String>>,
+    /// What a person should do, by the name of the [`ErrorKind`].
+    pub hints: BTreeMap<FailureKind, String>,
+}
+
+/// How a key is sent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Auth {
+    /// The header.
+    pub header: String,
+    /// The word before the key; none when empty.
+    pub scheme: String,
+    /// Whether the service can't be asked without a key.
+    pub required: bool,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { header: "authorization".to_owned(), scheme: "Bearer".to_owned(), required: true }
+    }
+}
+
+/// How requests are put.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct RequestRules {
+    /// The name of the token limit, `max_tokens` or `max_completion_tokens`. Without one, either passes.
+    pub max_tokens: Option<String>,
+    /// The role that stands for `developer` where the service doesn't know it.
+    pub developer_role: Option<String>,
+}
+
+/// Where reasoning appears and goes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ReasoningRules {
+    /// The members of a message or delta that hold reasoning; outwards it is always `reasoning_content`.
+    pub fields: Vec<String>,
+    /// What becomes of `reasoning_content` in the history of a request.
+    pub history: History,
+}
+
+/// What becomes of `reasoning_content` in the history of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum History {
+    /// It is sent as it is.
+    #[default]
+    ReasoningContent,
+    /// It is sent as `reasoning`.
+    Reasoning,
+    /// It is taken out: the service has no place for it.
+    Drop,
+}
+
+/// What a service's answers are like.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ResponseRules {
+    /// Headers that hold the id of the request, besides the usual ones.
+    pub request_id: Vec<String>,
+}
+
+/// An [`ErrorKind`] by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct FailureKind(u8);
+
+impl FailureKind {
+    /// The kind.
+    pub fn kind(self) -> ErrorKind {
+        ErrorKind::ALL.get(usize::from(self.0)).copied().unwrap_or(ErrorKind::Upstream)
+    }
+}
+
+impl From<ErrorKind> for FailureKind {
+    fn from(kind: ErrorKind) -> Self {
+        let position = ErrorKind::ALL.iter().position(|other| *other == kind).unwrap_or_default();
+        Self(u8::try_from(position).unwrap_or_default())
+    }
+}
+
+impl TryFrom<String> for FailureKind {
+    type Error = String;
+    fn try_from(name: String) -> Result<Self, String> {
+        ErrorKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+            .map(Self::from)
+            .ok_or_else(|| format!("`{name}` is not the name of an error kind"))
+    }
+}
+
+/// A file a service. Adding one is adding a line here.
+const EMBEDDED: [(&str, &str); 6] = [
+    ("deepseek", include_str!("../profiles/deepseek.toml")),
+    ("openai", include_str!("../profiles/openai.toml")),
+    ("openai-compatible", include_str!("../profiles/openai-compatible.toml")),
+    ("llamacpp", include_str!("../profiles/llamacpp.toml")),
+    ("ollama", include_str!("../profiles/ollama.toml")),
+    ("vllm", include_str!("../profiles/vllm.toml")),
+];
+
+impl Profile {
+    /// A profile that comes with this crate; `None` for a name that is unknown here.
+    pub fn embedded(name: &str) -> Option<Self> {
+        let (name, text) = *EMBEDDED.iter().find(|(known, _)| *known == name)?;
+        // A test reads every embedded profile, so this can't fail in a build that passed.
+        Self::from_toml(name, text).ok()
+    }
+
+    /// The names of the profiles that come with this crate, the most wanted first.
+    pub fn embedded_names() -> impl Iterator<Item = &'static str> {
+        EMBEDDED.iter().map(|(name, _)| *name)
+    }
+
+    /// A service about which nothing is known but where it is.
+    pub fn compatible(name: impl Into<String>, base_url: impl Into<String>) -> Self {
+        let mut profile = Self::embedded("openai-compatible").unwrap_or_default();
+        profile.name = name.into();
+        profile.base_url = Some(base_url.into());
+        profile
+    }
+
+    /// Reads a profile from TOML.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) that says what is wrong and where.
+    pub fn from_toml(name: impl Into<String>, text: &str) -> Result<Self> {
+        let name = name.into();
+        let mut profile: Self =
+            toml::from_str(text).map_err(|error| Error::config(format!("the profile `{name}` can't be read: {}", error.message())))?;
+        if profile.title.is_empty() {
+            profile.title.clone_from(&name);
+        }
+        profile.name = name;
+        Ok(profile)
+    }
+
+    /// What a person should do about an error of this kind, where the profile knows better than the kind itself.
+    pub(crate) fn hint(&self, kind: ErrorKind) -> Option<&str> {
+        self.hints.get(&kind.into()).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_profile_can_be_read() {
+        for (name, text) in EMBEDDED {
+            let profile = Profile::from_toml(name, text).unwrap();
+            assert_eq!(profile.name, name);
+            assert!(name == "openai-compatible" || profile.base_url.is_some());
+        }
+    }
+
+    #[test]
+    fn a_misspelt_member_is_an_error_that_says_so() {
+        let error = Profile::from_toml("mine", "base_ulr = 'x'").unwrap_err();
+        assert!(error.to_string().contains("base_ulr"), "{error}");
+    }
+}

@@ -1,0 +1,333 @@
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use modelswitch_provider::{ApiKey, Error, Provider, Request, Response, Result};
+use reqwest::Url;
+
+use crate::dialect::Dialect;
+use crate::transport::{Timeouts, Transport};
+use crate::{HttpClient, Profile};
+
+/// Any OpenAI-compatible service, after its [`Profile`]: one try over HTTP.
+///
+/// Answers come out in the one strict shape that async-openai decodes; failures come out as
+/// [`Error`]s of the right kind. It repeats nothing: put a `Retry` layer around it.
+///
+/// ```no_run
+/// use modelswitch_openai::{OpenAiProvider, Profile};
+/// use modelswitch_provider::{ApiKey, ProviderExt};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let profile = Profile::compatible("mine", "https://llm.example.com/v1");
+/// let llm = OpenAiProvider::builder(profile).api_key(ApiKey::new("sk-…")?).default_model("large").build()?;
+/// println!("{}", llm.ask("9.11 or 9.8?").await?);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct OpenAiProvider {
+    name: Arc<str>,
+    transport: Transport,
+    dialect: Dialect,
+}
+
+impl OpenAiProvider {
+    /// Begins with a profile; the rest has defaults.
+    pub fn builder(profile: Profile) -> OpenAiBuilder {
+        OpenAiBuilder {
+            name: profile.name.clone(),
+            base_url: profile.base_url.clone(),
+            profile,
+            api_key: None,
+            timeouts: Timeouts::default(),
+            headers: Vec::new(),
+            allow_plain_http: false,
+            http_client: None,
+        }
+    }
+
+    /// Where requests go.
+    pub fn base_url(&self) -> &str {
+        &self.transport.base_url
+    }
+
+    /// The profile it was built from.
+    pub fn profile(&self) -> &Profile {
+        self.dialect.profile()
+    }
+}
+
+#[async_trait]
+impl Provider for OpenAiProvider {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn send(&self, request: Request) -> Result<Response> {
+        let model = request.model().map(|model| Arc::<str>::from(&*model));
+        self.dialect.exchange(&self.name, &self.transport, request).await.map_err(|error| {
+            let error = error.with_provider(self.name.clone());
+            match model {
+                Some(model) => error.with_model(model),
+                None => error,
+            }
+        })
+    }
+}
+
+/// Where it goes and whether it has a key; never the key.
+impl fmt::Debug for OpenAiProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAiProvider")
+            .field("name", &self.name)
+            .field("base_url", &self.transport.base_url)
+            .field("has_key", &self.transport.auth.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds an [`OpenAiProvider`].
+#[derive(Clone)]
+pub struct OpenAiBuilder {
+    profile: Profile,
+    name: String,
+    base_url: Option<String>,
+    api_key: Option<ApiKey>,
+    timeouts: Timeouts,
+    headers: Vec<(String, String)>,
+    allow_plain_http: bool,
+    http_client: Option<HttpClient>,
+}
+
+impl OpenAiBuilder {
+    /// The name for configuration, logs and errors, instead of the profile's.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The URL that endpoints are appended to, instead of the profile's. A slash at its end makes no difference.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// The key.
+    pub fn api_key(mut self, key: ApiKey) -> Self {
+        self.api_key = Some(key);
+        self
+    }
+
+    /// How long to wait for what. `connect` counts only where no [`http_client`](Self::http_client) is given.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// The model that answers when a request names none, instead of the profile's.
+    pub fn default_model(mut self, model: impl Into<String>) -> Self {
+        self.profile.default_model = Some(model.into());
+        self
+    }
+
+    /// A header to be sent with every request. Its value is never shown.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Allows a key to be sent over plain http to a host that is not this machine.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.allow_plain_http = allow;
+        self
+    }
+
+    /// The pool of connections to share with other providers.
+    pub fn http_client(mut self, client: HttpClient) -> Self {
+        self.http_client = Some(client);
+        self
+    }
+
+    /// The profile to build from.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Checks everything, and builds.
+    ///
+    /// # Errors
+    /// [`Config`](modelswitch_provider::ErrorKind::Config): no base URL or one that isn't http or https, a key that is
+    /// missing, a key over plain http to another machine, a header that isn't one.
+    pub fn build(self) -> Result<OpenAiProvider> {
+        let name = self.name.clone();
+        self.build_named().map_err(|error| error.with_provider(name))
+    }
+
+    fn build_named(self) -> Result<OpenAiProvider> {
+        let profile = self.profile;
+        let base_url = check_base_url(self.base_url.as_deref(), &profile)?;
+        let has_key = self.api_key.is_some();
+        if has_key && base_url.scheme() == "http" && !is_loopback(&base_url) && !self.allow_plain_http {
+            return Err(Error::config(format!(
+                "the key would go over plain http to `{}`, readable for everybody on the way",
+                base_url.host_str().unwrap_or_default()
+            ))
+            .with_hint("use https, or allow it with `allow_plain_http = true` when the network is your own"));
+        }
+        if !has_key && profile.auth.required {
+            return Err(no_key(&profile));
+        }
+        let mut headers = HeaderMap::new();
+        let given = self.headers.iter().map(|(name, value)| (name, value));
+        for (name, value) in profile.headers.iter().chain(given) {
+            let (name, value) = header(name, value)?;
+            headers.insert(name, value);
+        }
+        let auth = match &self.api_key {
+            Some(key) => {
+                let scheme = Some(profile.auth.scheme.as_str()).filter(|scheme| !scheme.is_empty());
+                Some((header_name(&profile.auth.header)?, key.to_header(scheme)?))
+            }
+            None => None,
+        };
+        let client = match self.http_client {
+            Some(client) => client,
+            None => HttpClient::new(self.timeouts.connect)?,
+        };
+        let transport = Transport {
+            client,
+            base_url: base_url.as_str().trim_end_matches('/').to_owned(),
+            auth,
+            key: self.api_key,
+            headers,
+            timeouts: self.timeouts,
+        };
+        Ok(OpenAiProvider { name: self.name.into(), transport, dialect: Dialect::new(profile) })
+    }
+}
+
+impl fmt::Debug for OpenAiBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAiBuilder")
+            .field("name", &self.name)
+            .field("base_url", &self.base_url)
+            .field("has_key", &self.api_key.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_base_url(url: Option<&str>, profile: &Profile) -> Result<Url> {
+    let Some(text) = url.map(str::trim).filter(|url| !url.is_empty()) else {
+        return Err(Error::config("there is no base URL").with_hint(format!(
+            "set base_url: the profile `{}` stands for services at many places",
+            profile.name
+        )));
+    };
+    let hint = "write it like https://llm.example.com/v1";
+    // The text isn't repeated: it may hold a password.
+    let url = Url::parse(text).map_err(|_| Error::config("the base URL is not a URL").with_hint(hint))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(Error::config(format!("the base URL begins with `{}:`, not with http:// or https://", url.scheme())).with_hint(hint));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::config("the base URL holds a user name or password")
+            .with_hint("leave it out of the URL; a key belongs into api_key"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Error::config("the base URL has a query or fragment").with_hint(hint));
+    }
+    if url.path().trim_end_matches('/').ends_with("/chat/completions") {
+        return Err(Error::config("the base URL names an endpoint")
+            .with_hint("leave /chat/completions out: endpoints are appended to the base URL"));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<std::net::IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+fn no_key(profile: &Profile) -> Error {
+    let variables = profile.key_env.join(" or ");
+    let hint = match (&profile.key_url, variables.as_str()) {
+        (Some(url), "") => format!("make a key at {url}"),
+        (Some(url), variables) => format!("set {variables}; keys are made at {url}"),
+        (None, "") => "give it a key".to_owned(),
+        (None, variables) => format!("set {variables}"),
+    };
+    Error::config(format!("{} needs an API key and there is none", profile.title)).with_hint(hint)
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| Error::config(format!("the value of the header `{name}` has a character that can't be sent")))?;
+    value.set_sensitive(true);
+    Ok((header_name(name)?, value))
+}
+
+fn header_name(name: &str) -> Result<HeaderName> {
+    name.parse().map_err(|_| Error::config(format!("`{name}` can't be the name of a header")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use modelswitch_provider::ErrorKind;
+
+    fn build(url: &str, key: Option<&str>) -> Result<OpenAiProvider> {
+        let mut builder = OpenAiProvider::builder(Profile::compatible("mine", url));
+        if let Some(key) = key {
+            builder = builder.api_key(ApiKey::new(key).unwrap());
+        }
+        builder.build()
+    }
+
+    #[test]
+    fn a_slash_at_the_end_of_the_base_url_makes_no_difference() {
+        for url in ["https://x.example/v1", "https://x.example/v1/", " https://x.example/v1// "] {
+            assert_eq!(build(url, None).unwrap().base_url(), "https://x.example/v1");
+        }
+        assert_eq!(build("https://x.example", None).unwrap().base_url(), "https://x.example");
+    }
+
+    #[test]
+    fn a_base_url_that_cannot_work_is_refused_with_what_to_write() {
+        for url in ["", "x.example/v1", "ftp://x.example", "https://hush:hush@x.example", "https://x.example/v1?key=hush", "https://x.example/v1/chat/completions"] {
+            let error = build(url, None).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            assert!(!format!("{error:?} {}", error.report()).contains("hush"));
+        }
+    }
+
+    #[test]
+    fn a_key_goes_over_plain_http_only_to_this_machine_or_where_it_was_allowed() {
+        for url in ["http://127.0.0.1:8080/v1", "http://localhost/v1", "http://[::1]:1/v1", "https://x.example"] {
+            assert!(build(url, Some("sk-1")).is_ok(), "{url}");
+        }
+        let error = build("http://10.0.0.7/v1", Some("sk-1")).unwrap_err();
+        assert!(error.hint().contains("allow_plain_http"));
+        assert!(build("http://10.0.0.7/v1", None).is_ok());
+        let builder = OpenAiProvider::builder(Profile::compatible("mine", "http://10.0.0.7/v1"));
+        assert!(builder.api_key(ApiKey::new("sk-1").unwrap()).allow_plain_http(true).build().is_ok());
+    }
+
+    #[test]
+    fn a_missing_key_names_the_variable_to_set() {
+        let error = OpenAiProvider::builder(Profile::embedded("deepseek").unwrap()).build().unwrap_err();
+        assert!(error.hint().contains("DEEPSEEK_API_KEY"));
+    }
+
+    #[test]
+    fn debug_shows_no_key_and_no_header() {
+        let builder = OpenAiProvider::builder(Profile::compatible("mine", "https://x.example"))
+            .api_key(ApiKey::new("sk-canary").unwrap())
+            .header("x-team", "canary");
+        let shown = format!("{builder:?} {:?}", builder.clone().build().unwrap());
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+}
