@@ -27,15 +27,35 @@ const PATTERNS: &[(ErrorKind, &[&str])] = &[
     ),
     (
         ErrorKind::ContentFiltered,
-        &["content_filter", "content_policy", "content management policy", "content policy", "data_inspection_failed"],
+        &[
+            "content_filter",
+            "content_policy",
+            "content management policy",
+            "content policy",
+            "data_inspection_failed",
+        ],
     ),
     (
         ErrorKind::InsufficientBalance,
-        &["insufficient_quota", "insufficient balance", "insufficient credit", "credit balance is too low", "billing_hard_limit"],
+        &[
+            "insufficient_quota",
+            "insufficient balance",
+            "insufficient credit",
+            "credit balance is too low",
+            "billing_hard_limit",
+        ],
     ),
     (
         ErrorKind::ModelNotFound,
-        &["model_not_found", "model not found", "model_not_exist", "no such model", "unknown model", "unknown_model", "not a valid model"],
+        &[
+            "model_not_found",
+            "model not found",
+            "model_not_exist",
+            "no such model",
+            "unknown model",
+            "unknown_model",
+            "not a valid model",
+        ],
     ),
 ];
 
@@ -52,7 +72,13 @@ struct Said {
 }
 
 /// The error that an answer with a failing status is.
-pub(crate) fn from_answer(profile: &Profile, names_model: bool, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
+pub(crate) fn from_answer(
+    profile: &Profile,
+    names_model: bool,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Error {
     let said = Said::read(&body);
     let kind = kind_of(profile, names_model, status, &said);
     let mut error = said.into_error(profile, kind, Some(status), names_model).with_upstream_body(body);
@@ -79,10 +105,16 @@ pub(crate) fn from_success(profile: &Profile, body: &Value) -> Option<Error> {
     is_error.then(|| {
         let said = Said::from_value(body);
         // OpenRouter and vLLM put the status that they would have sent into `code`.
-        let status = said.code.as_deref().and_then(|code| code.parse().ok()).and_then(|code| StatusCode::from_u16(code).ok());
+        let status = said
+            .code
+            .as_deref()
+            .and_then(|code| code.parse().ok())
+            .and_then(|code| StatusCode::from_u16(code).ok());
         let kind = match status.filter(|status| status.is_client_error() || status.is_server_error()) {
             Some(status) => kind_of(profile, true, status, &said),
-            None => phrase_kind(profile, &said).or_else(|| kind_of_type(&said)).unwrap_or(ErrorKind::Upstream),
+            None => {
+                phrase_kind(profile, &said).or_else(|| kind_of_type(&said)).unwrap_or(ErrorKind::Upstream)
+            }
         };
         said.into_error(profile, kind, None, true)
     })
@@ -120,7 +152,11 @@ fn kind_of(profile: &Profile, names_model: bool, status: StatusCode, said: &Said
 
 /// The kind that the words of an error mean. The profile's own phrases come first.
 fn phrase_kind(profile: &Profile, said: &Said) -> Option<ErrorKind> {
-    let words = [&said.message, &said.kind, &said.code].into_iter().flatten().map(|text| text.to_lowercase()).collect::<Vec<_>>();
+    let words = [&said.message, &said.kind, &said.code]
+        .into_iter()
+        .flatten()
+        .map(|text| text.to_lowercase())
+        .collect::<Vec<_>>();
     let says = |phrase: &str| words.iter().any(|text| text.contains(phrase));
     let own = profile.patterns.iter().find(|(_, phrases)| phrases.iter().any(|phrase| says(phrase)));
     own.map(|(kind, _)| kind.kind()).or_else(|| {
@@ -148,7 +184,11 @@ impl Said {
             return Self::from_value(&value);
         }
         let head: String = text.chars().take(200).collect::<String>().to_lowercase();
-        if head.starts_with("<!doctype") || head.starts_with("<html") || head.starts_with("<?xml") || head.starts_with("<head") {
+        if head.starts_with("<!doctype")
+            || head.starts_with("<html")
+            || head.starts_with("<?xml")
+            || head.starts_with("<head")
+        {
             return Self { message: title(text), is_page: true, ..Self::default() };
         }
         Self { message: Some(text.to_owned()), ..Self::default() }
@@ -172,11 +212,14 @@ impl Said {
                     is_page: false,
                 };
                 for name in ["error", "errors", "detail", "base_resp"] {
-                    match object.get(name) {
-                        Some(inner @ (Value::Object(_) | Value::Array(_) | Value::String(_))) => {
-                            said.fill_from(if name == "detail" { Self::from_detail(inner) } else { Self::from_value(inner) });
-                        }
-                        _ => {}
+                    if let Some(inner @ (Value::Object(_) | Value::Array(_) | Value::String(_))) =
+                        object.get(name)
+                    {
+                        said.fill_from(if name == "detail" {
+                            Self::from_detail(inner)
+                        } else {
+                            Self::from_value(inner)
+                        });
                     }
                 }
                 said
@@ -189,10 +232,19 @@ impl Said {
     fn from_detail(detail: &Value) -> Self {
         let Value::Array(complaints) = detail else { return Self::from_value(detail) };
         let complain = |complaint: &Value| {
-            let place: Vec<String> =
-                complaint.get("loc").and_then(Value::as_array).into_iter().flatten().filter_map(word).collect();
+            let place: Vec<String> = complaint
+                .get("loc")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(word)
+                .collect();
             let message = complaint.get("msg").and_then(Value::as_str).or_else(|| complaint.as_str())?;
-            Some(if place.is_empty() { message.to_owned() } else { format!("{}: {message}", place.join(".")) })
+            Some(if place.is_empty() {
+                message.to_owned()
+            } else {
+                format!("{}: {message}", place.join("."))
+            })
         };
         let message = complaints.iter().filter_map(complain).collect::<Vec<_>>().join("; ");
         Self { message: Some(message).filter(|text| !text.is_empty()), ..Self::default() }
@@ -206,9 +258,17 @@ impl Said {
         self.param = inner.param.or(self.param.take());
     }
 
-    fn into_error(self, profile: &Profile, kind: ErrorKind, status: Option<StatusCode>, names_model: bool) -> Error {
+    fn into_error(
+        self,
+        profile: &Profile,
+        kind: ErrorKind,
+        status: Option<StatusCode>,
+        names_model: bool,
+    ) -> Error {
         let status_text = || match status {
-            Some(status) => format!("HTTP {} {}", status.as_u16(), status.canonical_reason().unwrap_or_default()),
+            Some(status) => {
+                format!("HTTP {} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+            }
             None => "an error without a message".to_owned(),
         };
         let message = match self.message.as_deref().map(one_line).filter(|text| !text.is_empty()) {
@@ -236,7 +296,9 @@ impl Said {
         } else if blames_path && names_model {
             error.with_hint("either the service has no such model, or base_url isn't where its API begins (often it ends in /v1)")
         } else if self.is_page && kind == ErrorKind::Authentication {
-            error.with_hint("a proxy or firewall answered with a web page; check base_url and the network before the key")
+            error.with_hint(
+                "a proxy or firewall answered with a web page; check base_url and the network before the key",
+            )
         } else if let Some(hint) = profile.hint(kind) {
             error.with_hint(hint.to_owned())
         } else {
@@ -275,37 +337,103 @@ mod tests {
 
     fn deepseek(status: u16, body: &'static str) -> Error {
         let profile = Profile::embedded("deepseek").unwrap();
-        from_answer(&profile, true, StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), Bytes::from_static(body.as_bytes()))
+        from_answer(
+            &profile,
+            true,
+            StatusCode::from_u16(status).unwrap(),
+            &HeaderMap::new(),
+            Bytes::from_static(body.as_bytes()),
+        )
     }
 
     #[test]
     fn every_shape_of_an_error_body_keeps_its_status_text_and_kind() {
         use ErrorKind::*;
         let table = [
-            (400, r#"{"error":{"message":"The supported API model names are deepseek-v4-pro or deepseek-v4-flash, but you passed x.","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}"#, ModelNotFound, "The supported API model names are"),
-            (400, r#"{"error":{"message":"This model's maximum context length is 1048565 tokens. However, you requested 1250025 tokens"}}"#, ContextLength, "This model's maximum"),
+            (
+                400,
+                r#"{"error":{"message":"The supported API model names are deepseek-v4-pro or deepseek-v4-flash, but you passed x.","type":"invalid_request_error","param":null,"code":"invalid_request_error"}}"#,
+                ModelNotFound,
+                "The supported API model names are",
+            ),
+            (
+                400,
+                r#"{"error":{"message":"This model's maximum context length is 1048565 tokens. However, you requested 1250025 tokens"}}"#,
+                ContextLength,
+                "This model's maximum",
+            ),
             (400, r#"{"error":{"message":"Content Exists Risk"}}"#, ContentFiltered, "Content Exists Risk"),
-            (400, r#"{"error":{"message":"Thinking mode does not support this tool_choice","type":"invalid_request_error"}}"#, InvalidRequest, "Thinking mode"),
+            (
+                400,
+                r#"{"error":{"message":"Thinking mode does not support this tool_choice","type":"invalid_request_error"}}"#,
+                InvalidRequest,
+                "Thinking mode",
+            ),
             (401, "Authentication Fails (governor)", Authentication, "Authentication Fails (governor)"),
-            (402, r#"{"error":{"message":"Insufficient Balance","type":"unknown_error"}}"#, InsufficientBalance, "Insufficient Balance"),
-            (403, "<!DOCTYPE html><html><head><title>Attention Required!</title></head>", Authentication, "HTTP 403 Forbidden (a web page: Attention Required!)"),
+            (
+                402,
+                r#"{"error":{"message":"Insufficient Balance","type":"unknown_error"}}"#,
+                InsufficientBalance,
+                "Insufficient Balance",
+            ),
+            (
+                403,
+                "<!DOCTYPE html><html><head><title>Attention Required!</title></head>",
+                Authentication,
+                "HTTP 403 Forbidden (a web page: Attention Required!)",
+            ),
             (404, "", ModelNotFound, "HTTP 404 Not Found"),
             (408, "", Timeout, "HTTP 408"),
             (413, "", InvalidRequest, "HTTP 413"),
-            (422, r#"{"detail":[{"loc":["body","messages"],"msg":"field required","type":"missing","input":"hush"}]}"#, InvalidRequest, "body.messages: field required"),
-            (429, r#"{"error":{"message":"Too many requests. Your current concurrency is 26, which exceeds your concurrency limit of 25 based on your remaining balance. Please top up your balance to restore your concurrency.","type":"rate_limit_error"}}"#, RateLimited, "Too many requests"),
-            (429, r#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#, InsufficientBalance, "You exceeded"),
+            (
+                422,
+                r#"{"detail":[{"loc":["body","messages"],"msg":"field required","type":"missing","input":"hush"}]}"#,
+                InvalidRequest,
+                "body.messages: field required",
+            ),
+            (
+                429,
+                r#"{"error":{"message":"Too many requests. Your current concurrency is 26, which exceeds your concurrency limit of 25 based on your remaining balance. Please top up your balance to restore your concurrency.","type":"rate_limit_error"}}"#,
+                RateLimited,
+                "Too many requests",
+            ),
+            (
+                429,
+                r#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#,
+                InsufficientBalance,
+                "You exceeded",
+            ),
             (429, r#"{"object":"error","message":"slow down","code":42901}"#, RateLimited, "slow down"),
             (429, r#"{"error":"slow down"}"#, RateLimited, "slow down"),
             (429, r#"{"detail":"slow down"}"#, RateLimited, "slow down"),
             (429, "slow down", RateLimited, "slow down"),
             (429, "", RateLimited, "HTTP 429 Too Many Requests"),
-            (429, r#"[{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED"}}]"#, RateLimited, "slow down"),
+            (
+                429,
+                r#"[{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED"}}]"#,
+                RateLimited,
+                "slow down",
+            ),
             (500, "oops", Upstream, "oops"),
-            (500, r#"{"error":{"code":500,"message":"context size has been exceeded","type":"exceed_context_size_error"}}"#, ContextLength, "context size"),
+            (
+                500,
+                r#"{"error":{"code":500,"message":"context size has been exceeded","type":"exceed_context_size_error"}}"#,
+                ContextLength,
+                "context size",
+            ),
             (501, r#"{"error":{"message":"embeddings are off"}}"#, Unsupported, "embeddings are off"),
-            (503, r#"{"error":{"message":"Service is too busy.","code":"service_unavailable_error"}}"#, Overloaded, "Service is too busy."),
-            (504, "<html><title>504 Gateway Time-out</title>", Timeout, "HTTP 504 Gateway Timeout (a web page: 504 Gateway Time-out)"),
+            (
+                503,
+                r#"{"error":{"message":"Service is too busy.","code":"service_unavailable_error"}}"#,
+                Overloaded,
+                "Service is too busy.",
+            ),
+            (
+                504,
+                "<html><title>504 Gateway Time-out</title>",
+                Timeout,
+                "HTTP 504 Gateway Timeout (a web page: 504 Gateway Time-out)",
+            ),
             (529, "{}", Overloaded, "HTTP 529"),
             (307, "", Config, "HTTP 307"),
         ];
@@ -328,11 +456,16 @@ mod tests {
     #[test]
     fn an_error_under_200_is_seen_and_an_answer_is_not_taken_for_one() {
         let profile = Profile::embedded("deepseek").unwrap();
-        let read = |text: &str| from_success(&profile, &serde_json::from_str(text).unwrap()).map(|error| error.kind());
+        let read = |text: &str| {
+            from_success(&profile, &serde_json::from_str(text).unwrap()).map(|error| error.kind())
+        };
         assert_eq!(read(r#"{"error":{"code":429,"message":"slow down"}}"#), Some(ErrorKind::RateLimited));
         assert_eq!(read(r#"{"error":{"message":"it broke"}}"#), Some(ErrorKind::Upstream));
         assert_eq!(read(r#"{"error":"it broke","choices":[]}"#), Some(ErrorKind::Upstream));
-        assert_eq!(read(r#"{"object":"error","message":"x","type":"BadRequestError"}"#), Some(ErrorKind::InvalidRequest));
+        assert_eq!(
+            read(r#"{"object":"error","message":"x","type":"BadRequestError"}"#),
+            Some(ErrorKind::InvalidRequest)
+        );
         assert_eq!(read(r#"{"error":null,"choices":[]}"#), None);
         assert_eq!(read(r#"{"choices":[]}"#), None);
     }

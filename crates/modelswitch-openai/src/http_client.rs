@@ -29,13 +29,20 @@ impl HttpClient {
         let client = reqwest::Client::builder()
             .connect_timeout(connect)
             .redirect(Policy::custom(|attempt| {
-                let same_origin = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
+                let same_origin =
+                    attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
                 let repeats = matches!(attempt.status().as_u16(), 307 | 308);
-                if same_origin && repeats && attempt.previous().len() <= MOST_REDIRECTS { attempt.follow() } else { attempt.stop() }
+                if same_origin && repeats && attempt.previous().len() <= MOST_REDIRECTS {
+                    attempt.follow()
+                } else {
+                    attempt.stop()
+                }
             }))
             .user_agent(concat!("modelswitch/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Error::config("the HTTP client can't be set up").with_source(error.without_url()))?;
+            .map_err(|error| {
+                Error::config("the HTTP client can't be set up").with_source(error.without_url())
+            })?;
         Ok(Self(client))
     }
 

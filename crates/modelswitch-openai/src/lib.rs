@@ -1,5 +1,20 @@
-//! Any OpenAI-compatible service as a provider.
+//! Any OpenAI-compatible service as a modelswitch [`Provider`](modelswitch_provider::Provider), and the door for apps on
+//! async-openai.
+//!
+//! * [`OpenAiProvider`] reaches a service, after a [`Profile`]: one try over HTTP, answers in the one strict shape that
+//!   async-openai decodes, failures as errors that know their kind. What a service sends that deviates is repaired; what
+//!   can't be repaired is an error; what conforms passes as the bytes it came in.
+//! * [`HttpService`] carries the requests of an `async_openai::Client` through any provider. The app keeps its types and
+//!   call sites; [`ReasoningExt`], [`Capture`], [`Extra`] and [`OpenAiErrorExt`] reach what those types have no room for.
+//!
+//! # Invariants
+//!
+//! * The feature `byot` of async-openai is on nowhere: with it the typed `create_stream` no longer asks for a stream.
+//! * A key goes to the base URL it was given for and to no other origin; it is in no error, log or `Debug` text.
+//! * Nothing is registered before `main`, and there is no global state.
+
 mod dialect;
+mod door;
 mod error;
 mod http_client;
 mod profile;
@@ -8,6 +23,8 @@ mod retry_after;
 mod sse;
 mod transport;
 
+pub use async_openai;
+pub use door::{Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt};
 pub use http_client::HttpClient;
 pub use profile::{Auth, FailureKind, History, Profile, ReasoningRules, RequestRules, ResponseRules};
 pub use provider::{OpenAiBuilder, OpenAiProvider};

@@ -192,8 +192,9 @@ impl Profile {
     /// [`Config`](ErrorKind::Config) that says what is wrong and where.
     pub fn from_toml(name: impl Into<String>, text: &str) -> Result<Self> {
         let name = name.into();
-        let mut profile: Self =
-            toml::from_str(text).map_err(|error| Error::config(format!("the profile `{name}` can't be read: {}", error.message())))?;
+        let mut profile: Self = toml::from_str(text).map_err(|error| {
+            Error::config(format!("the profile `{name}` can't be read: {}", error.message()))
+        })?;
         if profile.title.is_empty() {
             profile.title.clone_from(&name);
         }

@@ -173,7 +173,9 @@ impl OpenAiBuilder {
                 "the key would go over plain http to `{}`, readable for everybody on the way",
                 base_url.host_str().unwrap_or_default()
             ))
-            .with_hint("use https, or allow it with `allow_plain_http = true` when the network is your own"));
+            .with_hint(
+                "use https, or allow it with `allow_plain_http = true` when the network is your own",
+            ));
         }
         if !has_key && profile.auth.required {
             return Err(no_key(&profile));
@@ -228,7 +230,11 @@ fn check_base_url(url: Option<&str>, profile: &Profile) -> Result<Url> {
     // The text isn't repeated: it may hold a password.
     let url = Url::parse(text).map_err(|_| Error::config("the base URL is not a URL").with_hint(hint))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(Error::config(format!("the base URL begins with `{}:`, not with http:// or https://", url.scheme())).with_hint(hint));
+        return Err(Error::config(format!(
+            "the base URL begins with `{}:`, not with http:// or https://",
+            url.scheme()
+        ))
+        .with_hint(hint));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Error::config("the base URL holds a user name or password")
@@ -264,8 +270,9 @@ fn no_key(profile: &Profile) -> Error {
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_| Error::config(format!("the value of the header `{name}` has a character that can't be sent")))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        Error::config(format!("the value of the header `{name}` has a character that can't be sent"))
+    })?;
     value.set_sensitive(true);
     Ok((header_name(name)?, value))
 }
@@ -297,7 +304,14 @@ mod tests {
 
     #[test]
     fn a_base_url_that_cannot_work_is_refused_with_what_to_write() {
-        for url in ["", "x.example/v1", "ftp://x.example", "https://hush:hush@x.example", "https://x.example/v1?key=hush", "https://x.example/v1/chat/completions"] {
+        for url in [
+            "",
+            "x.example/v1",
+            "ftp://x.example",
+            "https://hush:hush@x.example",
+            "https://x.example/v1?key=hush",
+            "https://x.example/v1/chat/completions",
+        ] {
             let error = build(url, None).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");
             assert!(!format!("{error:?} {}", error.report()).contains("hush"));
@@ -306,7 +320,9 @@ mod tests {
 
     #[test]
     fn a_key_goes_over_plain_http_only_to_this_machine_or_where_it_was_allowed() {
-        for url in ["http://127.0.0.1:8080/v1", "http://localhost/v1", "http://[::1]:1/v1", "https://x.example"] {
+        for url in
+            ["http://127.0.0.1:8080/v1", "http://localhost/v1", "http://[::1]:1/v1", "https://x.example"]
+        {
             assert!(build(url, Some("sk-1")).is_ok(), "{url}");
         }
         let error = build("http://10.0.0.7/v1", Some("sk-1")).unwrap_err();

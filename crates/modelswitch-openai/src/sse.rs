@@ -141,7 +141,11 @@ impl SseDecoder {
         match line.get(..colon).unwrap_or_default() {
             b"data" => self.take_data(value),
             b"event" => {
-                self.name = std::str::from_utf8(&value).ok().map(str::trim).filter(|name| !name.is_empty()).map(Into::into);
+                self.name = std::str::from_utf8(&value)
+                    .ok()
+                    .map(str::trim)
+                    .filter(|name| !name.is_empty())
+                    .map(Into::into);
                 Ok(None)
             }
             // Comments (an empty name), `id`, `retry` and names of the future.
@@ -194,7 +198,10 @@ impl SseDecoder {
         if is_done(&data) {
             return Some(Item::Done);
         }
-        let is_alive_sign = self.name.as_deref().is_some_and(|name| matches!(name, "ping" | "keepalive" | "keep-alive" | "heartbeat"));
+        let is_alive_sign = self
+            .name
+            .as_deref()
+            .is_some_and(|name| matches!(name, "ping" | "keepalive" | "keep-alive" | "heartbeat"));
         if data.trim_ascii().is_empty() || is_alive_sign {
             return None;
         }
@@ -246,7 +253,11 @@ mod tests {
         match item {
             Item::Done => "DONE".to_owned(),
             Item::Event(event) => {
-                format!("{}{}", event.name.map(|name| format!("{name}=")).unwrap_or_default(), String::from_utf8_lossy(&event.data))
+                format!(
+                    "{}{}",
+                    event.name.map(|name| format!("{name}=")).unwrap_or_default(),
+                    String::from_utf8_lossy(&event.data)
+                )
             }
         }
     }

@@ -32,7 +32,7 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(10), // a handshake across the world takes less than one
             first_byte: Duration::from_secs(600), // DeepSeek holds the line of a queued request for ten minutes
-            idle: Duration::from_secs(300),   // what DeepSeek's own client waits; its keep-alive comments count
+            idle: Duration::from_secs(300), // what DeepSeek's own client waits; its keep-alive comments count
         }
     }
 }
@@ -64,7 +64,11 @@ impl Transport {
     /// What keeps the answer from coming, and answers that are failures by their status.
     pub(crate) async fn send(&self, profile: &Profile, request: &Request) -> Result<Answer> {
         let url = format!("{}{}", self.base_url, request.endpoint.path_and_query());
-        let mut outgoing = self.client.inner().request(request.endpoint.method().clone(), url).headers(self.headers_of(request));
+        let mut outgoing = self
+            .client
+            .inner()
+            .request(request.endpoint.method().clone(), url)
+            .headers(self.headers_of(request));
         outgoing = match &request.body {
             Payload::Json(document) => outgoing.body(document.to_bytes()),
             Payload::Raw { bytes, .. } => outgoing.body(bytes.clone()),
@@ -168,7 +172,10 @@ fn connection_error(error: reqwest::Error, connect: Duration) -> Error {
     let (kind, message) = if error.is_timeout() {
         (ErrorKind::Timeout, format!("no connection within {}", seconds(connect)))
     } else if error.is_builder() {
-        (ErrorKind::Config, "the request can't be built; is base_url right, and is TLS compiled in?".to_owned())
+        (
+            ErrorKind::Config,
+            "the request can't be built; is base_url right, and is TLS compiled in?".to_owned(),
+        )
     } else if error.is_connect() {
         (ErrorKind::Connection, "no connection to the service".to_owned())
     } else {
@@ -205,10 +212,14 @@ impl<S: Stream<Item = reqwest::Result<Bytes>> + Unpin> Stream for Idle<S> {
         if let Poll::Ready(item) = Pin::new(&mut this.bytes).poll_next(cx) {
             this.last = Instant::now();
             return Poll::Ready(item.map(|item| {
-                item.map_err(|error| Error::interrupted("the connection was cut in the middle of the answer").with_source(error.without_url()))
+                item.map_err(|error| {
+                    Error::interrupted("the connection was cut in the middle of the answer")
+                        .with_source(error.without_url())
+                })
             }));
         }
-        let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(this.last + this.limit)));
+        let timer =
+            this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(this.last + this.limit)));
         loop {
             ready!(timer.as_mut().poll(cx));
             let end = this.last + this.limit;

@@ -59,6 +59,7 @@ mod embeddings;
 mod envelope;
 mod error;
 mod ext;
+mod form;
 mod key;
 mod message;
 #[cfg(feature = "mock")]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderValue, Method};
 use serde::Serialize;
 
-use crate::{Document, Error, Result};
+use crate::{Document, Error, Result, form};
 
 /// One OpenAI-shaped request. A clone shares the body, so retry and fallback cost nothing.
 ///
@@ -67,29 +67,51 @@ impl Request {
         }
     }
 
-    /// The model that is asked for. `None` when the body has none, is empty, or isn't JSON.
+    /// The model that is asked for, in JSON or in a multipart form. `None` when there is none.
     pub fn model(&self) -> Option<Cow<'_, str>> {
-        self.document()?.str("model").filter(|model| !model.is_empty())
+        self.field("model").filter(|model| !model.is_empty())
     }
 
-    /// Asks for another model. A body that isn't JSON stays as it is.
+    /// Asks for another model, in JSON or in a multipart form; a form without the field, and any other body, stays as
+    /// it is.
     ///
     /// # Errors
     /// None in practice: a string always serialises.
     pub fn set_model(&mut self, model: &str) -> Result<()> {
-        match self.document_mut() {
-            Some(document) if document.str("model").as_deref() != Some(model) => document.set("model", model),
-            _ => Ok(()),
+        if self.field("model").as_deref() == Some(model) {
+            return Ok(());
         }
+        match &mut self.body {
+            Payload::Json(document) => document.set("model", model)?,
+            Payload::Raw { content_type, bytes } => {
+                if let Some(place) = form::field(content_type, bytes, "model") {
+                    *bytes = form::replace(bytes, place, model.as_bytes());
+                }
+            }
+            Payload::Empty => {}
+        }
+        Ok(())
     }
 
     /// True when the answer is wanted as a stream of events.
     pub fn is_stream(&self) -> bool {
-        match self.document() {
-            Some(document) => document.bool("stream") == Some(true),
-            None => {
+        match &self.body {
+            Payload::Json(document) => document.bool("stream") == Some(true),
+            Payload::Raw { .. } => self.field("stream").as_deref() == Some("true"),
+            Payload::Empty => {
                 self.endpoint.query().is_some_and(|query| query.split('&').any(|pair| pair == "stream=true"))
             }
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<Cow<'_, str>> {
+        match &self.body {
+            Payload::Json(document) => document.str(name),
+            Payload::Raw { content_type, bytes } => {
+                let place = form::field(content_type, bytes, name)?;
+                std::str::from_utf8(bytes.get(place)?).ok().map(Cow::Borrowed)
+            }
+            Payload::Empty => None,
         }
     }
 }

@@ -54,7 +54,13 @@ const MOST_CHOICES: usize = 1024;
 /// # Errors
 /// The error that stands where a chunk should be; [`Decode`](modelswitch_provider::ErrorKind::Decode) when there is
 /// nothing to save.
-pub(super) fn shape(profile: &Profile, kind: Kind, head: &Head, seen: &mut Seen, data: Bytes) -> Result<Bytes> {
+pub(super) fn shape(
+    profile: &Profile,
+    kind: Kind,
+    head: &Head,
+    seen: &mut Seen,
+    data: Bytes,
+) -> Result<Bytes> {
     if kind == Kind::Chat
         && !reasoning::may_need_unifying(&data)
         && let Ok(look) = serde_json::from_slice::<Look<'_>>(&data)
@@ -69,7 +75,8 @@ pub(super) fn shape(profile: &Profile, kind: Kind, head: &Head, seen: &mut Seen,
         }
         return Ok(data);
     }
-    let mut value: Value = serde_json::from_slice(&data).map_err(|error| Error::decode_json("a chunk of the stream", &error))?;
+    let mut value: Value =
+        serde_json::from_slice(&data).map_err(|error| Error::decode_json("a chunk of the stream", &error))?;
     if let Some(error) = error::from_success(profile, &value) {
         return Err(error.with_upstream_body(data));
     }
@@ -82,16 +89,28 @@ pub(super) fn shape(profile: &Profile, kind: Kind, head: &Head, seen: &mut Seen,
         _ => CreateCompletionResponse::deserialize(&value).map(drop),
     };
     decodes.map_err(|error| Error::decode_json("a chunk of the stream", &error))?;
-    serde_json::to_vec(&value).map(Bytes::from).map_err(|_| Error::decode("a chunk of the stream can't be written again"))
+    serde_json::to_vec(&value)
+        .map(Bytes::from)
+        .map_err(|_| Error::decode("a chunk of the stream can't be written again"))
 }
 
-fn repair_chunk(profile: &Profile, kind: Kind, head: &Head, seen: &mut Seen, object: &mut Map<String, Value>) -> Result<()> {
+fn repair_chunk(
+    profile: &Profile,
+    kind: Kind,
+    head: &Head,
+    seen: &mut Seen,
+    object: &mut Map<String, Value>,
+) -> Result<()> {
     if let Some(id) = &seen.id
         && !object.get("id").is_some_and(Value::is_string)
     {
         object.insert("id".to_owned(), id.clone().into());
     }
-    repair_envelope(head, object, if kind == Kind::Chat { "chat.completion.chunk" } else { "text_completion" });
+    repair_envelope(
+        head,
+        object,
+        if kind == Kind::Chat { "chat.completion.chunk" } else { "text_completion" },
+    );
     repair::created(object, seen.created);
     seen.created = object.get("created").and_then(repair::count);
     seen.id = object.get("id").and_then(Value::as_str).map(str::to_owned);
@@ -360,13 +379,17 @@ impl Look<'_> {
         let plain = |choice: &LookChoice<'_>| {
             choice.logprobs.is_none() && choice.delta.function_call.is_none() && choice.delta.audio.is_none()
         };
-        let reasons = profile.finish_reasons.is_empty() || self.choices.iter().all(|choice| choice.finish_reason.is_none()) || !self.reason_is_failure(profile);
+        let reasons = profile.finish_reasons.is_empty()
+            || self.choices.iter().all(|choice| choice.finish_reason.is_none())
+            || !self.reason_is_failure(profile);
         self.error.is_none() && self.moderation.is_none() && self.choices.iter().all(plain) && reasons
     }
 
     /// A profile may call one of the standard reasons a failure.
     fn reason_is_failure(&self, profile: &Profile) -> bool {
-        ["stop", "length", "tool_calls", "content_filter", "function_call"].iter().any(|reason| profile.finish_reasons.contains_key(*reason))
+        ["stop", "length", "tool_calls", "content_filter", "function_call"]
+            .iter()
+            .any(|reason| profile.finish_reasons.contains_key(*reason))
     }
 }
 
@@ -402,7 +425,8 @@ mod tests {
             json!({}),
         ] {
             let data = Bytes::from(good(delta).to_string());
-            let out = shape(&profile, Kind::Chat, &Head::default(), &mut Seen::default(), data.clone()).unwrap();
+            let out =
+                shape(&profile, Kind::Chat, &Head::default(), &mut Seen::default(), data.clone()).unwrap();
             assert_eq!(out.as_ptr(), data.as_ptr());
         }
     }
@@ -420,9 +444,20 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_filled_in_the_same_in_every_chunk() {
-        let out = run("openai-compatible", &[json!({"id":"a","created":9,"choices":[{"delta":{"content":"x"}}]}), json!({"choices":[{"delta":null}]}), json!({"usage":{"prompt_tokens":1,"completion_tokens":1}})]).unwrap();
+        let out = run(
+            "openai-compatible",
+            &[
+                json!({"id":"a","created":9,"choices":[{"delta":{"content":"x"}}]}),
+                json!({"choices":[{"delta":null}]}),
+                json!({"usage":{"prompt_tokens":1,"completion_tokens":1}}),
+            ],
+        )
+        .unwrap();
         for chunk in &out {
-            assert_eq!((&chunk["id"], &chunk["created"], &chunk["model"]), (&json!("a"), &json!(9), &json!("asked")));
+            assert_eq!(
+                (&chunk["id"], &chunk["created"], &chunk["model"]),
+                (&json!("a"), &json!(9), &json!("asked"))
+            );
         }
         assert_eq!(out[1]["choices"][0]["delta"], json!({}));
         assert_eq!((&out[2]["choices"], &out[2]["usage"]["total_tokens"]), (&json!([]), &json!(2)));
@@ -430,7 +465,15 @@ mod tests {
 
     #[test]
     fn reasoning_is_always_reasoning_content() {
-        let out = run("vllm", &[good(json!({"reasoning":"hm"})), good(json!({"reasoning":"","content":"x"})), good(json!({"content":[{"type":"thinking","thinking":"hm"}]}))]).unwrap();
+        let out = run(
+            "vllm",
+            &[
+                good(json!({"reasoning":"hm"})),
+                good(json!({"reasoning":"","content":"x"})),
+                good(json!({"content":[{"type":"thinking","thinking":"hm"}]})),
+            ],
+        )
+        .unwrap();
         assert_eq!(out[0]["choices"][0]["delta"]["reasoning_content"], "hm");
         assert_eq!(out[1]["choices"][0]["delta"]["content"], "x");
         assert_eq!(out[2]["choices"][0]["delta"]["reasoning_content"], "hm");
@@ -439,13 +482,18 @@ mod tests {
     #[test]
     fn tool_call_pieces_without_an_index_pair_up() {
         let piece = |call: Value| good(json!({"tool_calls":[call]}));
-        let out = run("openai-compatible", &[
-            piece(json!({"id":"a","function":{"name":"f","arguments":"1"}})),
-            piece(json!({"function":{"arguments":"2"}})),
-            piece(json!({"id":"b","type":"","function":{"name":"g","arguments":{"x":1}}})),
-            piece(json!({"id":"a","function":{"arguments":"3"}})),
-        ]).unwrap();
-        let indices: Vec<_> = out.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0]["index"].clone()).collect();
+        let out = run(
+            "openai-compatible",
+            &[
+                piece(json!({"id":"a","function":{"name":"f","arguments":"1"}})),
+                piece(json!({"function":{"arguments":"2"}})),
+                piece(json!({"id":"b","type":"","function":{"name":"g","arguments":{"x":1}}})),
+                piece(json!({"id":"a","function":{"arguments":"3"}})),
+            ],
+        )
+        .unwrap();
+        let indices: Vec<_> =
+            out.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0]["index"].clone()).collect();
         assert_eq!(indices, [0, 0, 1, 0]);
         assert_eq!(out[2]["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"], "{\"x\":1}");
     }
@@ -454,9 +502,18 @@ mod tests {
     fn errors_in_the_middle_of_a_stream_are_errors() {
         for (chunk, kind) in [
             (json!({"error":{"message":"it broke"}}), ErrorKind::Upstream),
-            (json!({"id":"1","choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}],"error":{"code":502,"message":"bad gateway"}}), ErrorKind::Upstream),
-            (json!({"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}), ErrorKind::Overloaded),
-            (json!({"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"aborted"}]}), ErrorKind::Interrupted),
+            (
+                json!({"id":"1","choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}],"error":{"code":502,"message":"bad gateway"}}),
+                ErrorKind::Upstream,
+            ),
+            (
+                json!({"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}),
+                ErrorKind::Overloaded,
+            ),
+            (
+                json!({"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"aborted"}]}),
+                ErrorKind::Interrupted,
+            ),
             (json!([1]), ErrorKind::Decode),
         ] {
             assert_eq!(run("deepseek", std::slice::from_ref(&chunk)).unwrap_err().kind(), kind, "{chunk}");

@@ -103,7 +103,9 @@ impl Events {
                     value.get("type").and_then(Value::as_str).map(str::to_owned)
                 });
                 match kind.as_deref() {
-                    Some("response.completed" | "response.incomplete" | "response.failed") => self.ended = true,
+                    Some("response.completed" | "response.incomplete" | "response.failed") => {
+                        self.ended = true
+                    }
                     Some("error") => return Err(self.error_event(&event)),
                     _ => {
                         let value = serde_json::from_slice(&event.data).unwrap_or(Value::Null);
@@ -123,7 +125,8 @@ impl Events {
     fn error_event(&self, event: &Event) -> Error {
         let value: Value = serde_json::from_slice(&event.data)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&event.data).into_owned()));
-        let wrapped = if value.get("error").is_some() { value } else { serde_json::json!({ "error": value }) };
+        let wrapped =
+            if value.get("error").is_some() { value } else { serde_json::json!({ "error": value }) };
         error::from_success(&self.profile, &wrapped)
             .unwrap_or_else(|| Error::new(ErrorKind::Upstream, "an error event without a message"))
             .with_upstream_body(event.data.clone())
@@ -141,7 +144,9 @@ impl Events {
                 self.is_over = false;
                 return None;
             }
-            None if cut_inside => return Some(Error::interrupted("the stream was cut in the middle of an event")),
+            None if cut_inside => {
+                return Some(Error::interrupted("the stream was cut in the middle of an event"));
+            }
             None => {}
         }
         let whole = match self.kind {
@@ -191,8 +196,14 @@ mod tests {
         assert_eq!(chat(&[TEXT]).await, (1, Some(ErrorKind::Interrupted)));
         assert_eq!(chat(&[TEXT, "\n\ndata: {\"id\":"]).await, (1, Some(ErrorKind::Interrupted)));
         assert_eq!(chat(&[]).await, (0, Some(ErrorKind::Interrupted)));
-        assert_eq!(chat(&[TEXT, "\n\nevent: error\ndata: {\"message\":\"broke\"}\n\n"]).await, (1, Some(ErrorKind::Upstream)));
-        assert_eq!(chat(&[TEXT, "\n\nevent: error\ndata: plain words\n\n"]).await, (1, Some(ErrorKind::Upstream)));
+        assert_eq!(
+            chat(&[TEXT, "\n\nevent: error\ndata: {\"message\":\"broke\"}\n\n"]).await,
+            (1, Some(ErrorKind::Upstream))
+        );
+        assert_eq!(
+            chat(&[TEXT, "\n\nevent: error\ndata: plain words\n\n"]).await,
+            (1, Some(ErrorKind::Upstream))
+        );
         assert_eq!(chat(&[TEXT, "\n\ndata: {broken\n\n"]).await, (1, Some(ErrorKind::Decode)));
     }
 

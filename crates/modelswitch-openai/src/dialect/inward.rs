@@ -9,15 +9,21 @@ use crate::profile::History;
 
 /// # Errors
 /// [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest) for a body that can't be read.
-pub(super) fn adapt(profile: &Profile, kind: Kind, mut request: Request) -> Result<(Request, Vec<Adaptation>)> {
+pub(super) fn adapt(
+    profile: &Profile,
+    kind: Kind,
+    mut request: Request,
+) -> Result<(Request, Vec<Adaptation>)> {
     let mut adaptations = Vec::new();
     let names_model = request.model().is_some();
     let Some(document) = request.document_mut() else { return Ok((request, adaptations)) };
     if !names_model && matches!(kind, Kind::Chat | Kind::Completion | Kind::Embeddings | Kind::Responses) {
         let Some(model) = &profile.default_model else {
-            return Err(Error::invalid_request("the request names no model, and this provider has no default one")
-                .with_param("model")
-                .with_hint("set the request's model, or default_model of the provider"));
+            return Err(Error::invalid_request(
+                "the request names no model, and this provider has no default one",
+            )
+            .with_param("model")
+            .with_hint("set the request's model, or default_model of the provider"));
         };
         document.set("model", model)?;
     }
@@ -36,15 +42,23 @@ fn rename_token_limit(profile: &Profile, document: &mut Document, adaptations: &
         }
         if document.has(wanted) {
             document.remove(other);
-            adaptations.push(Adaptation::new(other, format!("left out: the request has `{wanted}` too, which the service knows")));
+            adaptations.push(Adaptation::new(
+                other,
+                format!("left out: the request has `{wanted}` too, which the service knows"),
+            ));
         } else {
             document.rename(other, wanted);
-            adaptations.push(Adaptation::new(other, format!("sent as `{wanted}`, the name that the service knows")));
+            adaptations
+                .push(Adaptation::new(other, format!("sent as `{wanted}`, the name that the service knows")));
         }
     }
 }
 
-fn adapt_messages(profile: &Profile, document: &mut Document, adaptations: &mut Vec<Adaptation>) -> Result<()> {
+fn adapt_messages(
+    profile: &Profile,
+    document: &mut Document,
+    adaptations: &mut Vec<Adaptation>,
+) -> Result<()> {
     let Some(text) = document.get_raw("messages") else { return Ok(()) };
     let role = profile.request.developer_role.as_deref().filter(|_| contains(text, "\"developer\""));
     let history = Some(profile.reasoning.history)
@@ -70,7 +84,11 @@ fn adapt_messages(profile: &Profile, document: &mut Document, adaptations: &mut 
                 message.insert("reasoning".to_owned(), reasoning);
                 note(adaptations, "reasoning_content", "sent as `reasoning`, where the service looks for it");
             } else {
-                note(adaptations, "reasoning_content", "left out of the history: the service has no place for it");
+                note(
+                    adaptations,
+                    "reasoning_content",
+                    "left out of the history: the service has no place for it",
+                );
             }
         }
     }
@@ -133,7 +151,10 @@ mod tests {
 
     #[test]
     fn a_request_without_a_model_gets_the_default_one_or_an_error_that_says_how() {
-        assert_eq!(adapted("deepseek", json!({"messages":[]})).0, json!({"messages":[],"model":"deepseek-flash"}));
+        assert_eq!(
+            adapted("deepseek", json!({"messages":[]})).0,
+            json!({"messages":[],"model":"deepseek-flash"})
+        );
         let profile = Profile::compatible("mine", "https://x.example");
         let error = adapt(&profile, Kind::Chat, Request::chat(&json!({"messages":[]})).unwrap()).unwrap_err();
         assert!(error.hint().contains("default_model"));

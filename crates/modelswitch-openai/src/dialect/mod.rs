@@ -14,7 +14,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
-use modelswitch_provider::{Body, ByteStream, ChatCompletion, Endpoint, Error, Event, EventStream, Head, Request, Response, Result};
+use modelswitch_provider::{
+    Body, ByteStream, ChatCompletion, Endpoint, Error, Event, EventStream, Head, Request, Response, Result,
+};
 
 use crate::Profile;
 use crate::transport::{Answer, Transport, whole};
@@ -61,10 +63,16 @@ impl Dialect {
     }
 
     /// One request out and one answer back, both in OpenAI's shape on this side.
-    pub(crate) async fn exchange(&self, name: &Arc<str>, transport: &Transport, request: Request) -> Result<Response> {
+    pub(crate) async fn exchange(
+        &self,
+        name: &Arc<str>,
+        transport: &Transport,
+        request: Request,
+    ) -> Result<Response> {
         let kind = Kind::of(&request.endpoint);
         let (request, adaptations) = inward::adapt(&self.profile, kind, request)?;
-        let answer = transport.send(&self.profile, &request).await.map_err(|error| self.explain(error, None))?;
+        let answer =
+            transport.send(&self.profile, &request).await.map_err(|error| self.explain(error, None))?;
         let Answer { status, headers, body } = answer;
         let mut head = Head::default();
         head.provider = Some(name.clone());
@@ -80,7 +88,8 @@ impl Dialect {
     }
 
     async fn shape(&self, kind: Kind, request: &Request, head: &Head, body: ByteStream) -> Result<Body> {
-        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let content_type =
+            head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_events = content_type.starts_with("text/event-stream");
         let is_json = content_type.contains("json");
         if is_events {
@@ -122,14 +131,17 @@ impl Dialect {
         }
         let event = match kind {
             Kind::Chat => {
-                let whole: ChatCompletion = serde_json::from_slice(&body).map_err(|error| Error::decode_json("the answer", &error))?;
+                let whole: ChatCompletion = serde_json::from_slice(&body)
+                    .map_err(|error| Error::decode_json("the answer", &error))?;
                 let Body::Json(chunk) = Response::json(&whole.into_chunk())?.body else {
                     return Err(Error::decode("the answer can't be written as a chunk"));
                 };
                 Event::new(chunk)
             }
             Kind::Completion => Event::new(body),
-            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Responses | Kind::Other => return Ok(Body::Json(body)),
+            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Responses | Kind::Other => {
+                return Ok(Body::Json(body));
+            }
         };
         Ok(Body::Events(EventStream::new(stream::iter([Ok(event)]))))
     }

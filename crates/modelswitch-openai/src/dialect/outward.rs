@@ -15,13 +15,17 @@ use crate::{Profile, error};
 /// # Errors
 /// The error that stands where the answer should be; [`Decode`](ErrorKind::Decode) when there is nothing to save.
 pub(super) fn shape(profile: &Profile, kind: Kind, head: &Head, body: Bytes) -> Result<Bytes> {
-    let keep = |error: Error| if error.upstream_body().is_none() { error.with_upstream_body(body.clone()) } else { error };
+    let keep = |error: Error| {
+        if error.upstream_body().is_none() { error.with_upstream_body(body.clone()) } else { error }
+    };
     if conforms(kind, &body) {
         return Ok(body);
     }
     let text = body.trim_ascii();
     if text.is_empty() {
-        return Err(keep(Error::decode("the answer is empty").with_hint("try again; services under load answer so")));
+        return Err(keep(
+            Error::decode("the answer is empty").with_hint("try again; services under load answer so"),
+        ));
     }
     let mut value: Value = serde_json::from_slice(text).map_err(|error| keep(not_json(text, &error)))?;
     if let Some(error) = error::from_success(profile, &value).filter(|_| !is_failed_object(kind, &value)) {
@@ -32,7 +36,9 @@ pub(super) fn shape(profile: &Profile, kind: Kind, head: &Head, body: Bytes) -> 
         return Ok(body);
     }
     check(kind, &value).map_err(keep)?;
-    serde_json::to_vec(&value).map(Bytes::from).map_err(|_| keep(Error::decode("the answer can't be written again")))
+    serde_json::to_vec(&value)
+        .map(Bytes::from)
+        .map_err(|_| keep(Error::decode("the answer can't be written again")))
 }
 
 /// True when async-openai decodes the body as it is and nothing in it needs a closer look.
@@ -44,7 +50,9 @@ fn conforms(kind: Kind, body: &[u8]) -> bool {
     match kind {
         Kind::Chat => decodes::<CreateChatCompletionResponse>(body),
         Kind::Completion => decodes::<CreateCompletionResponse>(body),
-        Kind::Embeddings => decodes::<CreateEmbeddingResponse>(body) || decodes::<CreateBase64EmbeddingResponse>(body),
+        Kind::Embeddings => {
+            decodes::<CreateEmbeddingResponse>(body) || decodes::<CreateBase64EmbeddingResponse>(body)
+        }
         Kind::Models => decodes::<ListModelResponse>(body),
         Kind::Model => decodes::<Model>(body),
         Kind::Responses | Kind::Other => matches!(body.trim_ascii().first(), Some(b'{' | b'[')),
@@ -62,7 +70,8 @@ fn check(kind: Kind, value: &Value) -> Result<()> {
     match kind {
         Kind::Chat => read::<CreateChatCompletionResponse>(value),
         Kind::Completion => read::<CreateCompletionResponse>(value),
-        Kind::Embeddings => read::<CreateEmbeddingResponse>(value).or_else(|error| read::<CreateBase64EmbeddingResponse>(value).map_err(|_| error)),
+        Kind::Embeddings => read::<CreateEmbeddingResponse>(value)
+            .or_else(|error| read::<CreateBase64EmbeddingResponse>(value).map_err(|_| error)),
         Kind::Models => read::<ListModelResponse>(value),
         Kind::Model => read::<Model>(value),
         Kind::Responses | Kind::Other => Ok(()),
@@ -134,7 +143,8 @@ fn repair_chat(profile: &Profile, head: &Head, object: &mut Map<String, Value>) 
             return Err(Error::decode(format!("choices[{position}].message is missing")));
         };
         repair_message(profile, message);
-        let calls_tools = message.get("tool_calls").and_then(Value::as_array).is_some_and(|calls| !calls.is_empty());
+        let calls_tools =
+            message.get("tool_calls").and_then(Value::as_array).is_some_and(|calls| !calls.is_empty());
         repair_finish_reason(profile, choice, calls_tools)?;
         repair_logprobs(choice);
     }
@@ -201,7 +211,10 @@ fn choices(object: &mut Map<String, Value>) -> Result<&mut Vec<Value>> {
 
 pub(super) fn repair_index(item: &mut Map<String, Value>, position: usize) {
     let index = item.get("index").and_then(repair::count);
-    item.insert("index".to_owned(), index.unwrap_or_else(|| u32::try_from(position).unwrap_or_default()).into());
+    item.insert(
+        "index".to_owned(),
+        index.unwrap_or_else(|| u32::try_from(position).unwrap_or_default()).into(),
+    );
 }
 
 pub(super) fn string_or_null(object: &mut Map<String, Value>, name: &str) {
@@ -211,7 +224,11 @@ pub(super) fn string_or_null(object: &mut Map<String, Value>, name: &str) {
 }
 
 pub(super) fn repair_logprobs(choice: &mut Map<String, Value>) {
-    let fits = |value: &Value| value.is_null() || serde::Deserialize::deserialize(value).is_ok_and(|_: async_openai::types::chat::ChatChoiceLogprobs| true);
+    let fits = |value: &Value| {
+        value.is_null()
+            || serde::Deserialize::deserialize(value)
+                .is_ok_and(|_: async_openai::types::chat::ChatChoiceLogprobs| true)
+    };
     if choice.get("logprobs").is_some_and(|value| !fits(value))
         && let Some(value) = choice.insert("logprobs".to_owned(), Value::Null)
     {
@@ -223,7 +240,11 @@ pub(super) fn repair_logprobs(choice: &mut Map<String, Value>) {
 ///
 /// # Errors
 /// When the reason says that the answer failed.
-pub(super) fn repair_finish_reason(profile: &Profile, choice: &mut Map<String, Value>, calls_tools: bool) -> Result<()> {
+pub(super) fn repair_finish_reason(
+    profile: &Profile,
+    choice: &mut Map<String, Value>,
+    calls_tools: bool,
+) -> Result<()> {
     let reason = match choice.get("finish_reason") {
         Some(Value::String(reason)) => reason.clone(),
         Some(Value::Null) | None => return Ok(()),
@@ -234,13 +255,21 @@ pub(super) fn repair_finish_reason(profile: &Profile, choice: &mut Map<String, V
     }
     let meaning = match reason.to_ascii_lowercase().as_str() {
         "" => None,
-        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "complete" | "completed" | "end" => Some("stop"),
-        "length" | "max_tokens" | "max_output_tokens" | "model_length" | "model_context_window_exceeded" => Some("length"),
+        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "complete" | "completed" | "end" => {
+            Some("stop")
+        }
+        "length" | "max_tokens" | "max_output_tokens" | "model_length" | "model_context_window_exceeded" => {
+            Some("length")
+        }
         "tool_calls" | "tool_use" | "tool_call" => Some("tool_calls"),
-        "content_filter" | "content_filtered" | "safety" | "sensitive" | "refusal" | "recitation" => Some("content_filter"),
+        "content_filter" | "content_filtered" | "safety" | "sensitive" | "refusal" | "recitation" => {
+            Some("content_filter")
+        }
         "function_call" => Some("function_call"),
         "insufficient_system_resource" => return Err(failed_by_reason(ErrorKind::Overloaded, &reason)),
-        "aborted" | "abort" | "cancelled" | "canceled" => return Err(failed_by_reason(ErrorKind::Interrupted, &reason)),
+        "aborted" | "abort" | "cancelled" | "canceled" => {
+            return Err(failed_by_reason(ErrorKind::Interrupted, &reason));
+        }
         "error" | "network_error" | "failed" => return Err(failed_by_reason(ErrorKind::Upstream, &reason)),
         _ if calls_tools => Some("tool_calls"),
         _ => Some("stop"),
@@ -255,7 +284,8 @@ pub(super) fn repair_finish_reason(profile: &Profile, choice: &mut Map<String, V
 }
 
 fn failed_by_reason(kind: ErrorKind, reason: &str) -> Error {
-    Error::new(kind, format!("the service broke the answer off with the finish reason `{reason}`")).with_code(reason)
+    Error::new(kind, format!("the service broke the answer off with the finish reason `{reason}`"))
+        .with_code(reason)
 }
 
 fn repair_models(value: &mut Value) -> Result<()> {
@@ -324,7 +354,8 @@ mod tests {
         let profile = Profile::embedded("openai-compatible").unwrap();
         let mut head = Head::default();
         head.model = Some("asked".into());
-        shape(&profile, kind, &head, body.to_string().into()).map(|bytes| serde_json::from_slice(&bytes).unwrap())
+        shape(&profile, kind, &head, body.to_string().into())
+            .map(|bytes| serde_json::from_slice(&bytes).unwrap())
     }
 
     fn good() -> Value {
@@ -337,7 +368,10 @@ mod tests {
     fn a_conforming_answer_passes_as_the_bytes_it_came_in() {
         let profile = Profile::embedded("deepseek").unwrap();
         let body = Bytes::from(format!(" {} \n", good()));
-        assert_eq!(shape(&profile, Kind::Chat, &Head::default(), body.clone()).unwrap().as_ptr(), body.as_ptr());
+        assert_eq!(
+            shape(&profile, Kind::Chat, &Head::default(), body.clone()).unwrap().as_ptr(),
+            body.as_ptr()
+        );
     }
 
     /// A pointer into the good answer, what a service puts there, and what it becomes.
@@ -360,16 +394,51 @@ mod tests {
             ("/choices/0/index", missing.clone(), "/choices/0/index", json!(0)),
             ("/choices/0/message/role", missing.clone(), "/choices/0/message/role", json!("assistant")),
             ("/choices/0/message/content", missing.clone(), "/choices/0/message/content", missing.clone()),
-            ("/choices/0/message/content", json!([{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"hi"}]), "/choices/0/message/reasoning_content", json!("hm")),
-            ("/choices/0/message/content", json!([{"type":"text","text":"hi"}]), "/choices/0/message/content", json!("hi")),
-            ("/choices/0/message/reasoning", json!("hm"), "/choices/0/message/reasoning_content", json!("hm")),
-            ("/choices/0/message/tool_calls/0/type", missing.clone(), "/choices/0/message/tool_calls/0/type", json!("function")),
-            ("/choices/0/message/tool_calls/0/id", missing.clone(), "/choices/0/message/tool_calls/0/id", json!("call_0")),
-            ("/choices/0/message/tool_calls/0/function/arguments", json!({"a":1}), "/choices/0/message/tool_calls/0/function/arguments", json!("{\"a\":1}")),
+            (
+                "/choices/0/message/content",
+                json!([{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"hi"}]),
+                "/choices/0/message/reasoning_content",
+                json!("hm"),
+            ),
+            (
+                "/choices/0/message/content",
+                json!([{"type":"text","text":"hi"}]),
+                "/choices/0/message/content",
+                json!("hi"),
+            ),
+            (
+                "/choices/0/message/reasoning",
+                json!("hm"),
+                "/choices/0/message/reasoning_content",
+                json!("hm"),
+            ),
+            (
+                "/choices/0/message/tool_calls/0/type",
+                missing.clone(),
+                "/choices/0/message/tool_calls/0/type",
+                json!("function"),
+            ),
+            (
+                "/choices/0/message/tool_calls/0/id",
+                missing.clone(),
+                "/choices/0/message/tool_calls/0/id",
+                json!("call_0"),
+            ),
+            (
+                "/choices/0/message/tool_calls/0/function/arguments",
+                json!({"a":1}),
+                "/choices/0/message/tool_calls/0/function/arguments",
+                json!("{\"a\":1}"),
+            ),
             ("/choices/0/finish_reason", json!(""), "/choices/0/finish_reason", json!(null)),
             ("/choices/0/finish_reason", json!("end_turn"), "/choices/0/finish_reason", json!("stop")),
             ("/choices/0/finish_reason", json!("MAX_TOKENS"), "/choices/0/finish_reason", json!("length")),
-            ("/choices/0/finish_reason", json!("something_new"), "/choices/0/native_finish_reason", json!("something_new")),
+            (
+                "/choices/0/finish_reason",
+                json!("something_new"),
+                "/choices/0/native_finish_reason",
+                json!("something_new"),
+            ),
             ("/choices/0/logprobs", json!({"tokens":[]}), "/choices/0/logprobs", json!({"tokens":[]})),
         ];
         for (at, sent, look, wanted) in table {
@@ -403,7 +472,11 @@ mod tests {
 
     #[test]
     fn a_finish_reason_that_is_a_failure_is_an_error() {
-        for (reason, kind) in [("insufficient_system_resource", ErrorKind::Overloaded), ("aborted", ErrorKind::Interrupted), ("error", ErrorKind::Upstream)] {
+        for (reason, kind) in [
+            ("insufficient_system_resource", ErrorKind::Overloaded),
+            ("aborted", ErrorKind::Interrupted),
+            ("error", ErrorKind::Upstream),
+        ] {
             let mut body = good();
             body["choices"][0]["finish_reason"] = json!(reason);
             assert_eq!(shaped(Kind::Chat, &body).unwrap_err().kind(), kind);
@@ -413,8 +486,15 @@ mod tests {
     #[test]
     fn empty_cut_and_foreign_bodies_are_errors_of_the_right_kind() {
         let profile = Profile::embedded("deepseek").unwrap();
-        for (body, kind) in [("", ErrorKind::Decode), (" \n\n ", ErrorKind::Decode), ("<html>", ErrorKind::Decode), ("{\"id\":", ErrorKind::Interrupted), ("oops", ErrorKind::Decode)] {
-            let error = shape(&profile, Kind::Chat, &Head::default(), Bytes::from_static(body.as_bytes())).unwrap_err();
+        for (body, kind) in [
+            ("", ErrorKind::Decode),
+            (" \n\n ", ErrorKind::Decode),
+            ("<html>", ErrorKind::Decode),
+            ("{\"id\":", ErrorKind::Interrupted),
+            ("oops", ErrorKind::Decode),
+        ] {
+            let error = shape(&profile, Kind::Chat, &Head::default(), Bytes::from_static(body.as_bytes()))
+                .unwrap_err();
             assert_eq!(error.kind(), kind, "{body:?}");
         }
     }
@@ -429,7 +509,11 @@ mod tests {
             json!({"data":["a"]}),
         ] {
             let out = shaped(Kind::Models, &body).unwrap();
-            assert_eq!((&out["data"][0]["id"], &out["data"][0]["created"]), (&json!("a"), &json!(0)), "{body}");
+            assert_eq!(
+                (&out["data"][0]["id"], &out["data"][0]["created"]),
+                (&json!("a"), &json!(0)),
+                "{body}"
+            );
         }
     }
 

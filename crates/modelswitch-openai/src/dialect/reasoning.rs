@@ -9,9 +9,11 @@ pub(super) fn unify(message: &mut Map<String, Value>, fields: &[String]) {
     if message.get("reasoning_content").is_some_and(Value::is_string) {
         return;
     }
-    let own = fields.iter().map(String::as_str).chain(["reasoning"]).find_map(|name| {
-        message.get(name).and_then(Value::as_str).map(str::to_owned)
-    });
+    let own = fields
+        .iter()
+        .map(String::as_str)
+        .chain(["reasoning"])
+        .find_map(|name| message.get(name).and_then(Value::as_str).map(str::to_owned));
     match own {
         Some(text) => {
             message.insert("reasoning_content".to_owned(), text.into());
@@ -47,7 +49,9 @@ fn split_content_parts(message: &mut Map<String, Value>) {
 fn collect_text(value: Option<&Value>, into: &mut String) {
     match value {
         Some(Value::String(text)) => into.push_str(text),
-        Some(Value::Array(items)) => items.iter().for_each(|item| collect_text(item.get("text").or(Some(item)), into)),
+        Some(Value::Array(items)) => {
+            items.iter().for_each(|item| collect_text(item.get("text").or(Some(item)), into))
+        }
         _ => {}
     }
 }

@@ -84,7 +84,9 @@ pub(super) fn usage(object: &mut Map<String, Value>) {
 /// A service tier that async-openai has no name for is kept beside the field.
 pub(super) fn service_tier(object: &mut Map<String, Value>) {
     let known = ["auto", "default", "flex", "scale", "priority", "fast"];
-    if object.get("service_tier").is_some_and(|tier| !tier.is_null() && !tier.as_str().is_some_and(|tier| known.contains(&tier)))
+    if object
+        .get("service_tier")
+        .is_some_and(|tier| !tier.is_null() && !tier.as_str().is_some_and(|tier| known.contains(&tier)))
         && let Some(tier) = object.remove("service_tier")
     {
         object.insert("native_service_tier".to_owned(), tier);

@@ -1,0 +1,137 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use modelswitch_provider::{Error, Head, Usage};
+use serde::Deserialize;
+
+use super::header;
+
+/// Tells about one call what async-openai's types have no room for: who answered, at which try, with which headers,
+/// what was adapted, the usage as the service wrote it, and the whole error.
+///
+/// Its header goes with the call and is taken off before the wire. Use one for each call; it keeps what the last one
+/// told.
+///
+/// ```no_run
+/// # async fn run(service: modelswitch_openai::HttpService, request: modelswitch_openai::async_openai::types::chat::CreateChatCompletionRequest) -> Result<(), Box<dyn std::error::Error>> {
+/// use modelswitch_openai::async_openai::traits::RequestOptionsBuilder;
+///
+/// let client = service.client()?;
+/// let capture = service.capture();
+/// let reply = client.chat().headers(capture.headers()).create(request).await?;
+/// if let Some(head) = capture.head() {
+///     println!("{:?} answered at try {}", head.provider, head.attempts());
+/// }
+/// # Ok(()) }
+/// ```
+pub struct Capture {
+    sink: Arc<Sink>,
+    captures: Captures,
+}
+
+/// Where a call writes what it knows.
+pub(super) struct Sink {
+    id: u64,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    head: Option<Head>,
+    error: Option<Error>,
+    usage: Option<Usage>,
+}
+
+/// The captures of one service that still have a holder.
+#[derive(Clone, Default)]
+pub(super) struct Captures(Arc<Table>);
+
+#[derive(Default)]
+struct Table {
+    next: AtomicU64,
+    open: Mutex<HashMap<u64, Weak<Sink>>>,
+}
+
+impl Capture {
+    /// The header to send with the call: `client.chat().headers(capture.headers())`.
+    pub fn headers(&self) -> HeaderMap {
+        HeaderMap::from_iter([(HeaderName::from_static(header::CAPTURE), HeaderValue::from(self.sink.id))])
+    }
+
+    /// Who answered. For a stream it is there as soon as the stream is.
+    pub fn head(&self) -> Option<Head> {
+        self.sink.told().head.clone()
+    }
+
+    /// The tokens as the service counted them; of a stream, once the chunk with the usage has passed.
+    pub fn usage(&self) -> Option<Usage> {
+        self.sink.told().usage.clone()
+    }
+
+    /// What went wrong, with the upstream body; also from the middle of a stream.
+    pub fn error(&self) -> Option<Error> {
+        self.sink.told().error.clone()
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.captures.open().remove(&self.sink.id);
+    }
+}
+
+impl fmt::Debug for Capture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Capture")
+            .field("head", &self.head())
+            .field("error", &self.error())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Captures {
+    pub(super) fn capture(&self) -> Capture {
+        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let sink = Arc::new(Sink { id, told: Mutex::default() });
+        self.open().insert(id, Arc::downgrade(&sink));
+        Capture { sink, captures: self.clone() }
+    }
+
+    pub(super) fn find(&self, id: u64) -> Option<Arc<Sink>> {
+        self.open().get(&id)?.upgrade()
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Weak<Sink>>> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink {
+    pub(super) fn begin(&self, head: &Head) {
+        *self.told() = Told { head: Some(head.clone()), ..Told::default() };
+    }
+
+    /// Looks for usage in a document or chunk.
+    pub(super) fn see(&self, json: &[u8]) {
+        #[derive(Deserialize)]
+        struct Look {
+            usage: Option<Usage>,
+        }
+        if memchr::memmem::find(json, b"\"usage\"").is_some()
+            && let Ok(Look { usage: usage @ Some(_) }) = serde_json::from_slice(json)
+        {
+            self.told().usage = usage;
+        }
+    }
+
+    pub(super) fn fail(&self, error: &Error) {
+        self.told().error = Some(error.clone());
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,170 @@
+//! Reasoning through types that have no field for it. It rides in slots that chat answers leave empty: `metadata` of a
+//! reply and `obfuscation` of a chunk, both in async-openai since 0.42.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use async_openai::types::chat::{CreateChatCompletionResponse, CreateChatCompletionStreamResponse};
+use bytes::Bytes;
+use modelswitch_provider::{Document, Event};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const SLOT: &str = "modelswitch";
+
+/// What the model thought, from async-openai's own types, which have no field for it.
+///
+/// It is there in answers that came through [`HttpService`](super::HttpService), of models that show their reasoning.
+///
+/// ```
+/// use modelswitch_openai::ReasoningExt;
+/// # use modelswitch_openai::async_openai::types::chat::CreateChatCompletionResponse;
+///
+/// fn show(reply: &CreateChatCompletionResponse) {
+///     if let Some(reasoning) = reply.reasoning_content() {
+///         println!("thought: {reasoning}");
+///     }
+/// }
+/// # show(&CreateChatCompletionResponse::default());
+/// ```
+pub trait ReasoningExt {
+    /// The reasoning of the choice with this index.
+    fn reasoning_content_of(&self, choice: u32) -> Option<String>;
+
+    /// The reasoning of the first choice.
+    fn reasoning_content(&self) -> Option<String>;
+}
+
+impl ReasoningExt for CreateChatCompletionResponse {
+    fn reasoning_content_of(&self, choice: u32) -> Option<String> {
+        let metadata = serde_json::to_value(self.metadata.as_ref()?).ok()?;
+        read_slot(metadata.get(SLOT)?, choice)
+    }
+
+    fn reasoning_content(&self) -> Option<String> {
+        self.reasoning_content_of(self.choices.first()?.index)
+    }
+}
+
+impl ReasoningExt for CreateChatCompletionStreamResponse {
+    fn reasoning_content_of(&self, choice: u32) -> Option<String> {
+        // OpenAI's own padding is no JSON.
+        let slot: Value = serde_json::from_str(self.obfuscation.as_ref()?).ok()?;
+        read_slot(slot.get(SLOT)?, choice)
+    }
+
+    fn reasoning_content(&self) -> Option<String> {
+        self.reasoning_content_of(self.choices.first()?.index)
+    }
+}
+
+fn read_slot(slot: &Value, choice: u32) -> Option<String> {
+    Some(slot.get("reasoning_content")?.get(choice.to_string())?.as_str()?.to_owned())
+}
+
+/// Puts the reasoning of a reply where async-openai's type has room for it. A reply without reasoning stays as it is.
+pub(super) fn into_reply(body: Bytes) -> Bytes {
+    let put = || {
+        let slot = slot(&body, |choice: &Choice<'_>| choice.message.as_ref())?;
+        let mut document = Document::parse(body.clone()).ok()?;
+        let mut metadata = document
+            .get::<Value>("metadata")
+            .ok()
+            .flatten()
+            .filter(Value::is_object)
+            .unwrap_or_else(|| json!({}));
+        metadata.as_object_mut()?.insert(SLOT.to_owned(), slot);
+        document.set("metadata", metadata).ok()?;
+        Some(document.to_bytes())
+    };
+    put().unwrap_or(body)
+}
+
+/// The same for a chunk.
+pub(super) fn into_chunk(event: Event) -> Event {
+    let put = || {
+        let slot = slot(&event.data, |choice: &Choice<'_>| choice.delta.as_ref())?;
+        let mut document = Document::parse(event.data.clone()).ok()?;
+        document.set("obfuscation", json!({ SLOT: slot }).to_string()).ok()?;
+        Some(document.to_bytes())
+    };
+    match put() {
+        Some(data) => Event { data, ..event },
+        None => event,
+    }
+}
+
+/// The reasoning of each choice; `None` when there isn't any, found out by a look that costs next to nothing.
+fn slot(body: &[u8], pick: impl for<'a, 'b> Fn(&'b Choice<'a>) -> Option<&'b Said<'a>>) -> Option<Value> {
+    memchr::memmem::find(body, b"\"reasoning_content\":")?;
+    let look: Look<'_> = serde_json::from_slice(body).ok()?;
+    let texts: BTreeMap<String, &str> = look
+        .choices
+        .iter()
+        .filter_map(|choice| {
+            let text = pick(choice)?.reasoning_content.as_ref()?.0.as_ref();
+            (!text.is_empty()).then(|| (choice.index.to_string(), text))
+        })
+        .collect();
+    (!texts.is_empty()).then(|| json!({ "reasoning_content": texts }))
+}
+
+#[derive(Deserialize)]
+struct Look<'a> {
+    #[serde(borrow)]
+    choices: Vec<Choice<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default)]
+    index: u32,
+    #[serde(borrow, default)]
+    message: Option<Said<'a>>,
+    #[serde(borrow, default)]
+    delta: Option<Said<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow, default)]
+    reasoning_content: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasoning_of_each_choice_comes_through_a_reply() {
+        let body = json!({"id":"1","object":"chat.completion","created":1,"model":"m","metadata":{"mine":"stays"},"choices":[
+            {"index":0,"message":{"role":"assistant","content":"a","reasoning_content":"because \"a\"\n"}},
+            {"index":1,"message":{"role":"assistant","content":"b","reasoning_content":"because b"}}]});
+        let reply: CreateChatCompletionResponse =
+            serde_json::from_slice(&into_reply(body.to_string().into())).unwrap();
+        assert_eq!(reply.reasoning_content().as_deref(), Some("because \"a\"\n"));
+        assert_eq!(reply.reasoning_content_of(1).as_deref(), Some("because b"));
+        assert_eq!(serde_json::to_value(reply.metadata).unwrap()["mine"], "stays");
+    }
+
+    #[test]
+    fn an_answer_without_reasoning_stays_as_it_is() {
+        for body in [
+            r#"{"choices":[{"index":0,"message":{"content":"x"}}]}"#,
+            r#"{"choices":[{"index":0,"message":{"reasoning_content":null}}]}"#,
+            "[]",
+        ] {
+            assert_eq!(into_reply(Bytes::from_static(body.as_bytes())), body);
+        }
+    }
+
+    #[test]
+    fn padding_of_openai_is_not_taken_for_reasoning() {
+        let chunk =
+            CreateChatCompletionStreamResponse { obfuscation: Some("aB3x".to_owned()), ..Default::default() };
+        assert_eq!(chunk.reasoning_content_of(0), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! What async-openai built, as a request for a provider.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http_body_util::BodyExt;
+use modelswitch_provider::{Document, Endpoint, Error, Payload, Request, Result};
+
+use super::extra;
+use super::header;
+
+/// The request, and the number of the capture that wants to know about it.
+///
+/// # Errors
+/// [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest) for what can't be a request.
+pub(super) async fn read(base: &str, built: reqwest::Request) -> Result<(Request, Option<u64>)> {
+    let endpoint = endpoint(base, &built)?;
+    let mut headers = built.headers().clone();
+    let content_type = headers.remove(CONTENT_TYPE);
+    let capture = headers.remove(header::CAPTURE).and_then(|value| value.to_str().ok()?.parse().ok());
+    let extra = headers.remove(header::EXTRA);
+    let mut built = built;
+    let bytes = match built.body_mut().take() {
+        None => None,
+        Some(body) => Some(collect(body).await?),
+    };
+    let mut request = Request::new(endpoint, payload(content_type, bytes)?);
+    request.headers = without_credentials(&headers);
+    if let Some(extra) = extra {
+        extra::apply(&extra, &mut request)?;
+    }
+    Ok((request, capture))
+}
+
+fn endpoint(base: &str, built: &reqwest::Request) -> Result<Endpoint> {
+    let url = built.url();
+    let base_path = reqwest::Url::parse(base)
+        .map(|base| base.path().trim_end_matches('/').to_owned())
+        .unwrap_or_default();
+    let path = url.path().strip_prefix(base_path.as_str()).unwrap_or(url.path());
+    // A base URL with a slash at its end makes two of them.
+    let path = format!("/{}", path.trim_start_matches('/'));
+    let path = match url.query() {
+        // Azure's version belongs to the service the client was built for.
+        Some(query) => match query
+            .split('&')
+            .filter(|pair| !pair.starts_with("api-version="))
+            .collect::<Vec<_>>()
+            .join("&")
+        {
+            query if query.is_empty() => path,
+            query => format!("{path}?{query}"),
+        },
+        None => path,
+    };
+    Endpoint::new(built.method().clone(), path)
+}
+
+async fn collect(body: reqwest::Body) -> Result<Bytes> {
+    if let Some(bytes) = body.as_bytes() {
+        return Ok(Bytes::copy_from_slice(bytes));
+    }
+    // A form is collected, since a retry or a fallback needs it again.
+    let collected = body.collect().await;
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        Error::invalid_request("the request's form can't be read").with_source(error.without_url())
+    })
+}
+
+fn payload(content_type: Option<HeaderValue>, bytes: Option<Bytes>) -> Result<Payload> {
+    let Some(bytes) = bytes else { return Ok(Payload::Empty) };
+    let content_type = content_type.unwrap_or_else(|| HeaderValue::from_static("application/octet-stream"));
+    if content_type.as_bytes().starts_with(b"application/json") && bytes.trim_ascii().starts_with(b"{") {
+        return Ok(Payload::Json(Document::parse(bytes)?));
+    }
+    Ok(Payload::Raw { content_type, bytes })
+}
+
+/// The client's headers without whatever lets somebody in at the service it was built for.
+fn without_credentials(headers: &HeaderMap) -> HeaderMap {
+    let keep = |name: &HeaderName, value: &HeaderValue| {
+        let name = name.as_str();
+        let is_credential = ["auth", "key", "token", "secret", "cookie", "password", "credential"]
+            .iter()
+            .any(|word| name.contains(word) && name != "idempotency-key");
+        let is_openai = matches!(name, "openai-organization" | "openai-project");
+        let is_transport =
+            matches!(name, "host" | "content-length" | "transfer-encoding" | "connection" | "accept");
+        !(is_credential || is_openai || is_transport || value.is_sensitive())
+    };
+    headers
+        .iter()
+        .filter(|(name, value)| keep(name, value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_credential_of_the_client_goes_along() {
+        let headers: HeaderMap = [
+            ("authorization", "hush"),
+            ("api-key", "hush"),
+            ("x-api-key", "hush"),
+            ("openai-organization", "hush"),
+            ("openai-project", "hush"),
+            ("cookie", "hush"),
+            ("x-auth-token", "hush"),
+            ("x-team", "blue"),
+            ("idempotency-key", "1"),
+            ("openai-beta", "assistants=v2"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect();
+        let kept = without_credentials(&headers);
+        assert_eq!(
+            kept.keys().map(HeaderName::as_str).collect::<std::collections::BTreeSet<_>>(),
+            ["idempotency-key", "openai-beta", "x-team"].into()
+        );
+    }
+
+    #[test]
+    fn the_base_is_taken_off_whatever_it_was() {
+        let path = |base: &str, url: &str| {
+            let built = reqwest::Client::new().get(url).build().unwrap();
+            endpoint(base, &built).unwrap().path_and_query().to_owned()
+        };
+        assert_eq!(path("https://api.openai.com/v1", "https://api.openai.com/v1/models"), "/models");
+        assert_eq!(
+            path("https://x.example/v1/", "https://x.example/v1//chat/completions"),
+            "/chat/completions"
+        );
+        assert_eq!(path("https://x.example", "https://x.example/files?limit=3"), "/files?limit=3");
+        assert_eq!(
+            path(
+                "https://r.azure.example/openai/deployments/d",
+                "https://r.azure.example/openai/deployments/d/chat/completions?api-version=1"
+            ),
+            "/chat/completions"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! A provider's answer, as what async-openai expects of HTTP.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING,
+};
+use modelswitch_provider::{Body, Endpoint, Error, Event, EventStream, Response};
+
+use super::capture::Sink;
+use super::reasoning;
+
+pub(super) fn write(
+    endpoint: &Endpoint,
+    answer: Response,
+    with_reasoning: bool,
+    capture: Option<Arc<Sink>>,
+) -> reqwest::Response {
+    let Response { head, body } = answer;
+    if let Some(capture) = &capture {
+        capture.begin(&head);
+    }
+    let with_reasoning = with_reasoning && *endpoint == Endpoint::CHAT_COMPLETIONS;
+    let (content_type, body) = match body {
+        Body::Json(json) => {
+            if let Some(capture) = &capture {
+                capture.see(&json);
+            }
+            let json = if with_reasoning { reasoning::into_reply(json) } else { json };
+            ("application/json", reqwest::Body::from(json))
+        }
+        Body::Events(events) => {
+            let has_terminator = *endpoint != Endpoint::RESPONSES;
+            ("text/event-stream", frames(events, with_reasoning, has_terminator, capture))
+        }
+        Body::Other(bytes) => ("", reqwest::Body::wrap_stream(bytes)),
+        _ => ("", reqwest::Body::from("")),
+    };
+    let mut response = http::Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING, CONNECTION] {
+        response.headers_mut().remove(name);
+    }
+    if !content_type.is_empty() {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    response.into()
+}
+
+/// Events as bytes, one frame an event. A failure goes out as an `error` event and the stream stops without a
+/// terminator: failing the body instead would leave async-openai no more than a sentence.
+fn frames(
+    events: EventStream,
+    with_reasoning: bool,
+    has_terminator: bool,
+    capture: Option<Arc<Sink>>,
+) -> reqwest::Body {
+    let state = (events, capture, false);
+    let frames = stream::unfold(state, move |(mut events, capture, is_over)| async move {
+        if is_over {
+            return None;
+        }
+        let (frame, is_over) = match events.next().await {
+            Some(Ok(event)) => {
+                if let Some(capture) = &capture {
+                    capture.see(&event.data);
+                }
+                (frame(&if with_reasoning { reasoning::into_chunk(event) } else { event }), false)
+            }
+            Some(Err(error)) => {
+                if let Some(capture) = &capture {
+                    capture.fail(&error);
+                }
+                (error_frame(&error), true)
+            }
+            None if has_terminator => (Bytes::from_static(b"data: [DONE]\n\n"), true),
+            None => return None,
+        };
+        Some((Ok::<_, std::convert::Infallible>(frame), (events, capture, is_over)))
+    });
+    reqwest::Body::wrap_stream(frames)
+}
+
+fn error_frame(error: &Error) -> Bytes {
+    frame(&Event::new(error.to_body().to_string()).with_name("error"))
+}
+
+fn frame(event: &Event) -> Bytes {
+    let mut text = BytesMut::with_capacity(event.data.len() + 32);
+    if let Some(name) = &event.name {
+        text.put_slice(b"event: ");
+        text.put_slice(name.as_bytes());
+        text.put_u8(b'\n');
+    }
+    for line in event.data.split(|byte| *byte == b'\n') {
+        text.put_slice(b"data: ");
+        text.put_slice(line);
+        text.put_u8(b'\n');
+    }
+    text.put_u8(b'\n');
+    text.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_what_a_decoder_reads_back() {
+        assert_eq!(frame(&Event::new("{}")), "data: {}\n\n");
+        assert_eq!(frame(&Event::new("{\n}").with_name("x")), "event: x\ndata: {\ndata: }\n\n");
+    }
+}
