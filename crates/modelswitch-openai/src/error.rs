@@ -82,6 +82,9 @@ pub(crate) fn from_answer(
     let said = Said::read(&body);
     let kind = kind_of(profile, names_model, status, &said);
     let mut error = said.into_error(profile, kind, Some(status), names_model).with_upstream_body(body);
+    if let Some(id) = profile.request_id(headers) {
+        error = error.with_request_id(id);
+    }
     if let Some(wait) = retry_after(headers) {
         error = error.with_retry_after(wait);
     }

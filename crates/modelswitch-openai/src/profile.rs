@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use http::HeaderMap;
 use modelswitch_provider::{Error, ErrorKind, Result};
 use serde::Deserialize;
 
@@ -200,6 +202,13 @@ impl Profile {
         }
         profile.name = name;
         Ok(profile)
+    }
+
+    /// The service's id of a request, from the headers of its answer.
+    pub(crate) fn request_id(&self, headers: &HeaderMap) -> Option<Arc<str>> {
+        let usual = ["x-request-id", "request-id", "x-ds-trace-id", "cf-ray"];
+        let own = self.response.request_id.iter().map(String::as_str);
+        own.chain(usual).find_map(|name| headers.get(name)?.to_str().ok()).map(Arc::from)
     }
 
     /// What a person should do about an error of this kind, where the profile knows better than the kind itself.

@@ -73,6 +73,11 @@ impl ApiKey {
         text.replace(self.0.expose_secret(), "[key]")
     }
 
+    /// The key as the secret that async-openai's `Config` wants.
+    pub fn secret(&self) -> &SecretString {
+        &self.0
+    }
+
     /// The key itself. Whatever is done with it, it must not be printed or logged.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

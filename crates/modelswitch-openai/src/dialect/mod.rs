@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use http::Method;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method};
 use modelswitch_provider::{
     Body, ByteStream, ChatCompletion, Endpoint, Error, Event, EventStream, Head, Request, Response, Result,
 };
@@ -71,19 +71,18 @@ impl Dialect {
     ) -> Result<Response> {
         let kind = Kind::of(&request.endpoint);
         let (request, adaptations) = inward::adapt(&self.profile, kind, request)?;
-        let answer =
-            transport.send(&self.profile, &request).await.map_err(|error| self.explain(error, None))?;
+        let answer = transport.send(&self.profile, &request).await.map_err(|error| self.explain(error))?;
         let Answer { status, headers, body } = answer;
         let mut head = Head::default();
         head.provider = Some(name.clone());
         head.model = request.model().map(|model| Arc::from(&*model));
         head.status = status;
-        head.request_id = self.request_id(&headers);
+        head.request_id = self.profile.request_id(&headers);
         head.headers = headers;
         head.adaptations = adaptations;
         match self.shape(kind, &request, &head, body).await {
             Ok(body) => Ok(Response { head, body }),
-            Err(error) => Err(self.explain(head.blame(error).with_status(status), Some(&head.headers))),
+            Err(error) => Err(self.explain(head.blame(error).with_status(status))),
         }
     }
 
@@ -146,26 +145,13 @@ impl Dialect {
         Ok(Body::Events(EventStream::new(stream::iter([Ok(event)]))))
     }
 
-    /// Puts on an error what the profile and the headers know.
-    fn explain(&self, error: Error, headers: Option<&HeaderMap>) -> Error {
-        let mut error = error.with_attempts(1);
-        if error.request_id().is_none()
-            && let Some(id) = headers.and_then(|headers| self.request_id(headers))
-        {
-            error = error.with_request_id(id);
+    /// Counts the try, and gives the profile's advice to errors that were not a service's own.
+    fn explain(&self, error: Error) -> Error {
+        let error = error.with_attempts(1);
+        match self.profile.hint(error.kind()) {
+            Some(hint) if error.upstream_body().is_none() => error.with_hint(hint.to_owned()),
+            _ => error,
         }
-        if error.upstream_body().is_none()
-            && let Some(hint) = self.profile.hint(error.kind())
-        {
-            error = error.with_hint(hint.to_owned());
-        }
-        error
-    }
-
-    fn request_id(&self, headers: &HeaderMap) -> Option<Arc<str>> {
-        let usual = ["x-request-id", "request-id", "x-ds-trace-id", "cf-ray"];
-        let own = self.profile.response.request_id.iter().map(String::as_str);
-        own.chain(usual).find_map(|name| headers.get(name)?.to_str().ok()).map(Arc::from)
     }
 }
 
