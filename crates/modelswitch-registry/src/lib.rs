@@ -1,1 +1,94 @@
 //! Configuration to providers: the registry of modelswitch.
+//!
+//! A [`Registry`] is read from a file and the environment, and gives out providers by name: to libraries
+//! ([`model`](Registry::model), [`provider`](Registry::provider), [`router`](Registry::router)) and to apps on async-openai
+//! ([`client`](Registry::client), [`wrap`](Registry::wrap)).
+//!
+//! # The file
+//!
+//! ```toml
+//! # modelswitch.toml
+//! default = "deepseek/deepseek-flash"       # answers when a request names no model
+//!
+//! [providers.deepseek]                      # the name finds the profile of the same name
+//! api_key = { env = "DEEPSEEK_API_KEY" }    # or { file = "/run/secrets/deepseek" }; this one may be left out
+//!
+//! [providers.local]
+//! profile  = "llamacpp"
+//! base_url = "http://127.0.0.1:8080/v1"
+//! default_model = "qwen3"
+//! models   = ["qwen3", "gemma"]             # bare names that this provider owns
+//! headers  = { "x-team" = "search" }        # never for credentials
+//! timeout  = { first_byte = "30m" }         # instead of the common ones below; retry likewise
+//! allow_plain_http = false                  # true: a key may go over http to another machine
+//!
+//! [models]                                  # aliases: the names that apps ask for
+//! fast     = "deepseek/deepseek-flash"
+//! smart    = ["deepseek/deepseek-v4-pro", "openai/gpt-5.5"]
+//! "gpt-4o" = "fast"                         # an app that hard-codes a name keeps running
+//!
+//! [retry]
+//! attempts = 4
+//! base_delay = "500ms"
+//! max_delay = "8s"
+//! max_retry_after = "1m"
+//!
+//! [timeout]
+//! connect = "10s"
+//! first_byte = "10m"
+//! idle = "5m"
+//!
+//! [profile.production]                      # chosen by MODELSWITCH_PROFILE=production
+//! default = "deepseek/deepseek-v4-pro"
+//! ```
+//!
+//! It is the one that `MODELSWITCH_CONFIG` names, else `./modelswitch.toml`, else `modelswitch/modelswitch.toml` under
+//! `$XDG_CONFIG_HOME` or `~/.config` (on Windows under `%APPDATA%` too). With no file, or one without providers, each
+//! profile whose key variable is set (`DEEPSEEK_API_KEY`, `OPENAI_API_KEY`, …) is a provider of that name.
+//!
+//! # What counts more
+//!
+//! Defaults < the file < its chosen section < `MODELSWITCH_…` variables < code. In a variable's name `__` goes one level
+//! down, and capitals, dots and hyphens of a name become small letters and underscores:
+//! `MODELSWITCH_DEFAULT=openai/gpt-4o`, `MODELSWITCH_PROVIDERS__LOCAL__BASE_URL=http://10.0.0.7/v1`. A variable that is set to
+//! nothing counts as unset.
+//!
+//! # Names of models
+//!
+//! 1. An alias matches whole; it may have dots and slashes in it.
+//! 2. `provider/model` splits at the first slash, if the part before it is a provider.
+//! 3. A bare name belongs to the only provider that owns it, by its `models` or its profile's. The network is never asked.
+//!
+//! # Keys
+//!
+//! A key never stands in the file, and no settings variable is taken for one; either is refused, and not repeated. A key
+//! that is missing fails the first call to its provider and leaves the others alone.
+//!
+//! # Invariants
+//!
+//! * Only `load.rs` names figment; its errors and the TOML parser's are put in words of our own, since theirs quote values.
+//! * No global state; nothing is sent while a registry is built.
+//! * No key is in any `Debug`, `Display`, error or report.
+
+mod alias;
+mod builder;
+mod check;
+mod config;
+mod connect;
+mod environment;
+mod key;
+mod load;
+mod mistake;
+mod registry;
+mod resolve;
+mod router;
+mod source;
+mod spelling;
+mod variables;
+
+pub use builder::{NO_PROVIDER, RegistryBuilder};
+pub use check::{CheckReport, Outcome, Stage, StageReport};
+pub use connect::ProviderInfo;
+pub use key::KeyInfo;
+pub use registry::Registry;
+pub use router::PROVIDER_HEADER;

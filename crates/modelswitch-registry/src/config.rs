@@ -1,0 +1,242 @@
+//! The configuration as plain structs. Values that may be written in several ways have visitors of their own, since
+//! enums that guess lose the path of the setting.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{
+    self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer,
+};
+use serde::{Deserialize, de::Error as _};
+
+/// Everything that a configuration can say.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// What answers when a request names no model.
+    pub(crate) default: Option<String>,
+    pub(crate) providers: BTreeMap<String, ProviderConfig>,
+    /// Aliases.
+    pub(crate) models: BTreeMap<String, Targets>,
+    pub(crate) retry: RetryConfig,
+    pub(crate) timeout: TimeoutConfig,
+}
+
+/// The settings that stand at the top, for whoever reads them from variables.
+pub(crate) const TOP: [&str; 5] = ["default", "providers", "models", "retry", "timeout"];
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ProviderConfig {
+    /// The provider's own name when left out.
+    pub(crate) profile: Option<String>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) api_key: Option<KeyConfig>,
+    pub(crate) default_model: Option<String>,
+    /// Names that this provider owns, besides those of its profile.
+    pub(crate) models: Vec<String>,
+    pub(crate) allow_plain_http: Option<Flag>,
+    pub(crate) headers: Headers,
+    pub(crate) retry: RetryConfig,
+    pub(crate) timeout: TimeoutConfig,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RetryConfig {
+    pub(crate) attempts: Option<Count>,
+    pub(crate) base_delay: Option<Period>,
+    pub(crate) max_delay: Option<Period>,
+    pub(crate) max_retry_after: Option<Period>,
+}
+
+impl RetryConfig {
+    /// These settings, and those of `common` where they say nothing.
+    pub(crate) fn or(self, common: Self) -> Self {
+        Self {
+            attempts: self.attempts.or(common.attempts),
+            base_delay: self.base_delay.or(common.base_delay),
+            max_delay: self.max_delay.or(common.max_delay),
+            max_retry_after: self.max_retry_after.or(common.max_retry_after),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TimeoutConfig {
+    pub(crate) connect: Option<Period>,
+    pub(crate) first_byte: Option<Period>,
+    pub(crate) idle: Option<Period>,
+}
+
+impl TimeoutConfig {
+    /// These settings, and those of `common` where they say nothing.
+    pub(crate) fn or(self, common: Self) -> Self {
+        Self {
+            connect: self.connect.or(common.connect),
+            first_byte: self.first_byte.or(common.first_byte),
+            idle: self.idle.or(common.idle),
+        }
+    }
+}
+
+/// Where a key is read; never the key.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyConfig {
+    pub(crate) env: Option<String>,
+    pub(crate) file: Option<String>,
+}
+
+/// What [`KeyConfig`] says when a key itself stands in its place.
+pub(crate) const LITERAL_KEY: &str = "a literal key";
+
+impl<'de> Deserialize<'de> for KeyConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Table {
+            env: Option<String>,
+            file: Option<String>,
+        }
+        struct Key;
+        impl<'de> Visitor<'de> for Key {
+            type Value = KeyConfig;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("{ env = \"VARIABLE\" } or { file = \"/path\" }")
+            }
+            fn visit_str<E: de::Error>(self, _key: &str) -> Result<Self::Value, E> {
+                Err(E::custom(LITERAL_KEY))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let Table { env, file } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(KeyConfig { env, file })
+            }
+        }
+        deserializer.deserialize_any(Key)
+    }
+}
+
+/// One target, or several in the order in which they are tried.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Targets(pub(crate) Vec<String>);
+
+impl<'de> Deserialize<'de> for Targets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Several;
+        impl<'de> Visitor<'de> for Several {
+            type Value = Targets;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"provider/model\", or a list of them")
+            }
+            fn visit_str<E: de::Error>(self, target: &str) -> Result<Self::Value, E> {
+                Ok(Targets(vec![target.to_owned()]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut targets = Vec::new();
+                while let Some(target) = list.next_element()? {
+                    targets.push(target);
+                }
+                if targets.is_empty() {
+                    return Err(A::Error::invalid_value(Unexpected::Other("an empty list"), &self));
+                }
+                Ok(Targets(targets))
+            }
+        }
+        deserializer.deserialize_any(Several)
+    }
+}
+
+/// Headers of the user's own. Their values may be anything, so only names are shown.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Headers(pub(crate) BTreeMap<String, String>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// `10s`, `5m`: a number alone doesn't say of what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Period(pub(crate) Duration);
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Period;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration with its unit in quotes, such as \"10s\" or \"5m\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                humantime::parse_duration(text)
+                    .map(Period)
+                    .map_err(|_| E::invalid_value(Unexpected::Other("another text"), &self))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+/// A number of at least one. As text too: that is what a variable holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count(pub(crate) u32);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Number {
+            fn checked<E: de::Error>(self, number: Option<u32>) -> Result<Count, E> {
+                match number {
+                    Some(number @ 1..) => Ok(Count(number)),
+                    Some(0) | None => Err(E::invalid_value(Unexpected::Other("another value"), &self)),
+                }
+            }
+        }
+        impl Visitor<'_> for Number {
+            type Value = Count;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number of at least 1")
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                self.checked(u32::try_from(number).ok())
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                self.checked(u32::try_from(number).ok())
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                self.checked(text.trim().parse().ok())
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
+
+/// `true` or `false`. As text too: that is what a variable holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flag(pub(crate) bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Switch;
+        impl Visitor<'_> for Switch {
+            type Value = Flag;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true or false")
+            }
+            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Self::Value, E> {
+                Ok(Flag(on))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                text.trim()
+                    .parse()
+                    .map(Flag)
+                    .map_err(|_| E::invalid_value(Unexpected::Other("another text"), &self))
+            }
+        }
+        deserializer.deserialize_any(Switch)
+    }
+}

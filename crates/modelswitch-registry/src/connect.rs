@@ -1,0 +1,337 @@
+//! One provider's configuration, made into a provider.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use modelswitch_deepseek::DeepSeek;
+use modelswitch_layers::{Retry, Stack};
+use modelswitch_openai::{HttpClient, OpenAiBuilder, OpenAiProvider, Profile, Timeouts};
+use modelswitch_provider::{ApiKey, Error, Provider, Request, Response, Result};
+use serde::Serialize;
+
+use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
+use crate::environment::Environment;
+use crate::key::{Folders, Key, KeyInfo, KeySource, default_variable};
+use crate::load::Places;
+use crate::mistake::{Mistake, Place, quoted};
+use crate::spelling::{did_you_mean, list, nearest};
+
+/// A provider of the registry, for a person to look at. Never the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ProviderInfo {
+    /// The name that it is asked for by.
+    pub name: String,
+    /// The profile that it was made from; `None` for one that was given in code.
+    pub profile: Option<String>,
+    /// Where requests go; `None` for one that was given in code.
+    pub base_url: Option<String>,
+    /// Where its key comes from, and whether it is there.
+    pub key: KeyInfo,
+    /// The model that answers when a request to it names none.
+    pub default_model: Option<String>,
+    /// The bare names that it owns.
+    pub models: Vec<String>,
+}
+
+/// A provider that is ready to be asked, or to say why not.
+#[derive(Clone, Debug)]
+pub(crate) struct Connected {
+    pub(crate) info: ProviderInfo,
+    /// With its layers, as everybody gets it.
+    pub(crate) provider: Arc<dyn Provider>,
+    /// Without them, for whoever wants to see one try fail.
+    pub(crate) once: Arc<dyn Provider>,
+    /// Why its key can't be had.
+    pub(crate) key_error: Option<Error>,
+}
+
+impl Connected {
+    /// A provider that code brought along. It is taken as it is.
+    pub(crate) fn in_code(name: &str, provider: Arc<dyn Provider>) -> Self {
+        let provider = if provider.name() == name {
+            provider
+        } else {
+            Arc::new(Named { name: name.into(), inner: provider })
+        };
+        let info = ProviderInfo {
+            name: name.to_owned(),
+            profile: None,
+            base_url: None,
+            key: Key::in_code(None).info,
+            default_model: None,
+            models: Vec::new(),
+        };
+        Self { info, once: provider.clone(), provider, key_error: None }
+    }
+}
+
+/// What all providers share.
+pub(crate) struct Shared<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) folders: Folders<'a>,
+    pub(crate) places: &'a Places,
+    pub(crate) retry: RetryConfig,
+    pub(crate) timeout: TimeoutConfig,
+    pub(crate) keys: &'a BTreeMap<String, ApiKey>,
+    /// The pool of connections, and whether it came from code: then its own time limit counts.
+    pub(crate) http: HttpClient,
+    pub(crate) http_is_given: bool,
+}
+
+/// Makes a provider. A key that can't be had is no mistake here: the provider says so when it is asked.
+///
+/// # Errors
+/// What is wrong with its settings.
+pub(crate) fn connect(
+    name: &str,
+    config: &ProviderConfig,
+    shared: &Shared<'_>,
+) -> Result<Connected, Mistake> {
+    check_name(name, shared)?;
+    let profile = profile_of(name, config, shared)?;
+    check_headers(name, config, shared)?;
+    let key = read_key(name, config, &profile, shared)?;
+    let (base_url, url_place) = base_url_of(name, config, &profile, shared);
+
+    let timeouts = timeouts(config.timeout.or(shared.timeout));
+    let mut builder = OpenAiProvider::builder(profile.clone())
+        .name(name)
+        .timeouts(timeouts)
+        .allow_plain_http(config.allow_plain_http.is_some_and(|flag| flag.0));
+    if let Some(url) = &base_url {
+        builder = builder.base_url(url);
+    }
+    if let Some(model) = &config.default_model {
+        builder = builder.default_model(model);
+    }
+    for (header, value) in &config.headers.0 {
+        builder = builder.header(header, value);
+    }
+    // A pool has one limit for connecting; a provider with another limit gets a pool of its own.
+    let shares_pool = shared.http_is_given || config.timeout.connect.is_none();
+    if shares_pool {
+        builder = builder.http_client(shared.http.clone());
+    }
+
+    let wrong = |error: Error| {
+        let place = url_place.clone().or_else(|| shared.places.of(&["providers", name]));
+        Mistake::new(place, format!("`{}`: {}", dotted(name), error.message()), error.hint().to_owned())
+    };
+    let (once, key_error) = match key.value {
+        Ok(Some(key)) => (over_http(builder.api_key(key)).map_err(wrong)?, None),
+        Ok(None) => (over_http(builder).map_err(wrong)?, None),
+        Err(error) => {
+            // Built with a stand-in, so that mistakes in the other settings are found all the same.
+            let stand_in = ApiKey::new("unset").map_err(wrong)?;
+            over_http(builder.api_key(stand_in)).map_err(wrong)?;
+            let unready = Unready { name: name.into(), error: error.clone() };
+            (Arc::new(unready) as Arc<dyn Provider>, Some(error))
+        }
+    };
+    let provider = Stack::new().layer(retry(config.retry.or(shared.retry))).over(once.clone());
+    let info = ProviderInfo {
+        name: name.to_owned(),
+        base_url: base_url.or_else(|| profile.base_url.clone()),
+        key: key.info,
+        default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
+        models: owned_models(config, &profile),
+        profile: Some(profile.name),
+    };
+    Ok(Connected { info, provider, once, key_error })
+}
+
+/// The one place where a profile may get more than the plain transport.
+fn over_http(builder: OpenAiBuilder) -> Result<Arc<dyn Provider>> {
+    match builder.profile().name.as_str() {
+        "deepseek" => Ok(Arc::new(DeepSeek::connect(builder)?)),
+        _ => Ok(Arc::new(builder.build()?)),
+    }
+}
+
+pub(crate) fn timeouts(config: TimeoutConfig) -> Timeouts {
+    let mut timeouts = Timeouts::default();
+    if let Some(connect) = config.connect {
+        timeouts.connect = connect.0;
+    }
+    if let Some(first_byte) = config.first_byte {
+        timeouts.first_byte = first_byte.0;
+    }
+    if let Some(idle) = config.idle {
+        timeouts.idle = idle.0;
+    }
+    timeouts
+}
+
+fn retry(config: RetryConfig) -> Retry {
+    let mut retry = Retry::default();
+    if let Some(attempts) = config.attempts {
+        retry = retry.attempts(attempts.0);
+    }
+    if let Some(delay) = config.base_delay {
+        retry = retry.base_delay(delay.0);
+    }
+    if let Some(delay) = config.max_delay {
+        retry = retry.max_delay(delay.0);
+    }
+    if let Some(wait) = config.max_retry_after {
+        retry = retry.max_retry_after(wait.0);
+    }
+    retry
+}
+
+fn check_name(name: &str, shared: &Shared<'_>) -> Result<(), Mistake> {
+    if !name.trim().is_empty() && !name.contains('/') {
+        return Ok(());
+    }
+    Err(Mistake::new(
+        shared.places.of(&["providers", name]),
+        format!(
+            "`{}` can't be the name of a provider: `provider/model` splits at the first slash",
+            dotted(name)
+        ),
+        "give the provider a name without a slash",
+    ))
+}
+
+/// The profile that a provider names, the one of the same name, or the one that fits everything.
+fn profile_of(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Result<Profile, Mistake> {
+    const ANY: &str = "openai-compatible";
+    let wanted = config.profile.as_deref().unwrap_or(name);
+    if let Some(profile) = Profile::embedded(wanted) {
+        return Ok(profile);
+    }
+    if config.profile.is_none()
+        && config.base_url.is_some()
+        && let Some(profile) = Profile::embedded(ANY)
+    {
+        return Ok(profile);
+    }
+    let known: Vec<&str> = Profile::embedded_names().collect();
+    let near = nearest(wanted, known.iter().copied());
+    let place =
+        shared.places.of(&["providers", name, "profile"]).or_else(|| shared.places.of(&["providers", name]));
+    let path = if config.profile.is_some() { format!("{}.profile", dotted(name)) } else { dotted(name) };
+    let separator = if near.is_some() { "" } else { ";" };
+    let what = format!(
+        "`{path}`: there is no profile {}{}{separator} there are: {}",
+        quoted(wanted),
+        did_you_mean(near),
+        list(known)
+    );
+    let custom = format!("for another service write profile = \"{ANY}\" and base_url = \"https://…\"");
+    let hint = match (near, config.profile.is_some()) {
+        (Some(near), true) => format!("write profile = \"{near}\"; {custom}"),
+        (Some(near), false) => format!("write [providers.{near}], or profile = \"{near}\" below; {custom}"),
+        (None, _) => custom,
+    };
+    Err(Mistake::new(place, what, hint))
+}
+
+/// Keys in headers would be shown, logged and sent by whoever doesn't know that they are keys.
+fn check_headers(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Result<(), Mistake> {
+    let Some(header) = config.headers.0.keys().find(|header| is_credential(header)) else { return Ok(()) };
+    Err(Mistake::new(
+        shared.places.of(&["providers", name, "headers", header]),
+        format!("`{}.headers.{header}` is a header for credentials (its value is not shown)", dotted(name)),
+        format!(
+            "write api_key = {{ env = \"{}\" }} instead; the key is put into the right header",
+            default_variable(name)
+        ),
+    ))
+}
+
+fn is_credential(header: &str) -> bool {
+    let name = header.to_lowercase().replace('_', "-");
+    let is_known = matches!(name.as_str(), "authorization" | "proxy-authorization" | "cookie");
+    let parts = ["api-key", "apikey", "secret", "password", "access-key", "auth-key"];
+    is_known || parts.iter().any(|part| name.contains(part)) || name.ends_with("token")
+}
+
+fn read_key(
+    name: &str,
+    config: &ProviderConfig,
+    profile: &Profile,
+    shared: &Shared<'_>,
+) -> Result<Key, Mistake> {
+    if let Some(key) = shared.keys.get(name) {
+        return Ok(Key::in_code(Some(key.clone())));
+    }
+    let source = KeySource::new(config.api_key.as_ref(), &shared.folders).map_err(|wrong| {
+        let path: Vec<&str> = ["providers", name, "api_key"].into_iter().chain(wrong.setting).collect();
+        let what = format!("`{}` {}", crate::mistake::dotted(&path), wrong.what);
+        Mistake::new(shared.places.of(&path), what, wrong.hint)
+    })?;
+    Ok(source.read(profile, shared.environment))
+}
+
+/// The base URL, if it isn't the profile's, and the place that it was set in.
+fn base_url_of(
+    name: &str,
+    config: &ProviderConfig,
+    profile: &Profile,
+    shared: &Shared<'_>,
+) -> (Option<String>, Option<Place>) {
+    if let Some(url) = &config.base_url {
+        return (Some(url.clone()), shared.places.of(&["providers", name, "base_url"]));
+    }
+    match shared.environment.first(&profile.base_url_env) {
+        Some((variable, url)) => (Some(url), Some(Place::Variable(variable.to_owned()))),
+        None => (None, None),
+    }
+}
+
+fn owned_models(config: &ProviderConfig, profile: &Profile) -> Vec<String> {
+    let mut models: Vec<String> = Vec::new();
+    for model in config.models.iter().chain(&config.default_model).chain(&profile.models) {
+        if !models.contains(model) {
+            models.push(model.clone());
+        }
+    }
+    models
+}
+
+fn dotted(name: &str) -> String {
+    crate::mistake::dotted(&["providers", name])
+}
+
+/// A provider whose key can't be had. It is there, so that its name is known, and says what is missing when asked.
+#[derive(Debug)]
+struct Unready {
+    name: Arc<str>,
+    error: Error,
+}
+
+#[async_trait]
+impl Provider for Unready {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    async fn send(&self, _request: Request) -> Result<Response> {
+        Err(self.error.clone().with_provider(self.name.clone()))
+    }
+}
+
+/// A provider under the name that code gave it.
+struct Named {
+    name: Arc<str>,
+    inner: Arc<dyn Provider>,
+}
+
+#[async_trait]
+impl Provider for Named {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    async fn send(&self, request: Request) -> Result<Response> {
+        self.inner.send(request).await
+    }
+}
+
+impl fmt::Debug for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Named").field(&self.name).field(&self.inner).finish()
+    }
+}

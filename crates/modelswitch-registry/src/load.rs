@@ -1,0 +1,416 @@
+//! Reads the configuration: defaults < file < environment < code. The only file that knows figment.
+
+use std::collections::BTreeMap;
+
+use figment::error::{Actual, Kind};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata};
+use modelswitch_provider::{Error, Result};
+use serde::Deserialize;
+use toml::Table;
+
+use crate::builder::RegistryBuilder;
+use crate::config::{Config, LITERAL_KEY};
+use crate::environment::Environment;
+use crate::key::default_variable;
+use crate::mistake::{Mistake, Place, dotted, none_of, quoted};
+use crate::registry::Registry;
+use crate::source::Source;
+use crate::spelling::{did_you_mean, list, nearest};
+use crate::variables::{Variables, known_names, put};
+
+/// What a configuration is read from, the weakest first.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    pub(crate) source: Option<Source>,
+    /// The environment's section, `[profile.NAME]`.
+    pub(crate) section: Option<String>,
+    pub(crate) environment: Environment,
+    /// Settings made in code.
+    pub(crate) code: Vec<(Vec<String>, toml::Value)>,
+}
+
+/// A configuration that was read.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) places: Places,
+    /// Whether a file says which providers there are. If none does, the environment may.
+    pub(crate) lists_providers: bool,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where each setting stands.
+#[derive(Debug, Default)]
+pub(crate) struct Places(BTreeMap<Vec<String>, Place>);
+
+impl Places {
+    pub(crate) fn of<S: AsRef<str>>(&self, path: &[S]) -> Option<Place> {
+        let path: Vec<String> = path.iter().map(|key| key.as_ref().to_owned()).collect();
+        self.0.get(&path).cloned()
+    }
+}
+
+impl Registry {
+    /// Takes the configuration from a figment of your own; its selected profile counts, and keys are still read from
+    /// the environment or files that it names.
+    ///
+    /// ```
+    /// use figment::{Figment, providers::Serialized};
+    /// use modelswitch_registry::Registry;
+    ///
+    /// let figment = Figment::new()
+    ///     .merge(Serialized::default("providers.local.profile", "llamacpp"))
+    ///     .merge(Serialized::default("models.fast", "local/qwen"));
+    /// let registry = Registry::from_figment(figment)?;
+    /// assert_eq!(registry.aliases(), [("fast".to_owned(), "local/qwen".to_owned())]);
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Registry::load).
+    pub fn from_figment(figment: Figment) -> Result<Self> {
+        RegistryBuilder::default().loaded(extract(&figment, &|_, metadata| foreign_place(metadata))?)
+    }
+}
+
+const FILE: &str = "file";
+const SECTION: &str = "section";
+const ENVIRONMENT: &str = "environment";
+const CODE: &str = "code";
+
+/// Reads everything at once.
+///
+/// # Errors
+/// All mistakes in one error of kind [`Config`](modelswitch_provider::ErrorKind::Config).
+pub(crate) fn load(inputs: Inputs) -> Result<Loaded> {
+    let Inputs { source, section, environment, code } = inputs;
+    let mut common = source.as_ref().map(|source| source.table.clone()).unwrap_or_default();
+    let sections = common.remove("profile");
+    let chosen = choose(section.as_deref(), sections.as_ref(), source.as_ref())?;
+
+    let mut in_code = Table::new();
+    for (path, value) in code {
+        put(&mut in_code, &path, value);
+    }
+    let names = known_names(&[&common, &chosen, &in_code]);
+    let mut variables = Variables::read(&environment, &names);
+    let lists_providers = [&common, &chosen].iter().any(|table| table.contains_key("providers"));
+
+    let mut trees = [
+        Tree { name: FILE, table: common },
+        Tree { name: SECTION, table: chosen },
+        Tree { name: ENVIRONMENT, table: std::mem::take(&mut variables.table) },
+        Tree { name: CODE, table: in_code },
+    ];
+    replace_keys_whole(&mut trees);
+    let figment = trees.into_iter().fold(Figment::new(), Figment::merge);
+
+    let section = section.unwrap_or_default();
+    let place_of = |path: &[String], metadata: &Metadata| {
+        let in_file = || source.as_ref().and_then(|source| source.place(path).cloned());
+        let in_section = || {
+            let path = [&["profile".to_owned(), section.clone()], path].concat();
+            source.as_ref().and_then(|source| source.place(&path).cloned())
+        };
+        match &*metadata.name {
+            FILE => in_file(),
+            SECTION => in_section().or_else(in_file),
+            ENVIRONMENT => variables.place(path).or_else(in_section).or_else(in_file),
+            _ => Some(Place::Code),
+        }
+    };
+    let mut mistakes = variables.mistakes.clone();
+    let mut loaded = extract_with(&figment, &place_of, &mut mistakes)?;
+    none_of(mistakes)?;
+    loaded.lists_providers = lists_providers;
+    loaded.warnings.extend(variables.warnings);
+    Ok(loaded)
+}
+
+type PlaceOf<'a> = &'a dyn Fn(&[String], &Metadata) -> Option<Place>;
+
+fn extract(figment: &Figment, place_of: PlaceOf<'_>) -> Result<Loaded> {
+    let mut mistakes = Vec::new();
+    let loaded = extract_with(figment, place_of, &mut mistakes)?;
+    none_of(mistakes)?;
+    Ok(loaded)
+}
+
+fn extract_with(figment: &Figment, place_of: PlaceOf<'_>, mistakes: &mut Vec<Mistake>) -> Result<Loaded> {
+    // An empty path finds the whole.
+    let mut value = figment.find_value("").map_err(|error| {
+        // A figment of the caller's own couldn't read its source, and its sentence may quote it.
+        let name = error.metadata.as_ref().and_then(foreign_place);
+        let name = name.map_or_else(|| "its source".to_owned(), |place| place.to_string());
+        Error::config(format!("the figment can't be read: {name} is not valid"))
+            .with_hint("look at what figment says about it, `figment.extract::<figment::value::Value>()`")
+    })?;
+    let mut places = Places::default();
+    locate(&value, figment, place_of, &mut Vec::new(), &mut places);
+    let lists_providers = value.find_ref("providers").is_some();
+    let config = read(&mut value, &places, mistakes);
+    Ok(Loaded { config, places, lists_providers, warnings: Vec::new() })
+}
+
+/// Reads the tree, leaving out what is wrong: one look finds every mistake. Every setting may be left out, so a
+/// mistake that was taken out makes no other.
+fn read(value: &mut Value, places: &Places, mistakes: &mut Vec<Mistake>) -> Config {
+    const MOST: usize = 20;
+    while mistakes.len() < MOST {
+        let error = match Config::deserialize(&*value) {
+            Ok(config) => return config,
+            Err(error) => error,
+        };
+        mistakes.push(mistake(&error.path, &error.kind, places));
+        if !take_out(value, &error.path) {
+            break;
+        }
+    }
+    Config::default()
+}
+
+/// Our own sentence for figment's error. Whatever figment, serde or the value itself would say stays out of it.
+fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
+    let place = places.of(path);
+    let name = dotted(path);
+    match kind {
+        Kind::UnknownField(_, allowed) => unknown_key(place, path, allowed),
+        Kind::Message(text) if text == LITERAL_KEY => literal_key(place, path),
+        Kind::InvalidType(actual, expected) => {
+            wrong_type(place, &name, &format!("not {}", kind_of(actual)), expected)
+        }
+        Kind::InvalidValue(Actual::Other(found), expected) if found == "an empty list" => {
+            wrong_type(place, &name, "not an empty list", expected)
+        }
+        Kind::InvalidValue(_, expected) | Kind::InvalidLength(_, expected) => {
+            wrong_type(place, &name, "which this is not", expected)
+        }
+        Kind::Message(_)
+        | Kind::UnknownVariant(..)
+        | Kind::MissingField(_)
+        | Kind::DuplicateField(_)
+        | Kind::ISizeOutOfRange(_)
+        | Kind::USizeOutOfRange(_)
+        | Kind::Unsupported(_)
+        | Kind::UnsupportedKey(..) => Mistake::new(
+            place,
+            format!("`{name}` can't be read"),
+            "compare it with the documentation's example",
+        ),
+    }
+}
+
+fn wrong_type(place: Option<Place>, name: &str, found: &str, expected: &str) -> Mistake {
+    let expected = match expected {
+        "a sequence" => "a list, such as [\"a\", \"b\"]",
+        "a map" => "a table, such as { name = \"value\" }",
+        "a string" => "a text in quotes",
+        struct_name if struct_name.starts_with("struct ") => {
+            "a section of its own, [section] and lines below it"
+        }
+        own => own,
+    };
+    Mistake::new(place, format!("`{name}` must be {expected}, {found}"), format!("write {expected}"))
+}
+
+fn unknown_key(place: Option<Place>, path: &[String], allowed: &[&str]) -> Mistake {
+    let name = path.last().map_or("", String::as_str);
+    let near = nearest(name, allowed.iter().copied())
+        .or_else(|| also_called(name).filter(|right| allowed.contains(right)));
+    // A name that stands in the wrong section is a key all the same.
+    let shown = if crate::mistake::looks_like_a_key(name) {
+        "a name".to_owned()
+    } else {
+        format!("`{}`", dotted(path))
+    };
+    let what = format!("{shown} is not a setting{}{}", did_you_mean(near), allowed_here(near, allowed));
+    let hint = match near {
+        Some(near) => format!("write `{near}` instead of {}", quoted(name)),
+        None => "take it out, or use one of the settings that are allowed here".to_owned(),
+    };
+    Mistake::new(place, what, hint)
+}
+
+fn allowed_here(near: Option<&str>, allowed: &[&str]) -> String {
+    let mut allowed = allowed.to_vec();
+    allowed.sort_unstable();
+    format!("{} allowed here: {}", if near.is_some() { "" } else { ";" }, list(allowed))
+}
+
+/// What others call our settings.
+fn also_called(name: &str) -> Option<&'static str> {
+    Some(match name.to_lowercase().replace('-', "_").as_str() {
+        "key" | "token" | "secret" | "api_token" | "key_env" | "api_key_env" => "api_key",
+        "url" | "endpoint" | "host" | "api_base" | "base" | "server" => "base_url",
+        "model" => "default_model",
+        "aliases" | "alias" => "models",
+        "type" | "kind" => "profile",
+        "http_headers" | "extra_headers" => "headers",
+        "retries" | "max_attempts" | "max_retries" => "attempts",
+        "variable" | "var" => "env",
+        "path" => "file",
+        _ => return None,
+    })
+}
+
+fn literal_key(place: Option<Place>, path: &[String]) -> Mistake {
+    let name = dotted(path);
+    let provider = path.get(1).map_or("", String::as_str);
+    let variable = default_variable(provider);
+    let is_a_variable = matches!(place, Some(Place::Variable(_)));
+    let (what, hint) = if is_a_variable {
+        (
+            format!("`{name}` can't be set through this variable: keys are read from variables of their own"),
+            format!("set {variable} to the key and unset this one"),
+        )
+    } else if place == Some(Place::Code) {
+        (
+            format!("`{name}` holds a key itself (not shown): keys don't go among the settings"),
+            format!("give it with `.api_key({provider:?}, ApiKey::new(…)?)`"),
+        )
+    } else {
+        (
+            format!("`{name}` holds a key itself (not shown): keys don't stand in the configuration"),
+            format!("write api_key = {{ env = \"{variable}\" }} and set that variable to the key"),
+        )
+    };
+    Mistake::new(place, what, hint)
+}
+
+fn kind_of(actual: &Actual) -> &'static str {
+    match actual {
+        Actual::Bool(_) => "true or false",
+        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => "a number",
+        Actual::Char(_) | Actual::Str(_) | Actual::Bytes(_) => "a text",
+        Actual::Seq => "a list",
+        Actual::Map => "a table",
+        Actual::Unit | Actual::Option => "nothing",
+        Actual::NewtypeStruct
+        | Actual::Enum
+        | Actual::UnitVariant
+        | Actual::NewtypeVariant
+        | Actual::TupleVariant
+        | Actual::StructVariant
+        | Actual::Other(_) => "something else",
+    }
+}
+
+/// Removes what stands at a path; says whether something did.
+fn take_out(value: &mut Value, path: &[String]) -> bool {
+    let Some((last, way)) = path.split_last() else { return false };
+    let mut here = value;
+    for key in way {
+        let next = match here {
+            Value::Dict(_, dict) => dict.get_mut(key),
+            Value::Array(_, items) => key.parse().ok().and_then(|position: usize| items.get_mut(position)),
+            Value::String(..) | Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Empty(..) => None,
+        };
+        let Some(next) = next else { return false };
+        here = next;
+    }
+    match here {
+        Value::Dict(_, dict) => dict.remove(last).is_some(),
+        Value::Array(_, items) => {
+            // The others keep their places: later mistakes are looked up by them. Lists here are lists of texts.
+            let wrong = last.parse().ok().and_then(|position: usize| items.get_mut(position));
+            wrong.map(|item| *item = Value::from("")).is_some()
+        }
+        Value::String(..) | Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Empty(..) => false,
+    }
+}
+
+fn locate(
+    value: &Value,
+    figment: &Figment,
+    place_of: PlaceOf<'_>,
+    path: &mut Vec<String>,
+    found: &mut Places,
+) {
+    if let Some(place) = figment.get_metadata(value.tag()).and_then(|metadata| place_of(path, metadata)) {
+        found.0.insert(path.clone(), place);
+    }
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Dict(_, dict) => dict.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Value::Array(_, items) => items.iter().enumerate().map(|(n, value)| (n.to_string(), value)).collect(),
+        Value::String(..) | Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Empty(..) => {
+            Vec::new()
+        }
+    };
+    for (key, value) in inner {
+        path.push(key);
+        locate(value, figment, place_of, path, found);
+        path.pop();
+    }
+}
+
+fn foreign_place(metadata: &Metadata) -> Option<Place> {
+    let source = metadata.source.as_ref().map(|source| format!(" {source}")).unwrap_or_default();
+    Some(Place::Other(format!("{}{source}", metadata.name)))
+}
+
+/// The chosen section, `[profile.NAME]`; empty when none is chosen.
+fn choose(chosen: Option<&str>, sections: Option<&toml::Value>, source: Option<&Source>) -> Result<Table> {
+    let Some(chosen) = chosen else { return Ok(Table::new()) };
+    let sections = sections.and_then(toml::Value::as_table);
+    if let Some(section) = sections.and_then(|sections| sections.get(chosen)).and_then(toml::Value::as_table)
+    {
+        return Ok(section.clone());
+    }
+    let Some(source) = source else {
+        return Err(Error::config(format!(
+            "the profile `{chosen}` is chosen, but there is no configuration file"
+        ))
+        .with_hint("write the file, or unset MODELSWITCH_PROFILE"));
+    };
+    let names: Vec<&str> = sections.into_iter().flat_map(Table::keys).map(String::as_str).collect();
+    let file =
+        source.path.as_deref().map_or("the configuration".to_owned(), |path| path.display().to_string());
+    let near = nearest(chosen, names.iter().copied());
+    Err(Error::config(format!(
+        "there is no section [profile.{chosen}] in {file}{}{} there are: {}",
+        did_you_mean(near),
+        if near.is_some() { "" } else { ";" },
+        list(&names)
+    ))
+    .with_hint(match near {
+        Some(near) => format!("choose the profile `{near}`: MODELSWITCH_PROFILE={near}"),
+        None => format!(
+            "write a section [profile.{chosen}], choose one that exists, or unset MODELSWITCH_PROFILE"
+        ),
+    }))
+}
+
+/// One source of settings, as figment takes it.
+struct Tree {
+    name: &'static str,
+    table: Table,
+}
+
+impl figment::Provider for Tree {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name)
+    }
+    fn data(&self) -> figment::Result<Map<figment::Profile, Dict>> {
+        let dict = Value::serialize(&self.table)?.into_dict().unwrap_or_default();
+        Ok(Map::from([(figment::Profile::Default, dict)]))
+    }
+}
+
+/// Merging `{ env = … }` with a stronger `{ file = … }` would give both; the stronger one is meant alone.
+fn replace_keys_whole(trees: &mut [Tree]) {
+    let mut stronger: Vec<String> = Vec::new();
+    for tree in trees.iter_mut().rev() {
+        let Some(providers) = tree.table.get_mut("providers").and_then(toml::Value::as_table_mut) else {
+            continue;
+        };
+        for (name, settings) in providers.iter_mut() {
+            let Some(settings) = settings.as_table_mut() else { continue };
+            if stronger.contains(name) {
+                settings.remove("api_key");
+            } else if settings.contains_key("api_key") {
+                stronger.push(name.clone());
+            }
+        }
+    }
+}

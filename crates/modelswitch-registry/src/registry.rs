@@ -1,0 +1,288 @@
+//! The registry: every provider by name, every name that models go by.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+use modelswitch_openai::{Capture, Client, HttpService, async_openai};
+use modelswitch_provider::{Error, Provider, Result};
+
+use crate::builder::RegistryBuilder;
+use crate::check::{CheckReport, check};
+use crate::connect::{Connected, ProviderInfo};
+use crate::resolve::Names;
+use crate::router::{Bound, Router, Routes};
+
+/// Configuration made into providers. A clone is another handle on the same registry.
+///
+/// ```no_run
+/// use modelswitch_provider::{ChatRequest, ProviderExt};
+/// use modelswitch_registry::Registry;
+///
+/// # async fn run() -> modelswitch_provider::Result<()> {
+/// let registry = Registry::load()?;                       // file + environment
+/// let smart = registry.model("smart")?;                   // Arc<dyn Provider>, the alias bound
+/// println!("{}", smart.chat(ChatRequest::user("9.11 or 9.8?")).await?.text());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    source: String,
+    providers: Vec<Connected>,
+    routes: Arc<Routes>,
+    router: Arc<dyn Provider>,
+    http: HttpService,
+    warnings: Vec<String>,
+}
+
+impl Registry {
+    pub(crate) fn new(
+        source: String,
+        providers: Vec<Connected>,
+        names: Names,
+        warnings: Vec<String>,
+    ) -> Self {
+        let by_name =
+            providers.iter().map(|one| (Arc::from(one.info.name.as_str()), one.provider.clone())).collect();
+        let routes = Arc::new(Routes { names, providers: by_name });
+        let router: Arc<dyn Provider> = Arc::new(Router(routes.clone()));
+        let http = HttpService::new(router.clone());
+        Self(Arc::new(Inner { source, providers, routes, router, http, warnings }))
+    }
+}
+
+/// Made from configuration.
+impl Registry {
+    /// Reads the configuration file, if there is one, and the environment. Without a file, each provider whose key
+    /// variable is set is there.
+    ///
+    /// The file is the one that `MODELSWITCH_CONFIG` names, else `./modelswitch.toml`, else `modelswitch/modelswitch.toml`
+    /// under `$XDG_CONFIG_HOME` or `~/.config`.
+    ///
+    /// ```no_run
+    /// # use modelswitch_registry::Registry;
+    /// let registry = Registry::load()?;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Config`](modelswitch_provider::ErrorKind::Config), which names the file, line and setting, what is wrong and
+    /// what to write. A key that is missing is no error here, but one of the first call to its provider.
+    pub fn load() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Reads this file, and the environment.
+    ///
+    /// ```no_run
+    /// # use modelswitch_registry::Registry;
+    /// let registry = Registry::from_file("config/modelswitch.toml")?;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when there is no such file.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().file(path).build()
+    }
+
+    /// Reads this text in place of a file, and the environment.
+    ///
+    /// ```
+    /// use modelswitch_registry::Registry;
+    ///
+    /// let registry = Registry::from_toml(r#"
+    ///     [providers.deepseek]
+    ///     [models]
+    ///     fast = "deepseek/deepseek-flash"
+    /// "#)?;
+    /// assert!(registry.model("fast").is_ok());
+    /// assert!(registry.model("fsat").is_err_and(|error| error.to_string().contains("did you mean `fast`?")));
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_toml(text: &str) -> Result<Self> {
+        Self::builder().toml(text).build()
+    }
+
+    /// Begins with what [`load`](Self::load) would read, to which code adds.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::default()
+    }
+}
+
+/// Providers by name.
+impl Registry {
+    /// A provider by its own name. The request's model is passed on as it is.
+    ///
+    /// ```
+    /// # use modelswitch_registry::Registry;
+    /// let registry = Registry::from_toml("[providers.local]\nprofile = 'llamacpp'")?;
+    /// assert_eq!(registry.provider("local")?.name(), "local");
+    /// # use modelswitch_provider::Provider;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Config`](modelswitch_provider::ErrorKind::Config) that lists the providers there are.
+    pub fn provider(&self, name: &str) -> Result<Arc<dyn Provider>> {
+        self.0.routes.provider(name).cloned()
+    }
+
+    /// A model by an alias, by `provider/model`, or by a bare name that exactly one provider owns. What is sent to the
+    /// returned provider is answered by that model, whatever model it names.
+    ///
+    /// ```
+    /// # use modelswitch_registry::Registry;
+    /// # use modelswitch_provider::Provider;
+    /// let registry = Registry::from_toml("[providers.deepseek]\n[models]\n'gpt-4o' = 'deepseek/deepseek-flash'")?;
+    /// for name in ["gpt-4o", "deepseek/deepseek-v4-pro", "deepseek-flash"] {
+    ///     assert_eq!(registry.model(name)?.name(), "deepseek");
+    /// }
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ModelNotFound`](modelswitch_provider::ErrorKind::ModelNotFound) with what was probably meant and what there is.
+    pub fn model(&self, name: &str) -> Result<Arc<dyn Provider>> {
+        let target = self.0.routes.names.resolve(name)?;
+        let provider = self.provider(&target.provider)?;
+        Ok(Arc::new(Bound { provider, model: target.model }))
+    }
+
+    /// All providers as one: each request goes where its `model` says, one without a model to the default.
+    ///
+    /// `GET /models` answers with the aliases and every provider's models. A request that has no model to go by, such as
+    /// `GET /files`, goes to the provider that the header [`x-modelswitch-provider`](crate::PROVIDER_HEADER) names, else
+    /// to the default's.
+    pub fn router(&self) -> Arc<dyn Provider> {
+        self.0.router.clone()
+    }
+
+    /// An async-openai client over [`router`](Self::router). The model of each call chooses the provider.
+    ///
+    /// ```
+    /// # use modelswitch_registry::Registry;
+    /// let registry = Registry::from_toml("[providers.deepseek]")?;
+    /// let client: modelswitch_openai::Client = registry.client()?;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Config`](modelswitch_provider::ErrorKind::Config) when TLS can't be set up on this machine.
+    pub fn client(&self) -> Result<Client> {
+        self.0.http.client()
+    }
+
+    /// An async-openai client that an app has already, its calls taken over: nothing of its URL and key reaches a
+    /// provider.
+    pub fn wrap<C: async_openai::config::Config>(
+        &self,
+        client: async_openai::Client<C>,
+    ) -> async_openai::Client<C> {
+        self.0.http.wrap(client)
+    }
+
+    /// The HTTP service behind [`client`](Self::client).
+    pub fn http_service(&self) -> HttpService {
+        self.0.http.clone()
+    }
+
+    /// A handle that tells afterwards who answered a call of [`client`](Self::client), and how.
+    pub fn capture(&self) -> Capture {
+        self.0.http.capture()
+    }
+}
+
+/// For a person to look at.
+impl Registry {
+    /// The providers in their order, with where each key comes from and never the key.
+    ///
+    /// ```
+    /// # use modelswitch_registry::Registry;
+    /// let registry = Registry::from_toml("[providers.local]\nprofile = 'llamacpp'")?;
+    /// for provider in registry.providers() {
+    ///     println!("{} at {:?}, key: {}", provider.name, provider.base_url, provider.key.source);
+    /// }
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn providers(&self) -> Vec<ProviderInfo> {
+        self.0.providers.iter().map(|connected| connected.info.clone()).collect()
+    }
+
+    /// The aliases and the `provider/model` that each stands for, in alphabetical order.
+    pub fn aliases(&self) -> Vec<(String, String)> {
+        let aliases = self.0.routes.names.aliases();
+        aliases.map(|(alias, target)| (alias.to_owned(), target.to_string())).collect()
+    }
+
+    /// The `provider/model` that answers when a request names no model.
+    pub fn default_model(&self) -> Option<String> {
+        self.0.routes.names.default.as_ref().map(ToString::to_string)
+    }
+
+    /// What the configuration says and is not done, or not as it may be meant.
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// Where the configuration came from: a file's path, or `environment only`.
+    pub fn source(&self) -> &str {
+        &self.0.source
+    }
+}
+
+/// The connection check.
+impl Registry {
+    /// Checks every provider at once: the key, whether it is reachable and takes the key, its models, a tiny completion.
+    ///
+    /// ```no_run
+    /// # async fn run(registry: modelswitch_registry::Registry) {
+    /// for report in registry.check().await {
+    ///     println!("{}: {}", report.provider, if report.passed() { "works" } else { "doesn't work" });
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Vec<CheckReport> {
+        let mut reports: Vec<CheckReport> = self.checks().collect().await;
+        let order = |report: &CheckReport| {
+            self.0.providers.iter().position(|connected| connected.info.name == report.provider)
+        };
+        reports.sort_by_key(order);
+        reports
+    }
+
+    /// The same, each report as soon as it is there.
+    pub fn checks(&self) -> impl Stream<Item = CheckReport> + '_ {
+        self.0.providers.iter().map(check).collect::<FuturesUnordered<_>>()
+    }
+
+    /// Checks one provider.
+    ///
+    /// # Errors
+    /// As [`provider`](Self::provider), for a name that is none. What the check finds is in the report.
+    pub async fn check_provider(&self, name: &str) -> Result<CheckReport> {
+        self.provider(name)?;
+        match self.0.providers.iter().find(|connected| connected.info.name == name) {
+            Some(connected) => Ok(check(connected).await),
+            None => Err(Error::config(format!("no provider `{name}`"))),
+        }
+    }
+}
+
+/// What is there and where it came from; never a key.
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("source", &self.0.source)
+            .field("providers", &self.providers())
+            .field("aliases", &self.aliases())
+            .field("default", &self.default_model())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,274 @@
+//! What a name stands for: an alias, `provider/model`, or a bare name that exactly one provider owns.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use modelswitch_openai::Profile;
+use modelswitch_provider::{Error, ErrorKind, Result};
+
+use crate::spelling::{did_you_mean, list, nearest};
+
+/// A model at a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) provider: Arc<str>,
+    pub(crate) model: Arc<str>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.model)
+    }
+}
+
+/// Every name that can be asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    /// The providers in their order, each with the bare names that it owns.
+    providers: Vec<(Arc<str>, Vec<String>)>,
+    aliases: BTreeMap<String, Target>,
+    /// What answers when a request names no model.
+    pub(crate) default: Option<Target>,
+    /// Whether a provider's key in the environment is enough for it to be there.
+    pub(crate) from_environment: bool,
+}
+
+/// Why a name stands for nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    /// Aliases that point to each other, the first one again at the end.
+    Cycle(Vec<String>),
+    /// `provider/model` of a provider that isn't there.
+    NoProvider(String),
+    /// Several providers own the name.
+    Several(Vec<String>),
+    /// A provider without a model.
+    NoModel(Arc<str>),
+    Unknown,
+}
+
+/// What aliases are written to stand for.
+pub(crate) type Written = BTreeMap<String, Vec<String>>;
+
+impl Names {
+    pub(crate) fn new(providers: Vec<(Arc<str>, Vec<String>)>) -> Self {
+        Self { providers, ..Self::default() }
+    }
+
+    pub(crate) fn add_alias(&mut self, alias: String, target: Target) {
+        self.aliases.insert(alias, target);
+    }
+
+    /// The aliases in alphabetical order.
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = (&str, &Target)> {
+        self.aliases.iter().map(|(alias, target)| (alias.as_str(), target))
+    }
+
+    pub(crate) fn providers(&self) -> impl Iterator<Item = &str> {
+        self.providers.iter().map(|(name, _)| &**name)
+    }
+
+    /// What a name that somebody asks for stands for.
+    ///
+    /// # Errors
+    /// [`ModelNotFound`](ErrorKind::ModelNotFound), with what was probably meant.
+    pub(crate) fn resolve(&self, name: &str) -> Result<Target> {
+        if let Some(target) = self.aliases.get(name) {
+            return Ok(target.clone());
+        }
+        self.place(name).map_err(|nothing| self.not_found(name, &nothing))
+    }
+
+    /// All targets that a written name stands for, aliases followed. An alias matches whole before anything else.
+    pub(crate) fn follow(
+        &self,
+        name: &str,
+        written: &Written,
+        trail: &mut Vec<String>,
+    ) -> Result<Vec<Target>, Nothing> {
+        let Some(targets) = written.get(name) else { return self.place(name).map(|target| vec![target]) };
+        if let Some(start) = trail.iter().position(|seen| seen == name) {
+            let mut cycle: Vec<String> = trail.iter().skip(start).cloned().collect();
+            cycle.push(name.to_owned());
+            return Err(Nothing::Cycle(cycle));
+        }
+        trail.push(name.to_owned());
+        let mut found = Vec::new();
+        let mut failed = None;
+        for target in targets {
+            match self.follow(target, written, trail) {
+                Ok(targets) => found.extend(targets),
+                Err(cycle @ Nothing::Cycle(_)) => return Err(cycle),
+                Err(nothing) => failed = failed.or(Some(nothing)),
+            }
+        }
+        trail.pop();
+        match failed {
+            Some(nothing) if found.is_empty() => Err(nothing),
+            _ => Ok(found),
+        }
+    }
+
+    /// A name that is no alias. Owners are known from configuration and profiles; the network is never asked.
+    pub(crate) fn place(&self, name: &str) -> Result<Target, Nothing> {
+        if let Some((provider, model)) = name.split_once('/')
+            && let Some((provider, _)) = self.providers.iter().find(|(known, _)| **known == *provider)
+        {
+            return match model {
+                "" => Err(Nothing::NoModel(provider.clone())),
+                model => Ok(Target { provider: provider.clone(), model: model.into() }),
+            };
+        }
+        let mut owners = self.providers.iter().filter(|(_, models)| models.iter().any(|model| model == name));
+        match (owners.next(), owners.next()) {
+            (Some((provider, _)), None) => Ok(Target { provider: provider.clone(), model: name.into() }),
+            (Some(first), Some(second)) => {
+                let all = [first, second].into_iter().chain(owners);
+                Err(Nothing::Several(all.map(|(provider, _)| format!("{provider}/{name}")).collect()))
+            }
+            (None, _) => {
+                Err(match (name.split_once('/'), self.providers.iter().find(|(p, _)| **p == *name)) {
+                    (Some((provider, _)), _) => Nothing::NoProvider(provider.to_owned()),
+                    (None, Some((provider, _))) => Nothing::NoModel(provider.clone()),
+                    (None, None) => Nothing::Unknown,
+                })
+            }
+        }
+    }
+
+    /// What makes a provider be there that isn't.
+    pub(crate) fn how_to_add(&self, provider: &str) -> String {
+        let variable = Profile::embedded(provider).and_then(|profile| profile.key_env.into_iter().next());
+        match variable {
+            Some(variable) if self.from_environment => format!("set {variable}"),
+            _ => format!("add a section [providers.{provider}]"),
+        }
+    }
+
+    fn not_found(&self, name: &str, nothing: &Nothing) -> Error {
+        let known = self.known();
+        let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        let there_are = match known.as_slice() {
+            [] => String::new(),
+            known => format!("{} there are: {}", if near.is_some() { "" } else { ";" }, list(known)),
+        };
+        let (message, hint) = match nothing {
+            Nothing::Several(owners) => (
+                format!("the model `{name}` is owned by several providers: {}", owners.join(", ")),
+                format!("ask for `{}`", owners.first().map_or("provider/model", String::as_str)),
+            ),
+            Nothing::NoModel(provider) => (
+                format!("`{name}` names the provider `{provider}` and no model{there_are}"),
+                format!("ask for `{provider}/` and a model's name"),
+            ),
+            Nothing::NoProvider(provider) => (
+                format!(
+                    "no model `{name}`: there is no provider `{provider}`{}{there_are}",
+                    did_you_mean(near.as_deref())
+                ),
+                format!("{}, or ask for a model that is there", self.how_to_add(provider)),
+            ),
+            Nothing::Unknown | Nothing::Cycle(_) => (
+                format!("no model `{name}`{}{there_are}", did_you_mean(near.as_deref())),
+                match &near {
+                    Some(near) => format!("ask for `{near}`, or add `{name}` to [models]"),
+                    None => {
+                        format!("ask for `provider/model`, or say under [models] what `{name}` stands for")
+                    }
+                },
+            ),
+        };
+        Error::new(ErrorKind::ModelNotFound, message).with_hint(hint).with_model(name).with_param("model")
+    }
+
+    /// What can be asked for as far as is known: aliases, then what providers own.
+    fn known(&self) -> Vec<String> {
+        let owned = self
+            .providers
+            .iter()
+            .flat_map(|(provider, models)| models.iter().map(move |model| format!("{provider}/{model}")));
+        self.aliases.keys().cloned().chain(owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        let owned = |models: &[&str]| models.iter().map(|model| (*model).to_owned()).collect();
+        let mut names = Names::new(vec![
+            ("deepseek".into(), owned(&["deepseek-flash", "shared"])),
+            ("openrouter".into(), owned(&["shared"])),
+            ("empty".into(), Vec::new()),
+        ]);
+        for alias in ["fast", "gpt-4.1", "openrouter/fast"] {
+            names.add_alias(
+                alias.to_owned(),
+                Target { provider: "deepseek".into(), model: "deepseek-flash".into() },
+            );
+        }
+        names
+    }
+
+    #[track_caller]
+    fn check(name: &str, expected: &str) {
+        assert_eq!(names().resolve(name).unwrap().to_string(), expected);
+    }
+
+    #[test]
+    fn an_alias_matches_whole_before_anything_else() {
+        check("fast", "deepseek/deepseek-flash");
+        check("gpt-4.1", "deepseek/deepseek-flash");
+        check("openrouter/fast", "deepseek/deepseek-flash");
+    }
+
+    #[test]
+    fn a_name_splits_at_the_first_slash_after_a_provider() {
+        check("openrouter/deepseek/deepseek-flash", "openrouter/deepseek/deepseek-flash");
+        check("empty/whatever", "empty/whatever");
+    }
+
+    #[test]
+    fn a_bare_name_belongs_to_its_only_owner() {
+        check("deepseek-flash", "deepseek/deepseek-flash");
+    }
+
+    #[test]
+    fn names_that_stand_for_nothing_say_what_would() {
+        let known = "there are: fast, gpt-4.1, openrouter/fast, deepseek/deepseek-flash, deepseek/shared, openrouter/shared";
+        for (name, message, hint) in [
+            (
+                "fsat",
+                format!("no model `fsat`; did you mean `fast`? {known}"),
+                "ask for `fast`, or add `fsat` to [models]",
+            ),
+            (
+                "claude",
+                format!("no model `claude`; {known}"),
+                "ask for `provider/model`, or say under [models] what `claude` stands for",
+            ),
+            (
+                "shared",
+                "the model `shared` is owned by several providers: deepseek/shared, openrouter/shared"
+                    .to_owned(),
+                "ask for `deepseek/shared`",
+            ),
+            (
+                "openai/gpt-4o",
+                format!("no model `openai/gpt-4o`: there is no provider `openai`; {known}"),
+                "add a section [providers.openai], or ask for a model that is there",
+            ),
+            (
+                "deepseek",
+                format!("`deepseek` names the provider `deepseek` and no model; {known}"),
+                "ask for `deepseek/` and a model's name",
+            ),
+        ] {
+            let error = names().resolve(name).unwrap_err();
+            assert_eq!((error.kind(), error.model()), (ErrorKind::ModelNotFound, Some(name)));
+            assert_eq!((error.message(), error.hint()), (message.as_str(), hint));
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! One provider over all: the request's `model` chooses.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use http::{HeaderMap, Method};
+use modelswitch_provider::{
+    Adaptation, Body, Endpoint, Error, Head, Model, ModelList, Provider, Request, Response, Result,
+};
+
+use crate::resolve::{Names, Target};
+use crate::spelling::{did_you_mean, list, nearest};
+
+/// The header that chooses a provider for a request without a model, such as `GET /files`. It isn't sent on.
+pub const PROVIDER_HEADER: &str = "x-modelswitch-provider";
+
+/// Every provider, and what each name stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Routes {
+    pub(crate) names: Names,
+    pub(crate) providers: Vec<(Arc<str>, Arc<dyn Provider>)>,
+}
+
+impl Routes {
+    /// A provider by its name.
+    ///
+    /// # Errors
+    /// [`Config`](modelswitch_provider::ErrorKind::Config), with the names that there are.
+    pub(crate) fn provider(&self, name: &str) -> Result<&Arc<dyn Provider>> {
+        let found = self.providers.iter().find(|(known, _)| **known == *name);
+        found.map(|(_, provider)| provider).ok_or_else(|| {
+            let near = nearest(name, self.names.providers());
+            let all = list(self.names.providers());
+            let separator = if near.is_some() { "" } else { ";" };
+            let near_text = did_you_mean(near);
+            Error::config(format!("no provider `{name}`{near_text}{separator} there are: {all}")).with_hint(
+                match near {
+                    Some(near) => format!("ask for `{near}`"),
+                    None => format!("ask for one that is there, or add a section [providers.{name}]"),
+                },
+            )
+        })
+    }
+
+    /// Where requests go that name neither a model nor a provider.
+    fn default_provider(&self) -> Result<&Arc<dyn Provider>> {
+        match (&self.names.default, self.providers.as_slice()) {
+            (Some(target), _) => self.provider(&target.provider),
+            (None, [(_, only)]) => Ok(only),
+            (None, _) => Err(Error::invalid_request(format!(
+                "the request names no model, and there is no default; there are the providers: {}",
+                list(self.names.providers())
+            ))
+            .with_hint(format!(
+                "set default = \"provider/model\" in the configuration, or name a provider in the header {PROVIDER_HEADER}"
+            ))),
+        }
+    }
+
+    fn default_target(&self) -> Result<Target> {
+        self.names.default.clone().ok_or_else(|| {
+            Error::invalid_request("the request names no model, and the configuration no default")
+                .with_param("model")
+                .with_hint(
+                    "name a model in the request, or set default = \"provider/model\" in the configuration",
+                )
+        })
+    }
+}
+
+/// Chooses a provider by the request's model.
+#[derive(Clone, Debug)]
+pub(crate) struct Router(pub(crate) Arc<Routes>);
+
+#[async_trait]
+impl Provider for Router {
+    fn name(&self) -> &str {
+        "modelswitch"
+    }
+
+    async fn send(&self, mut request: Request) -> Result<Response> {
+        let routes = &*self.0;
+        let named = request.headers.remove(PROVIDER_HEADER);
+        if let Some(model) = request.model() {
+            let target = routes.names.resolve(&model)?;
+            return send_to(routes.provider(&target.provider)?, Some(&target.model), request).await;
+        }
+        if let Some(named) = named {
+            let name = named.to_str().unwrap_or_default();
+            let provider = routes.provider(name).map_err(|error| {
+                Error::invalid_request(format!("the header {PROVIDER_HEADER}: {}", error.message()))
+                    .with_hint(error.hint().to_owned())
+            })?;
+            return send_to(provider, None, request).await;
+        }
+        if request.endpoint == Endpoint::MODELS {
+            return self.list_models(&request.headers).await;
+        }
+        if let Some(id) = request.endpoint.path().strip_prefix("/models/") {
+            return self.one_model(&decode(id), request).await;
+        }
+        if takes_model(&request.endpoint) && request.document().is_some() {
+            let target = routes.default_target()?;
+            return send_to(routes.provider(&target.provider)?, Some(&target.model), request).await;
+        }
+        send_to(routes.default_provider()?, None, request).await
+    }
+}
+
+impl Router {
+    /// Everything that can be asked for: the aliases, then every provider's models under `provider/model`.
+    async fn list_models(&self, headers: &HeaderMap) -> Result<Response> {
+        let asked = self.0.providers.iter().map(|(name, provider)| async move {
+            let mut request = Request::models();
+            request.headers = headers.clone();
+            (name, models_of(provider, request).await)
+        });
+        let mut head = Head::default();
+        head.provider = Some(self.name().into());
+        let mut models: Vec<Model> =
+            self.0.names.aliases().map(|(alias, _)| Model::new(alias, "modelswitch")).collect();
+        let mut first_error = None;
+        let mut answered = false;
+        for (name, answer) in join_all(asked).await {
+            match answer {
+                Ok(list) => {
+                    answered = true;
+                    models.extend(list.into_iter().map(|mut model| {
+                        model.id = format!("{name}/{}", model.id);
+                        model
+                    }));
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        provider = &**name,
+                        kind = error.kind().as_str(),
+                        "left out of the list of models"
+                    );
+                    let change = format!("the models of `{name}` are left out: {}", error.kind());
+                    head.adaptations.push(Adaptation::new("models", change));
+                    first_error = first_error.or(Some(error));
+                }
+            }
+        }
+        match first_error {
+            Some(error) if !answered => Err(error),
+            _ => Ok(Response { head, body: Response::json(&ModelList::new(models))?.body }),
+        }
+    }
+
+    /// `GET` or `DELETE /models/{id}`: the id is resolved like any model, and its provider is asked for its own.
+    async fn one_model(&self, id: &str, mut request: Request) -> Result<Response> {
+        let target = self.0.names.resolve(id)?;
+        let path = format!("/models/{}", encode(&target.model));
+        request.endpoint = Endpoint::new(request.endpoint.method().clone(), path)?;
+        let provider = self.0.provider(&target.provider)?;
+        let answer = send_to(provider, None, request).await;
+        answer.map_err(|error| error.with_model(target.model.clone()))
+    }
+}
+
+/// One model at one provider: whatever is asked, that model answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) model: Arc<str>,
+}
+
+#[async_trait]
+impl Provider for Bound {
+    fn name(&self) -> &str {
+        self.provider.name()
+    }
+
+    async fn send(&self, mut request: Request) -> Result<Response> {
+        request.headers.remove(PROVIDER_HEADER);
+        let has_model = request.document().is_some_and(|body| body.get_raw("model").is_some());
+        let model = (has_model || takes_model(&request.endpoint)).then_some(&self.model);
+        send_to(&self.provider, model, request).await
+    }
+}
+
+/// Sends a request to a provider, under the model's bare name. Whoever fails is named, in the middle of a stream too.
+async fn send_to(
+    provider: &Arc<dyn Provider>,
+    model: Option<&Arc<str>>,
+    mut request: Request,
+) -> Result<Response> {
+    if let Some(model) = model {
+        request.set_model(model)?;
+    }
+    let mut origin = Head::default();
+    origin.provider = Some(provider.name().into());
+    origin.model = model.cloned();
+    let mut response = provider.send(request).await.map_err(|error| {
+        let error = error.with_provider(provider.name());
+        match model {
+            Some(model) => error.with_model(model.clone()),
+            None => error,
+        }
+    })?;
+    response.head.provider = response.head.provider.or_else(|| origin.provider.clone());
+    response.head.model = response.head.model.or_else(|| origin.model.clone());
+    if let Body::Events(events) = response.body {
+        response.body =
+            Body::Events(events.map_events(move |event| event.map_err(|error| origin.blame(error))));
+    }
+    Ok(response)
+}
+
+async fn models_of(provider: &Arc<dyn Provider>, request: Request) -> Result<Vec<Model>> {
+    let (head, body) = send_to(provider, None, request).await?.into_json()?;
+    let list: ModelList = serde_json::from_slice(&body)
+        .map_err(|error| head.blame(Error::decode_json("the list of models", &error)))?;
+    Ok(list.data)
+}
+
+/// Endpoints whose JSON body has a `model`. Others, such as `/batches`, would refuse one.
+pub(crate) fn takes_model(endpoint: &Endpoint) -> bool {
+    *endpoint.method() == Method::POST
+        && matches!(
+            endpoint.path(),
+            "/chat/completions"
+                | "/completions"
+                | "/embeddings"
+                | "/responses"
+                | "/moderations"
+                | "/images/generations"
+                | "/audio/speech"
+        )
+}
+
+/// Model ids have slashes and colons; in a path some clients escape them and some don't.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = (*first == b'%')
+            .then(|| u8::from_str_radix(std::str::from_utf8(after.get(..2)?).ok()?, 16).ok())
+            .flatten();
+        bytes.push(escaped.unwrap_or(*first));
+        rest = after.get(if escaped.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn encode(model: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:@".contains(&byte);
+    model
+        .bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}

@@ -1,0 +1,116 @@
+//! Settings in variables: `MODELSWITCH_PROVIDERS__LOCAL__BASE_URL` is `providers.local.base_url`.
+
+use modelswitch_openai::Profile;
+use toml::Table;
+
+use crate::config::TOP;
+use crate::environment::Environment;
+use crate::mistake::{Mistake, Place};
+use crate::spelling::{list, nearest};
+
+const PREFIX: &str = "MODELSWITCH_";
+/// Variables that are no settings: which file, which section, and what the program logs.
+const OTHERS: [&str; 3] = ["CONFIG", "PROFILE", "LOG"];
+
+/// Settings that stand in variables.
+#[derive(Default)]
+pub(crate) struct Variables {
+    pub(crate) table: Table,
+    places: Vec<(Vec<String>, String)>,
+    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Variables {
+    /// Reads them. `names` are the names of providers and aliases that a variable may mean.
+    pub(crate) fn read(environment: &Environment, names: &[String]) -> Self {
+        let mut found = Self::default();
+        for (variable, text) in environment.beginning_with(PREFIX) {
+            let rest = variable.trim_start_matches(PREFIX);
+            if OTHERS.contains(&rest) {
+                continue;
+            }
+            let mut path: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();
+            let first = path.first().cloned().unwrap_or_default();
+            if !TOP.contains(&first.as_str()) {
+                not_ours(&mut found, &variable, &first);
+                continue;
+            }
+            if matches!(first.as_str(), "providers" | "models")
+                && let Some(name) = path.get_mut(1)
+                && let Some(known) = names.iter().find(|known| as_in_variables(known) == *name)
+            {
+                name.clone_from(known);
+            }
+            put(&mut found.table, &path, text_or_structure(&text));
+            found.places.push((path, variable));
+        }
+        found
+    }
+
+    /// The variable that sets this, or something inside it.
+    pub(crate) fn place(&self, path: &[String]) -> Option<Place> {
+        let inside = self.places.iter().find(|(other, _)| other.starts_with(path));
+        let around = || self.places.iter().find(|(other, _)| path.starts_with(other));
+        inside.or_else(around).map(|(_, name)| Place::Variable(name.clone()))
+    }
+}
+
+/// Container platforms put variables of their own beside ours when a service is called `modelswitch`; a misspelt one
+/// of ours must not get lost among them.
+fn not_ours(found: &mut Variables, variable: &str, first: &str) {
+    match nearest(first, TOP) {
+        Some(near) => {
+            let right = variable.replacen(&first.to_uppercase(), &near.to_uppercase(), 1);
+            found.mistakes.push(Mistake::new(
+                None,
+                format!("${variable} is not a setting; did you mean ${right}?"),
+                format!("set {right} instead of {variable}"),
+            ));
+        }
+        None => found.warnings.push(format!(
+            "${variable} is not a setting and is ignored; after {PREFIX} comes one of: {}",
+            list(TOP.map(str::to_uppercase))
+        )),
+    }
+}
+
+/// The names that variables may mean: those have no capitals, dots and hyphens.
+pub(crate) fn known_names(tables: &[&Table]) -> Vec<String> {
+    let in_tables = tables.iter().flat_map(|table| {
+        ["providers", "models"].into_iter().filter_map(|section| table.get(section)?.as_table())
+    });
+    let mut names: Vec<String> = in_tables.flat_map(Table::keys).cloned().collect();
+    names.extend(Profile::embedded_names().map(str::to_owned));
+    names
+}
+
+fn as_in_variables(name: &str) -> String {
+    name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// A variable's text is a text: `123` may be a model's name, and numbers and switches are read from text too. Only
+/// what is plainly a list, a table or a quoted text in TOML is taken as such.
+fn text_or_structure(text: &str) -> toml::Value {
+    let is_structure = text.trim_start().starts_with(['[', '{', '"', '\'']);
+    let parsed = is_structure
+        .then(|| toml::from_str::<Table>(&format!("value = {text}")).ok()?.remove("value"))
+        .flatten();
+    parsed.unwrap_or_else(|| toml::Value::String(text.to_owned()))
+}
+
+/// Sets a value at a path, making the tables on the way.
+pub(crate) fn put(table: &mut Table, path: &[String], value: toml::Value) {
+    let Some((first, rest)) = path.split_first() else { return };
+    if rest.is_empty() {
+        table.insert(first.clone(), value);
+        return;
+    }
+    let next = table.entry(first.clone()).or_insert_with(|| toml::Value::Table(Table::new()));
+    if !next.is_table() {
+        *next = toml::Value::Table(Table::new());
+    }
+    if let Some(next) = next.as_table_mut() {
+        put(next, rest, value);
+    }
+}

@@ -1,0 +1,103 @@
+use modelswitch_provider::mock::{self, MockProvider};
+use modelswitch_provider::{Endpoint, Error, ErrorKind, Request, Response, Result};
+use modelswitch_registry::{CheckReport, Outcome, Outcome::*};
+use serde_json::json;
+
+use crate::support::*;
+
+fn service(
+    list: impl Fn() -> Result<Response> + Send + Sync + 'static,
+    chat: impl Fn() -> Result<Response> + Send + Sync + 'static,
+) -> impl Fn(&Request) -> Result<Response> + Send + Sync + 'static {
+    move |request| if request.endpoint == Endpoint::MODELS { list() } else { chat() }
+}
+
+fn list(ids: &[&str]) -> Result<Response> {
+    Response::json(&json!({ "data": ids.iter().map(|id| json!({ "id": id })).collect::<Vec<_>>() }))
+}
+
+fn fails(kind: ErrorKind) -> Result<Response> {
+    Err(Error::new(kind, "it failed"))
+}
+
+fn outcomes(report: &CheckReport) -> Vec<Outcome> {
+    report.stages.iter().map(|stage| stage.outcome).collect()
+}
+
+async fn check(answer: impl Fn(&Request) -> Result<Response> + Send + Sync + 'static) -> CheckReport {
+    let registry =
+        with(&[]).provider("a", MockProvider::answering(move |request| answer(&request))).build().unwrap();
+    registry.check_provider("a").await.unwrap()
+}
+
+#[tokio::test]
+async fn a_provider_that_works_passes_every_stage_with_the_cheapest_question() {
+    let diary = Diary::default();
+    let answers = service(|| list(&["m", "n"]), || mock::reply("ok", false));
+    let registry = with(&[]).provider("a", diary.provider(answers)).build().unwrap();
+    let report = registry.check_provider("a").await.unwrap();
+    assert!(report.passed());
+    assert_eq!(outcomes(&report), [Passed; 5]);
+    assert_eq!(report.stages[3].detail, "2 models");
+    let asked = diary.asked();
+    assert_eq!(asked[1].model().as_deref(), Some("m"));
+    assert_eq!(asked[1].document().unwrap().get_raw("max_tokens"), Some("16"));
+}
+
+#[tokio::test]
+async fn after_a_stage_that_failed_the_others_are_skipped_and_a_remedy_is_given() {
+    for (kind, expected) in [
+        (ErrorKind::Connection, [Passed, Failed, Skipped, Skipped, Skipped]),
+        (ErrorKind::Authentication, [Passed, Passed, Failed, Skipped, Skipped]),
+        (ErrorKind::Overloaded, [Passed, Passed, Skipped, Failed, Skipped]),
+    ] {
+        let answer = service(move || fails(kind), || mock::reply("ok", false));
+        let report = check(answer).await;
+        assert!(!report.passed());
+        assert_eq!(outcomes(&report), expected);
+        let failed = report.stages.iter().find(|stage| stage.outcome == Failed).unwrap();
+        assert!(failed.remedy.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_lists_no_models_can_still_pass() {
+    let report = check(service(|| fails(ErrorKind::ModelNotFound), || mock::reply("ok", false))).await;
+    assert!(report.passed());
+    assert_eq!(outcomes(&report), [Passed, Passed, Skipped, Skipped, Skipped]);
+    assert!(report.stages[4].detail.contains("set default_model"));
+}
+
+#[tokio::test]
+async fn an_empty_account_fails_at_the_completion() {
+    let broke = || fails(ErrorKind::InsufficientBalance);
+    let report = check(service(|| list(&["m"]), broke)).await;
+    assert_eq!(outcomes(&report), [Passed, Passed, Passed, Passed, Failed]);
+    assert!(report.stages[4].remedy.as_ref().unwrap().contains("top up"));
+}
+
+#[tokio::test]
+async fn all_providers_are_checked_and_a_missing_key_is_seen_without_a_request() {
+    let registry =
+        text("[providers.deepseek]").provider("a", MockProvider::answering(|_| list(&[]))).build().unwrap();
+    let reports = registry.check().await;
+    assert_eq!(reports.iter().map(|report| report.provider.as_str()).collect::<Vec<_>>(), ["deepseek", "a"]);
+    assert_eq!(outcomes(&reports[0]), [Failed, Skipped, Skipped, Skipped, Skipped]);
+    assert_eq!(reports[0].stages[1].detail, "there is no key");
+    let json = serde_json::to_value(&reports[0]).unwrap();
+    assert_eq!(json["stages"][0]["stage"], "key");
+    assert_eq!(json["stages"][0]["outcome"], "failed");
+    assert_eq!(json["stages"][0]["duration_ms"], 0);
+    assert!(registry.check_provider("b").await.is_err());
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_runs_is_not_reachable() {
+    // Port 1 is nobody's; no name has to be resolved for it.
+    let registry =
+        text("[providers.local]\nprofile = 'llamacpp'\nbase_url = 'http://127.0.0.1:1/v1'").build().unwrap();
+    let report = registry.check_provider("local").await.unwrap();
+    assert_eq!(outcomes(&report), [Passed, Failed, Skipped, Skipped, Skipped]);
+    assert!(report.stages[1].remedy.as_ref().unwrap().contains("llama-server"));
+    assert_eq!(report.base_url.as_deref(), Some("http://127.0.0.1:1/v1"));
+}

@@ -1,0 +1,10 @@
+//! The registry as its users see it, over mocks and with no network.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests aren't known as tests to the lint")]
+
+mod check;
+mod mistakes;
+mod names;
+mod precedence;
+mod router;
+mod support;

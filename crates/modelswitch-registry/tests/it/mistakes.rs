@@ -1,0 +1,420 @@
+use modelswitch_provider::ErrorKind;
+use modelswitch_registry::Registry;
+
+use crate::support::*;
+
+/// Loads a text under these variables and compares what the error says, word for word.
+#[track_caller]
+fn check(toml: &str, variables: &[(&str, &str)], message: &str, hint: &str) {
+    let error = with(variables).toml(toml).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!((error.message(), error.hint()), (message, hint));
+    assert!(!shown(&error).contains("canary"), "{}", shown(&error));
+}
+
+const OF_A_PROVIDER: &str =
+    "allow_plain_http, api_key, base_url, default_model, headers, models, profile, retry, timeout";
+const PROFILES: &str = "deepseek, openai, openai-compatible, llamacpp, ollama, vllm";
+const CUSTOM: &str = "for another service write profile = \"openai-compatible\" and base_url = \"https://…\"";
+
+#[test]
+fn a_misspelt_setting_is_named_with_the_right_spelling_and_what_is_allowed() {
+    check(
+        "[providers.deepseek]\napi_kee = { env = \"X\" }",
+        &[],
+        &format!(
+            "line 2, column 1: `providers.deepseek.api_kee` is not a setting; did you mean `api_key`? allowed here: {OF_A_PROVIDER}"
+        ),
+        "write `api_key` instead of `api_kee`",
+    );
+    check(
+        "[providers.deepseek]\napi_key = { evn = \"X\" }",
+        &[],
+        "line 2, column 13: `providers.deepseek.api_key.evn` is not a setting; did you mean `env`? allowed here: env, file",
+        "write `env` instead of `evn`",
+    );
+    check(
+        "[providers.deepseek]\n[retry]\nmax_retries = 3",
+        &[],
+        "line 3, column 1: `retry.max_retries` is not a setting; did you mean `attempts`? allowed here: attempts, base_delay, max_delay, max_retry_after",
+        "write `attempts` instead of `max_retries`",
+    );
+    check(
+        "colour = 'red'\n[providers.deepseek]",
+        &[],
+        "line 1, column 1: `colour` is not a setting; allowed here: default, models, providers, retry, timeout",
+        "take it out, or use one of the settings that are allowed here",
+    );
+}
+
+#[test]
+fn a_key_in_the_configuration_is_refused_and_not_repeated() {
+    let keys_elsewhere = "keys don't stand in the configuration";
+    check(
+        &format!("[providers.deepseek]\napi_key = \"{CANARY}\""),
+        &[],
+        &format!(
+            "line 2, column 1: `providers.deepseek.api_key` holds a key itself (not shown): {keys_elsewhere}"
+        ),
+        "write api_key = { env = \"DEEPSEEK_API_KEY\" } and set that variable to the key",
+    );
+    check(
+        &format!("[providers.my-own]\nprofile = 'llamacpp'\napi_key = \"{CANARY}\""),
+        &[],
+        &format!(
+            "line 3, column 1: `providers.my-own.api_key` holds a key itself (not shown): {keys_elsewhere}"
+        ),
+        "write api_key = { env = \"MY_OWN_API_KEY\" } and set that variable to the key",
+    );
+    check(
+        "[providers.deepseek]",
+        &[("MODELSWITCH_PROVIDERS__DEEPSEEK__API_KEY", CANARY)],
+        "$MODELSWITCH_PROVIDERS__DEEPSEEK__API_KEY: `providers.deepseek.api_key` can't be set through this variable: keys are read from variables of their own",
+        "set DEEPSEEK_API_KEY to the key and unset this one",
+    );
+    check(
+        &format!("[providers.deepseek]\napi_key = {{ env = \"{CANARY}\" }}"),
+        &[],
+        "line 2, column 13: `providers.deepseek.api_key.env` is not the name of a variable: letters, digits and underscores",
+        "write the variable's name here, and set that variable to the key",
+    );
+    check(
+        &format!("[providers.deepseek]\napi_key = {{ file = \"{CANARY}\" }}"),
+        &[],
+        "line 2, column 13: `providers.deepseek.api_key.file` looks like a key, not like the path of a file (not shown)",
+        "write the path of the file that holds the key",
+    );
+    check(
+        &format!("[providers.deepseek]\nheaders = {{ Authorization = 'Bearer {CANARY}' }}"),
+        &[],
+        "line 2, column 13: `providers.deepseek.headers.Authorization` is a header for credentials (its value is not shown)",
+        "write api_key = { env = \"DEEPSEEK_API_KEY\" } instead; the key is put into the right header",
+    );
+    let error = text("[providers.deepseek]").set("providers.deepseek.api_key", CANARY).build().unwrap_err();
+    assert_eq!(
+        error.message(),
+        "set in code: `providers.deepseek.api_key` holds a key itself (not shown): keys don't go among the settings"
+    );
+    assert_eq!(error.hint(), "give it with `.api_key(\"deepseek\", ApiKey::new(…)?)`");
+    assert!(!shown(&error).contains("canary"));
+}
+
+#[test]
+fn a_key_source_is_a_variable_or_a_file_and_not_both() {
+    check(
+        "[providers.deepseek]\napi_key = {}",
+        &[],
+        "line 2, column 1: `providers.deepseek.api_key` names neither a variable nor a file",
+        "write { env = \"VARIABLE\" } or { file = \"/path\" }",
+    );
+    check(
+        "[providers.deepseek]\napi_key = { env = \"A\", file = \"b\" }",
+        &[],
+        "line 2, column 1: `providers.deepseek.api_key` names both a variable and a file",
+        "leave one of env and file out",
+    );
+    check(
+        "[providers.deepseek]\napi_key = 7",
+        &[],
+        "line 2, column 1: `providers.deepseek.api_key` must be { env = \"VARIABLE\" } or { file = \"/path\" }, not a number",
+        "write { env = \"VARIABLE\" } or { file = \"/path\" }",
+    );
+}
+
+#[test]
+fn an_unknown_profile_lists_the_known_ones_and_how_to_write_another() {
+    check(
+        "[providers.depseek]",
+        &[],
+        &format!(
+            "line 1, column 12: `providers.depseek`: there is no profile `depseek`; did you mean `deepseek`? there are: {PROFILES}"
+        ),
+        &format!("write [providers.deepseek], or profile = \"deepseek\" below; {CUSTOM}"),
+    );
+    check(
+        "[providers.mine]",
+        &[],
+        &format!("line 1, column 12: `providers.mine`: there is no profile `mine`; there are: {PROFILES}"),
+        CUSTOM,
+    );
+    check(
+        "[providers.mine]\nprofile = 'lamacpp'\nbase_url = 'http://127.0.0.1:1/v1'",
+        &[],
+        &format!(
+            "line 2, column 1: `providers.mine.profile`: there is no profile `lamacpp`; did you mean `llamacpp`? there are: {PROFILES}"
+        ),
+        &format!("write profile = \"llamacpp\"; {CUSTOM}"),
+    );
+}
+
+#[test]
+fn a_value_of_another_type_says_what_is_wanted_and_is_not_repeated() {
+    for (toml, message) in [
+        (
+            "[providers.deepseek]\n[timeout]\nconnect = 10",
+            "line 3, column 1: `timeout.connect` must be a duration with its unit in quotes, such as \"10s\" or \"5m\", not a number",
+        ),
+        (
+            "[providers.deepseek]\n[timeout]\nidle = 'canary'",
+            "line 3, column 1: `timeout.idle` must be a duration with its unit in quotes, such as \"10s\" or \"5m\", which this is not",
+        ),
+        (
+            "[providers.deepseek]\n[retry]\nattempts = 0",
+            "line 3, column 1: `retry.attempts` must be a whole number of at least 1, which this is not",
+        ),
+        (
+            "[providers.deepseek]\nallow_plain_http = 'canary'",
+            "line 2, column 1: `providers.deepseek.allow_plain_http` must be true or false, which this is not",
+        ),
+        (
+            "[providers.deepseek]\nmodels = ['x', 1]",
+            "line 2, column 16: `providers.deepseek.models.1` must be a text in quotes, not a number",
+        ),
+        (
+            "[providers.deepseek]\nmodels = 'canary'",
+            "line 2, column 1: `providers.deepseek.models` must be a list, such as [\"a\", \"b\"], not a text",
+        ),
+        (
+            "[providers]\ndeepseek = 'canary'",
+            "line 2, column 1: `providers.deepseek` must be a section of its own, [section] and lines below it, not a text",
+        ),
+        (
+            "[providers.deepseek]\nheaders = ['canary']",
+            "line 2, column 1: `providers.deepseek.headers` must be a table, such as { name = \"value\" }, not a list",
+        ),
+        (
+            "[providers.deepseek]\n[models]\nfast = []",
+            "line 3, column 1: `models.fast` must be \"provider/model\", or a list of them, not an empty list",
+        ),
+        (
+            "[providers.deepseek]\n[models]\n\"gpt-4.1\" = { target = 'canary' }",
+            "line 3, column 1: `models.\"gpt-4.1\"` must be \"provider/model\", or a list of them, not a table",
+        ),
+    ] {
+        let error = text(toml).build().unwrap_err();
+        assert_eq!(error.message(), message);
+        assert!(error.hint().starts_with("write "), "{}", error.hint());
+        assert!(!shown(&error).contains("canary"));
+    }
+}
+
+#[test]
+fn a_base_url_that_cannot_work_is_named_where_it_stands_and_not_repeated() {
+    for (toml, variables, message) in [
+        (
+            "[providers.mine]\nprofile = 'openai-compatible'",
+            &[][..],
+            "line 1, column 12: `providers.mine`: there is no base URL",
+        ),
+        (
+            "[providers.mine]\nbase_url = 'sk-canary0123456789'",
+            &[],
+            "line 2, column 1: `providers.mine`: the base URL is not a URL",
+        ),
+        (
+            "[providers.mine]\nbase_url = 'https://user:canary@x.example'",
+            &[],
+            "line 2, column 1: `providers.mine`: the base URL holds a user name or password",
+        ),
+        (
+            "[providers.deepseek]",
+            &[("DEEPSEEK_BASE_URL", "canary")],
+            "$DEEPSEEK_BASE_URL: `providers.deepseek`: the base URL is not a URL",
+        ),
+    ] {
+        let error = with(variables).toml(toml).build().unwrap_err();
+        assert_eq!(error.message(), message);
+        assert!(!shown(&error).contains("canary"));
+    }
+}
+
+#[test]
+fn a_mistake_beside_a_missing_key_is_found_all_the_same() {
+    let error = text("[providers.deepseek]\nbase_url = 'nonsense'").build().unwrap_err();
+    assert_eq!(error.message(), "line 2, column 1: `providers.deepseek`: the base URL is not a URL");
+}
+
+#[test]
+fn an_alias_that_leads_nowhere_is_named_with_its_target() {
+    let aliases = |lines: &str| format!("[providers.deepseek]\n[models]\n{lines}");
+    check(
+        &aliases("fast = 'openai/gpt-4o'"),
+        &[],
+        "line 3, column 1: `models.fast` points to `openai/gpt-4o`: there is no provider `openai`; there are: deepseek",
+        "add a section [providers.openai], or point to a provider that is there",
+    );
+    check(
+        &aliases("fast = 'depseek/x'"),
+        &[],
+        "line 3, column 1: `models.fast` points to `depseek/x`: there is no provider `depseek`; did you mean `deepseek`? there are: deepseek",
+        "write \"deepseek/x\", or add a section [providers.depseek]",
+    );
+    check(
+        &aliases("fast = 'smrt'\nsmart = 'deepseek/x'"),
+        &[],
+        "line 3, column 1: `models.fast` points to `smrt`: it is neither an alias nor a model that a provider owns; did you mean `smart`?",
+        "write \"smart\"",
+    );
+    check(
+        &aliases("fast = 'deepseek/'"),
+        &[],
+        "line 3, column 1: `models.fast` points to `deepseek/`: it names the provider `deepseek` and no model",
+        "write \"deepseek/model\"",
+    );
+    check(
+        &aliases("fast = ['openai/a', 'groq/b']"),
+        &[],
+        "line 3, column 1: `models.fast`: none of its targets can be used; the first, `openai/a`: there is no provider `openai`; there are: deepseek",
+        "add a section [providers.openai], or point to a provider that is there",
+    );
+    check(
+        "[models]\nfast = 'openai/gpt-4o'",
+        &[("DEEPSEEK_API_KEY", CANARY)],
+        "line 2, column 1: `models.fast` points to `openai/gpt-4o`: there is no provider `openai`; there are: deepseek",
+        "set OPENAI_API_KEY, or point to a provider that is there",
+    );
+}
+
+#[test]
+fn aliases_that_point_to_each_other_are_refused_by_name_and_once() {
+    check(
+        "[providers.deepseek]\n[models]\na = 'b'\nb = 'c'\nc = 'a'\nd = 'a'",
+        &[],
+        "line 3, column 1: `models.a` points to itself: a → b → c → a",
+        "let one of these aliases point to \"provider/model\"",
+    );
+    check(
+        "[providers.deepseek]\n[models]\n'gpt-4o' = 'gpt-4o'",
+        &[],
+        "line 3, column 1: `models.gpt-4o` points to itself: gpt-4o → gpt-4o",
+        "let one of these aliases point to \"provider/model\"",
+    );
+}
+
+#[test]
+fn a_default_that_leads_nowhere_is_refused() {
+    check(
+        "default = 'fsat'\n[providers.deepseek]\n[models]\nfast = 'deepseek/x'",
+        &[],
+        "line 1, column 1: `default` points to `fsat`: it is neither an alias nor a model that a provider owns; did you mean `fast`?",
+        "write \"fast\"",
+    );
+}
+
+#[test]
+fn broken_toml_says_where_and_how_to_mend_it() {
+    check(
+        "default = deepseek/deepseek-flash",
+        &[],
+        "line 1, column 11: this is not valid TOML: string values must be quoted, expected literal string",
+        "put the value in quotes: name = \"value\"",
+    );
+    check(
+        "default = 'a'\ndefault = 'b'",
+        &[],
+        "line 2, column 1: this is not valid TOML: duplicate key",
+        "a name may stand once in a section: take one of the two out",
+    );
+}
+
+#[test]
+fn a_variable_that_is_wrong_is_named() {
+    check(
+        "[providers.deepseek]",
+        &[("MODELSWITCH_DEFUALT", "x")],
+        "$MODELSWITCH_DEFUALT is not a setting; did you mean $MODELSWITCH_DEFAULT?",
+        "set MODELSWITCH_DEFAULT instead of MODELSWITCH_DEFUALT",
+    );
+    check(
+        "[providers.deepseek]",
+        &[("MODELSWITCH_RETRY__ATTEMPTS", "canary")],
+        "$MODELSWITCH_RETRY__ATTEMPTS: `retry.attempts` must be a whole number of at least 1, which this is not",
+        "write a whole number of at least 1",
+    );
+    check(
+        "[providers.deepseek]",
+        &[("MODELSWITCH_PROVIDERS__DEEPSEEK__BASE_ULR", "canary")],
+        &format!(
+            "$MODELSWITCH_PROVIDERS__DEEPSEEK__BASE_ULR: `providers.deepseek.base_ulr` is not a setting; did you mean `base_url`? allowed here: {OF_A_PROVIDER}"
+        ),
+        "write `base_url` instead of `base_ulr`",
+    );
+}
+
+#[test]
+fn a_profile_that_is_not_there_names_those_that_are() {
+    check(
+        "[providers.deepseek]\n[profile.production]\n[profile.staging]",
+        &[("MODELSWITCH_PROFILE", "prodction")],
+        "there is no section [profile.prodction] in the configuration; did you mean `production`? there are: production, staging",
+        "choose the profile `production`: MODELSWITCH_PROFILE=production",
+    );
+    let error = with(&[("DEEPSEEK_API_KEY", CANARY)]).profile("production").build().unwrap_err();
+    assert_eq!(error.message(), "the profile `production` is chosen, but there is no configuration file");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    check(
+        "defualt = 'deepseek/x'\n[providers.deepseek]\nurl = 'x'\n[models]\nx = 1\n",
+        &[],
+        &format!(
+            "line 1, column 1: `defualt` is not a setting; did you mean `default`? allowed here: default, models, providers, retry, timeout \
+             (and 2 more: line 3, column 1: `providers.deepseek.url` is not a setting; did you mean `base_url`? allowed here: {OF_A_PROVIDER}; \
+             line 5, column 1: `models.x` must be \"provider/model\", or a list of them, not a number)"
+        ),
+        "write `default` instead of `defualt`; write `base_url` instead of `url`; write \"provider/model\", or a list of them",
+    );
+}
+
+#[test]
+fn a_mistake_in_a_file_names_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.toml");
+    std::fs::write(&path, "[providers.deepseek]\n\n  api_kee = 'canary'\n").unwrap();
+    let error = with(&[]).file(&path).build().unwrap_err();
+    let place = format!("{}:3:3: `providers.deepseek.api_kee` is not a setting", path.display());
+    assert!(error.message().starts_with(&place), "{error}");
+    assert!(!shown(&error).contains("canary"));
+}
+
+#[test]
+fn a_file_that_was_named_and_is_not_there_is_an_error() {
+    let error = with(&[]).file("/nowhere/modelswitch.toml").build().unwrap_err();
+    assert_eq!(error.message(), "the configuration file /nowhere/modelswitch.toml: there is no such file");
+    let variables = [("MODELSWITCH_CONFIG".to_owned(), "/nowhere/modelswitch.toml".to_owned())];
+    let error = Registry::builder().environment(variables).build().unwrap_err();
+    assert_eq!(
+        error.message(),
+        "$MODELSWITCH_CONFIG: the configuration file /nowhere/modelswitch.toml: there is no such file"
+    );
+    assert_eq!(error.hint(), "set MODELSWITCH_CONFIG to a file that exists, or unset it");
+}
+
+#[test]
+fn nothing_configured_at_all_says_what_to_set() {
+    let error = with(&[]).build().unwrap_err();
+    assert_eq!(error.message(), "no provider is configured, and no provider's key is in the environment");
+    assert_eq!(
+        error.hint(),
+        "set one of DEEPSEEK_API_KEY, OPENAI_API_KEY, or write a file modelswitch.toml with a section such as [providers.deepseek]"
+    );
+}
+
+#[test]
+fn a_figments_own_words_and_values_stay_out_of_errors() {
+    use figment::Figment;
+    use figment::providers::Serialized;
+
+    for (path, message) in [
+        ("providers.deepseek.api_key", "holds a key itself (not shown)"),
+        ("providers.deepseek.timeout.connect", "must be a duration"),
+        ("providers.deepseek", "must be a section"),
+        ("retry", "must be a section"),
+        ("colour", "is not a setting"),
+    ] {
+        let error = Registry::from_figment(Figment::from(Serialized::default(path, CANARY))).unwrap_err();
+        assert!(error.message().contains(message), "{error}");
+        assert!(!shown(&error).contains("canary"), "{}", shown(&error));
+    }
+}
