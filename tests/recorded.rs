@@ -1,1 +1,125 @@
-//! wip
+//! Recorded traffic of real services, where a folder with recordings is at hand: every answer goes through the adapter and
+//! comes out as something that async-openai decodes, or as an error of a kind. A clone without recordings skips this.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use futures_util::StreamExt;
+use modelswitch::prelude::*;
+use modelswitch::{ErrorKind, HttpService, Provider};
+use modelswitch_sim::{Script, Sim};
+use modelswitch_tests::{ask, one_try};
+use serde_json::Value;
+
+/// One recorded exchange a line.
+fn recordings() -> Vec<(String, Value)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures");
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            found.extend(
+                text.lines().filter_map(|line| Some((name.clone(), serde_json::from_str(line).ok()?))),
+            );
+        }
+    }
+    found
+}
+
+fn chat_recordings() -> Vec<(String, Value)> {
+    let is_chat =
+        |exchange: &Value| exchange["path"].as_str().is_some_and(|path| path.ends_with("/chat/completions"));
+    recordings().into_iter().filter(|(_, exchange)| is_chat(exchange)).collect()
+}
+
+fn script(exchange: &Value) -> Script {
+    let status = u16::try_from(exchange["status"].as_u64().unwrap()).unwrap();
+    let script = Script::status(status).body(exchange["body"].as_str().unwrap_or_default().to_owned());
+    match exchange["headers"]["content-type"].as_str() {
+        Some(kind) => script.content_type(kind),
+        None => script.no_content_type(),
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_chat_decodes_through_door_one_or_is_an_error_of_its_kind() {
+    let sim = Sim::start().await.unwrap();
+    let mut failures = Vec::new();
+    let recordings = chat_recordings();
+    for (service, exchange) in &recordings {
+        let profile = if service == "deepseek" { "deepseek" } else { "openai-compatible" };
+        let client = HttpService::new(std::sync::Arc::new(one_try(&sim, profile))).client().unwrap();
+        let body = exchange["body"].as_str().unwrap_or_default();
+        let is_stream = body.trim_start().starts_with("data:") || body.trim_start().starts_with(':');
+        sim.clear_scripts();
+        sim.script(script(exchange));
+        let ok = exchange["status"] == 200;
+        let outcome = if is_stream {
+            match client.chat().create_stream(ask("m", "x")).await {
+                Ok(stream) => stream.collect::<Vec<_>>().await.into_iter().find_map(Result::err),
+                Err(error) => Some(error),
+            }
+        } else {
+            client.chat().create(ask("m", "x")).await.err()
+        };
+        let kind = outcome.as_ref().map(|error| error.provider_error().map(|error| error.kind()));
+        let as_wanted = match kind {
+            None => ok,
+            Some(Some(kind)) => !ok || kind == ErrorKind::Upstream,
+            Some(None) => false,
+        };
+        if !as_wanted {
+            failures.push(format!("{} {}: {kind:?} {outcome:?}", exchange["source"], exchange["status"]));
+        }
+        sim.clear_requests();
+    }
+    eprintln!("{} recorded chats went through", recordings.len());
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), recordings.len(), failures.join("\n"));
+}
+
+/// Reasoning, text, calls and usage of every DeepSeek answer are the same on both sides.
+#[tokio::test]
+async fn nothing_of_a_recorded_deepseek_answer_is_lost_through_door_two() {
+    let sim = Sim::start().await.unwrap();
+    let llm = one_try(&sim, "deepseek");
+    for (_, exchange) in
+        chat_recordings().into_iter().filter(|(name, one)| name == "deepseek" && one["status"] == 200)
+    {
+        let body = exchange["body"].as_str().unwrap_or_default();
+        sim.clear_scripts();
+        sim.script(script(&exchange));
+        if let Ok(recorded) = serde_json::from_str::<Value>(body) {
+            let reply = llm.chat("x").await.unwrap();
+            let shown: Value = reply.to_wire().unwrap();
+            let path = lost(&recorded, &shown, "");
+            assert!(path.is_none(), "{} lost {path:?}", exchange["source"]);
+        } else if body.starts_with("data:") {
+            let whole = llm.chat_stream("x").await.unwrap().completion().await.unwrap();
+            let recorded = body.matches("\"reasoning_content\":\"").count() > 1;
+            assert!(!recorded || whole.reasoning().is_some(), "{}", exchange["source"]);
+            assert!(whole.usage.is_some(), "{}", exchange["source"]);
+        }
+        sim.clear_requests();
+    }
+    let _: &dyn Provider = &llm;
+}
+
+/// The path of the first value that is in the recording and not in the answer; `null` and missing are the same.
+fn lost(recorded: &Value, shown: &Value, path: &str) -> Option<String> {
+    match recorded {
+        Value::Null => None,
+        Value::Object(members) => members
+            .iter()
+            .find_map(|(name, value)| lost(value, &shown[name.as_str()], &format!("{path}/{name}"))),
+        Value::Array(items) if items.is_empty() => None,
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, value)| lost(value, &shown[index], &format!("{path}/{index}"))),
+        other => (other != shown).then(|| path.to_owned()),
+    }
+}

@@ -1,1 +1,178 @@
-//! wip
+//! Keys and prompts are planted and searched for: in errors, `Debug` texts, reports, logs of every level, and in what a
+//! service gets that they were not meant for.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt;
+use modelswitch::prelude::*;
+use modelswitch::{ApiKey, OpenAiProvider, Profile};
+use modelswitch_sim::{Script, Sim};
+use modelswitch_tests::{ask, world};
+use serde_json::json;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+const KEY: &str = "sk-canary0123456789abcdef";
+const PROMPT: &str = "prompt-canary";
+
+/// Writes down every event and span of every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Visit for Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        write!(self.0.lock().unwrap(), "{field}={value:?} ").unwrap();
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        span.record(&mut self.clone());
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        values.record(&mut self.clone());
+    }
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        // What other crates log of a connection is theirs; what this workspace and async-openai log is ours to answer for.
+        let target = event.metadata().target();
+        if target.starts_with("modelswitch")
+            || target.starts_with("async_openai")
+            || *event.metadata().level() <= Level::INFO
+        {
+            event.record(&mut self.clone());
+        }
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+fn provider(sim: &Sim) -> OpenAiProvider {
+    OpenAiProvider::builder(Profile::embedded("deepseek").unwrap())
+        .base_url(sim.base_url())
+        .api_key(ApiKey::new(KEY).unwrap())
+        .build()
+        .unwrap()
+}
+
+/// A service that repeats the key and the prompt in whatever it says.
+fn scripts() -> Vec<Script> {
+    let echo = format!("your key {KEY} is bad; you said {PROMPT}");
+    vec![
+        Script::status(401).json(json!({"error":{"message":format!("your key {KEY} is bad")}})),
+        Script::status(401).body(format!("bad key {KEY}")),
+        Script::status(422).json(json!({"detail":[{"loc":["body"],"msg":"wrong","input":echo}]})),
+        Script::status(500).json(json!({"error":{"message":"oops","debug":echo}})),
+        Script::status(200).json(
+            json!({"choices":[{"message":{"role":"assistant","content":{"x":PROMPT}}}],"created":PROMPT}),
+        ),
+        Script::status(200).json(json!({"choices":PROMPT})),
+        Script::status(200).body(format!("{{\"choices\": {PROMPT}")),
+        Script::sse([format!("{{\"choices\": {PROMPT}")]),
+        Script::sse([json!({"choices":[{"delta":{"content":PROMPT}}]}).to_string()]),
+        Script::reset(),
+        Script::redirect(307, &format!("https://elsewhere.example/{KEY}")),
+    ]
+}
+
+#[tokio::test]
+async fn no_key_and_no_prompt_is_in_any_error_debug_report_or_log() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let sim = Sim::builder().any_key(true).start().await.unwrap();
+    let llm = provider(&sim);
+    let mut shown = format!("{llm:?}");
+    for script in scripts() {
+        for streamed in [false, true] {
+            sim.script(script.clone());
+            let request = ChatRequest::user(PROMPT);
+            write!(shown, "{:?}", request.clone().into_request().unwrap()).unwrap();
+            let result = if streamed {
+                match llm.chat_stream(request).await {
+                    Ok(stream) => stream.completion().await,
+                    Err(error) => Err(error),
+                }
+            } else {
+                llm.chat(request).await
+            };
+            if let Err(error) = result {
+                write!(shown, "{error} {error:?} {} {} {}", error.report(), error.facts(), error.to_body())
+                    .unwrap();
+                assert!(
+                    !String::from_utf8_lossy(error.upstream_body().map(|body| &body[..]).unwrap_or_default())
+                        .contains(KEY)
+                );
+            }
+        }
+    }
+    shown += &log.0.lock().unwrap();
+    assert!(!shown.contains(KEY), "{shown}");
+    // What a service says in its own sentence is the one thing that is shown of it; prompts were only planted elsewhere.
+    assert!(!shown.contains(PROMPT), "{shown}");
+}
+
+#[tokio::test]
+async fn async_openais_own_errors_and_logs_stay_clean_at_door_one() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let world = world().await;
+    let mut shown =
+        format!("{:?} {:?} {:?}", world.registry, world.registry.http_service(), world.registry.capture());
+    for script in scripts() {
+        world.deepseek.script(script.clone());
+        if let Err(error) = world.client().chat().create(ask("fast", PROMPT)).await {
+            write!(shown, "{error} {error:?}").unwrap();
+        }
+        world.deepseek.clear_scripts();
+        world.deepseek.script(script);
+        if let Ok(mut stream) = world.client().chat().create_stream(ask("fast", PROMPT)).await {
+            while let Some(piece) = stream.next().await {
+                if let Err(error) = piece {
+                    write!(shown, "{error} {error:?}").unwrap();
+                }
+            }
+        }
+        world.deepseek.clear_scripts();
+    }
+    shown += &log.0.lock().unwrap();
+    assert!(!shown.contains(world.deepseek.key()) && !shown.contains(world.other.key()));
+    assert!(!shown.contains(PROMPT), "{shown}");
+}
+
+#[tokio::test]
+async fn a_key_reaches_its_own_service_and_no_other() {
+    let world = world().await;
+    for model in ["fast", "small"] {
+        world.client().chat().create(ask(model, "hello")).await.unwrap();
+    }
+    world.client().models().list().await.unwrap();
+    let seen = |sim: &Sim, key: &str| {
+        sim.requests().iter().any(|request| {
+            format!(
+                "{} {:?} {:?}",
+                request.path,
+                request
+                    .headers
+                    .values()
+                    .map(|value| value.as_bytes().to_vec())
+                    .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                    .collect::<Vec<_>>(),
+                request.body
+            )
+            .contains(key)
+        })
+    };
+    let other_key = "sk-other-service-key";
+    assert!(seen(&world.deepseek, world.deepseek.key()));
+    assert!(!seen(&world.deepseek, other_key));
+    let in_path = world.deepseek.requests().iter().any(|request| request.path.contains(world.deepseek.key()));
+    assert!(!in_path);
+}

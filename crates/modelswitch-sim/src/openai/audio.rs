@@ -27,7 +27,9 @@ pub(super) fn transcription(request: &Recorded) -> Answer {
     if value("response_format").is_some_and(|format| format.text() == "text") {
         return Answer::body(StatusCode::OK, "text/plain; charset=utf-8", format!("{text}\n"));
     }
-    Answer::json(StatusCode::OK, &json!({"text": text}))
+    // Whisper is billed by the second; the file's own length is as good a number as any.
+    let usage = json!({"type": "duration", "seconds": file.content.len()});
+    Answer::json(StatusCode::OK, &json!({"text": text, "usage": usage}))
 }
 
 pub(super) fn speech(shared: &Shared, body: &Value) -> Answer {
