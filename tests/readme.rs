@@ -1,0 +1,34 @@
+//! The README's configuration is one that the registry reads.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails loudly")]
+
+use modelswitch::Registry;
+
+fn sample() -> &'static str {
+    let readme = include_str!("../README.md");
+    let begin = readme.find("# modelswitch.toml").unwrap();
+    readme[begin..].split("```").next().unwrap()
+}
+
+fn registry(profile: Option<&str>) -> Registry {
+    let key = [("DEEPSEEK_API_KEY".to_owned(), "sk-0123".to_owned())];
+    let builder = Registry::builder().toml(sample()).environment(key);
+    match profile {
+        Some(profile) => builder.profile(profile).build().unwrap(),
+        None => builder.build().unwrap(),
+    }
+}
+
+#[test]
+fn the_readmes_configuration_is_read_as_it_says() {
+    let registry = registry(None);
+    assert!(registry.warnings().is_empty(), "{:?}", registry.warnings());
+    assert_eq!(registry.default_model().as_deref(), Some("deepseek/deepseek-flash"));
+    assert!(registry.aliases().contains(&("gpt-4o".to_owned(), "deepseek/deepseek-flash".to_owned())));
+    assert!(registry.providers().iter().all(|provider| provider.name == "local" || provider.key.set));
+}
+
+#[test]
+fn its_section_for_production_overrides_what_stands_above() {
+    assert_eq!(registry(Some("production")).default_model().as_deref(), Some("deepseek/deepseek-v4-pro"));
+}
