@@ -348,3 +348,10 @@ async fn a_redirect_to_another_origin_is_not_followed_and_the_key_stays_here() {
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(world.other.requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_packed_answer_that_nobody_asked_for_says_so() {
+    let (_, ours) = unary(Script::status(200).header("content-encoding", "gzip").body("\u{1f}\u{8b}")).await;
+    let error = ours.unwrap_err().provider_error().unwrap();
+    assert!(error.message().contains("gzip"), "{error}");
+}

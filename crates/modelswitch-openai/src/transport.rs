@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE,
+};
 use http::{HeaderMap, HeaderName, StatusCode};
 use modelswitch_provider::{ApiKey, ByteStream, Error, ErrorKind, Payload, Request, Result};
 use tokio::time::{Instant, Sleep};
@@ -99,7 +101,8 @@ impl Transport {
         let mut headers = self.headers.clone();
         for (name, value) in &request.headers {
             // The transport alone says who asks whom with which key.
-            if name != AUTHORIZATION && name != HOST && name != CONTENT_LENGTH {
+            // Nothing is unpacked here, so nothing packed is asked for.
+            if ![AUTHORIZATION, HOST, CONTENT_LENGTH, ACCEPT_ENCODING].contains(name) {
                 headers.insert(name.clone(), value.clone());
             }
         }

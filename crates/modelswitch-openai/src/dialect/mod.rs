@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Method;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use modelswitch_provider::{
     Body, ByteStream, ChatCompletion, Endpoint, Error, Event, EventStream, Head, Request, Response, Result,
 };
@@ -71,6 +71,14 @@ impl Dialect {
     ) -> Result<Response> {
         let kind = Kind::of(&request.endpoint);
         let (request, adaptations) = inward::adapt(&self.profile, kind, request)?;
+        for adaptation in &adaptations {
+            tracing::debug!(
+                provider = &**name,
+                parameter = adaptation.parameter,
+                change = adaptation.change,
+                "request adapted"
+            );
+        }
         let answer = transport.send(&self.profile, &request).await.map_err(|error| self.explain(error))?;
         let Answer { status, headers, body } = answer;
         let mut head = Head::default();
@@ -87,8 +95,13 @@ impl Dialect {
     }
 
     async fn shape(&self, kind: Kind, request: &Request, head: &Head, body: ByteStream) -> Result<Body> {
-        let content_type =
-            head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let packed = header(CONTENT_ENCODING);
+        if kind != Kind::Other && !matches!(packed, "" | "identity") {
+            return Err(Error::decode(format!("the answer is packed ({packed}), which was not asked for"))
+                .with_hint("switch compression off at the service or at the proxy before it"));
+        }
+        let content_type = header(CONTENT_TYPE).to_ascii_lowercase();
         let is_events = content_type.starts_with("text/event-stream");
         let is_json = content_type.contains("json");
         if is_events {
