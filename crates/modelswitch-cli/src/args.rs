@@ -1,0 +1,97 @@
+//! The command line: what is common to all commands. A command's own arguments stand in its file.
+
+use std::path::PathBuf;
+
+use anstream::ColorChoice;
+use clap::{Args, Parser, ValueEnum};
+use modelswitch_provider::Result;
+use modelswitch_registry::{Registry, RegistryBuilder};
+
+use crate::command::Command;
+
+/// One way to every OpenAI-compatible provider, chosen by configuration.
+#[derive(Debug, Parser)]
+#[command(name = "modelswitch", version, after_help = AFTER, after_long_help = AFTER, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+const AFTER: &str = "\
+Configuration:
+  The file that --config or MODELSWITCH_CONFIG names, else ./modelswitch.toml, else
+  ~/.config/modelswitch/modelswitch.toml. Without a file, each provider whose key
+  variable is set (DEEPSEEK_API_KEY, OPENAI_API_KEY, ...) is simply there.
+
+Exit codes:
+  0  it worked
+  1  the call failed, or a check did
+  2  the configuration or the command line is wrong; nothing was asked
+
+`modelswitch demo` shows everything without a key.";
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The configuration file, instead of the usual places
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// When to use colour; NO_COLOR is respected
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+
+    /// Show every fact about an error: kind, status, request id, attempts
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+impl Common {
+    /// The configuration as this call wants it, for code to add to.
+    pub(crate) fn builder(&self) -> RegistryBuilder {
+        match &self.config {
+            Some(path) => Registry::builder().file(path),
+            None => Registry::builder(),
+        }
+    }
+
+    /// # Errors
+    /// As [`Registry::load`].
+    pub(crate) fn registry(&self) -> Result<Registry> {
+        self.builder().build()
+    }
+}
+
+/// When to use colour: `Auto` on a terminal, `Always` in a pipe too.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// Decides for every stream of this program.
+    pub(crate) fn apply(self) {
+        let choice = match self {
+            Self::Auto => ColorChoice::Auto,
+            Self::Always => ColorChoice::Always,
+            Self::Never => ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

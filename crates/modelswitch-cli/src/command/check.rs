@@ -1,0 +1,108 @@
+//! `modelswitch check`: what works with each provider, and what to do about what doesn't.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use modelswitch_provider::Result;
+use modelswitch_registry::{CheckReport, Outcome, StageReport};
+use serde::Serialize;
+
+use super::write_json;
+use crate::args::Common;
+use crate::error::Failure;
+use crate::terminal::{BAD, BOLD, DIM, GOOD, NOTE, clean, one_line, stdout, wheel};
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 all passed, 1 some failed, 2 the configuration is wrong.")]
+pub(crate) struct Args {
+    /// Only these; all that are configured when none is named
+    providers: Vec<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
+    let registry = common.registry()?;
+    let configured: Vec<String> = registry.providers().into_iter().map(|provider| provider.name).collect();
+    for name in &args.providers {
+        registry.provider(name)?;
+    }
+    let is_wanted = |name: &String| args.providers.is_empty() || args.providers.contains(name);
+    let wanted: Vec<String> = configured.into_iter().filter(is_wanted).collect();
+
+    let wheel = wheel(format!("checking {}", wanted.join(", ")));
+    let mut checks: FuturesUnordered<_> = wanted.iter().map(|name| registry.check_provider(name)).collect();
+    let mut reports = Vec::new();
+    while let Some(report) = checks.next().await {
+        let report = report?;
+        if !args.json {
+            wheel.suspend(|| write(&report))?;
+        }
+        reports.push(report);
+    }
+    wheel.finish_and_clear();
+
+    reports.sort_by_key(|report| wanted.iter().position(|name| *name == report.provider));
+    if args.json {
+        write_json(&reports)?;
+    } else {
+        write_sum(&reports)?;
+    }
+    if reports.iter().all(CheckReport::passed) { Ok(()) } else { Err(Failure::told()) }
+}
+
+fn write(report: &CheckReport) -> io::Result<()> {
+    let mut out = stdout();
+    let url = report.base_url.as_deref().unwrap_or_default();
+    writeln!(out, "{BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", one_line(&report.provider), one_line(url))?;
+    for stage in &report.stages {
+        write_stage(&mut out, stage)?;
+    }
+    writeln!(out)
+}
+
+fn write_stage(out: &mut impl Write, stage: &StageReport) -> io::Result<()> {
+    let (mark, style) = match stage.outcome {
+        Outcome::Passed => ('✓', GOOD),
+        Outcome::Failed => ('✗', BAD),
+        Outcome::Skipped => ('–', DIM),
+    };
+    let name = name(&stage.stage);
+    let (detail, took) = (one_line(&stage.detail), duration(stage.duration));
+    let quiet = if stage.outcome == Outcome::Skipped { DIM } else { anstyle::Style::new() };
+    write!(out, "  {style}{mark}{style:#} {quiet}{name:<11} {detail}{quiet:#}")?;
+    writeln!(out, "{DIM}{took}{DIM:#}")?;
+    for line in stage.remedy.iter().flat_map(|remedy| remedy.lines()) {
+        writeln!(out, "                {NOTE}{}{NOTE:#}", clean(line))?;
+    }
+    Ok(())
+}
+
+fn write_sum(reports: &[CheckReport]) -> io::Result<()> {
+    let passed = reports.iter().filter(|report| report.passed()).count();
+    let mut out = stdout();
+    match (passed, reports.len()) {
+        (1, 1) => writeln!(out, "{GOOD}It passed.{GOOD:#}"),
+        (0, 1) => writeln!(out, "{BAD}It failed.{BAD:#}"),
+        (passed, all) if passed == all => writeln!(out, "{GOOD}All {all} providers passed.{GOOD:#}"),
+        (passed, all) => writeln!(out, "{BAD}{passed} of {all} providers passed.{BAD:#}"),
+    }
+}
+
+/// Nothing for a stage that took no time of its own.
+fn duration(duration: Duration) -> String {
+    match duration.as_millis() {
+        0 => String::new(),
+        millis @ 1..1000 => format!("  {millis} ms"),
+        _ => format!("  {:.1} s", duration.as_secs_f64()),
+    }
+}
+
+/// The name as JSON has it, so that the two never differ.
+fn name(stage: &impl Serialize) -> String {
+    serde_json::to_value(stage).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
+}

@@ -1,0 +1,81 @@
+//! The commands, one file each.
+
+mod chat;
+mod check;
+mod demo;
+mod models;
+mod providers;
+mod sim;
+
+use clap::Subcommand;
+use modelswitch_provider::Error;
+use serde::Serialize;
+
+use crate::args::Cli;
+use crate::error::Failure;
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show an app switching providers by configuration; needs no key
+    Demo(demo::Args),
+    /// Ask a model, once or in a conversation
+    Chat(chat::Args),
+    /// List the names that can be asked for: aliases, and the models of each provider
+    Models(models::Args),
+    /// List the configured providers, and where their keys come from
+    Providers(providers::Args),
+    /// Check each connection: key, reachable, authorised, models, one tiny completion
+    Check(check::Args),
+    /// Run a simulated provider on this machine
+    Sim(sim::Args),
+}
+
+/// Does what was asked for.
+pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { command, common } = cli;
+    match command {
+        Command::Demo(args) => Box::pin(demo::run(args, &common)).await,
+        Command::Chat(args) => Box::pin(chat::run(args, &common)).await,
+        Command::Models(args) => Box::pin(models::run(args, &common)).await,
+        Command::Providers(args) => providers::run(&args, &common),
+        Command::Check(args) => Box::pin(check::run(args, &common)).await,
+        Command::Sim(args) => Box::pin(sim::run(args)).await,
+    }
+}
+
+/// An error in `--json`.
+#[derive(Debug, Serialize)]
+struct ErrorReport {
+    kind: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    attempts: u32,
+    hint: String,
+}
+
+impl From<&Error> for ErrorReport {
+    fn from(error: &Error) -> Self {
+        Self {
+            kind: error.kind().as_str(),
+            message: error.message().to_owned(),
+            status: error.status().map(|status| status.as_u16()),
+            request_id: error.request_id().map(str::to_owned),
+            attempts: error.attempts(),
+            hint: error.hint().to_owned(),
+        }
+    }
+}
+
+/// Writes a document of JSON to standard output.
+fn write_json(value: &impl Serialize) -> Result<(), Failure> {
+    use std::io::Write;
+    // Raw, not through the stream of styles, which would look for escape sequences.
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from)?;
+    writeln!(out)?;
+    Ok(out.flush()?)
+}

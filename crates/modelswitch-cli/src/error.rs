@@ -1,0 +1,133 @@
+//! What ends a command: an exit code, and a message with what to do about it.
+
+use std::error::Error as _;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use modelswitch_openai::OpenAiErrorExt;
+use modelswitch_openai::async_openai::error::OpenAIError;
+use modelswitch_provider::{Error, ErrorKind};
+use modelswitch_registry::NO_PROVIDER;
+
+use crate::terminal::{BAD, DIM, clean, stderr};
+
+/// Why a command ends before its time.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// Everything is said already.
+    Nothing,
+    Error(Error),
+    Message {
+        message: String,
+        hint: String,
+    },
+}
+
+impl Failure {
+    /// A call or a check failed, and the output says so.
+    pub(crate) fn told() -> Self {
+        Self { code: 1, what: What::Nothing }
+    }
+
+    /// The command line asks for what can't be.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code: 2, what: What::Message { message: message.into(), hint: hint.into() } }
+    }
+
+    /// An error found before anything was sent: a name that stands for nothing counts as configuration.
+    pub(crate) fn before_the_call(error: Error) -> Self {
+        Self { code: 2, what: What::Error(error) }
+    }
+
+    /// Something on this machine failed.
+    pub(crate) fn local(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code: 1, what: What::Message { message: message.into(), hint: hint.into() } }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+
+    /// Says on standard error what is wrong and what to do.
+    pub(crate) fn show(&self, verbose: bool) {
+        match &self.what {
+            What::Nothing => {}
+            What::Error(error) => show(error, verbose),
+            What::Message { message, hint } => print(message, hint, &[]),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = if error.kind() == ErrorKind::Config { 2 } else { 1 };
+        Self { code, what: What::Error(error) }
+    }
+}
+
+impl From<OpenAIError> for Failure {
+    fn from(error: OpenAIError) -> Self {
+        match error.provider_error() {
+            Some(error) => error.into(),
+            None => Self::local(error.to_string(), "this is a mistake in modelswitch; please report it"),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        // Whoever reads has had enough: `modelswitch models | head -1` is no failure.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self { code: 0, what: What::Nothing };
+        }
+        Self::local(error.to_string(), "see that input and output can be read and written")
+    }
+}
+
+/// Says on standard error what went wrong and what to do; all that is known when `verbose`.
+pub(crate) fn show(error: &Error, verbose: bool) {
+    let facts = if verbose { facts(error) } else { Vec::new() };
+    let hint = match error.code() {
+        Some(NO_PROVIDER) => format!("{}\n`modelswitch demo` needs neither", error.hint()),
+        _ => error.hint().to_owned(),
+    };
+    print(&error.to_string(), &hint, &facts);
+}
+
+fn print(message: &str, hint: &str, facts: &[String]) {
+    let mut out = stderr();
+    // With standard error gone there is nobody left to tell.
+    let _ = writeln!(out, "{BAD}error:{BAD:#} {}", clean(message));
+    for line in hint.lines() {
+        let _ = writeln!(out, "  {}", clean(line));
+    }
+    for fact in facts {
+        let _ = writeln!(out, "  {DIM}{}{DIM:#}", clean(fact));
+    }
+}
+
+fn facts(error: &Error) -> Vec<String> {
+    let mut facts = vec![format!("kind: {}", error.kind())];
+    facts.extend(error.status().map(|status| format!("status: {status}")));
+    facts.extend(error.provider().map(|provider| format!("provider: {provider}")));
+    facts.extend(error.model().map(|model| format!("model: {model}")));
+    facts.extend(error.request_id().map(|id| format!("request id: {id}")));
+    facts.extend(error.retry_after().map(|wait| format!("retry after: {:.1} s", wait.as_secs_f64())));
+    facts.push(format!("attempts: {}", error.attempts()));
+    for (number, attempt) in error.failures().iter().enumerate() {
+        let seconds = attempt.duration.as_secs_f64();
+        facts.push(format!("attempt {}: {} after {seconds:.1} s", number + 1, attempt.kind));
+    }
+    let mut source = error.source();
+    while let Some(cause) = source {
+        facts.push(format!("because: {cause}"));
+        source = cause.source();
+    }
+    facts
+}

@@ -1,0 +1,49 @@
+use modelswitch_sim::Sim;
+
+use super::support::Place;
+
+const CANARY: &str = "sk-canary-7f3a9c51e2";
+
+#[test]
+fn a_table_says_where_each_key_comes_from_and_whether_it_is_there() {
+    let place = Place::empty().variable("DEEPSEEK_API_KEY", CANARY).file(
+        "default = 'deepseek/deepseek-flash'\n[providers.deepseek]\n[providers.openai]\n[providers.llamacpp]\n",
+    );
+    let outcome = place.run(&["providers"]).ends(0);
+    for part in
+        ["$DEEPSEEK_API_KEY (set)", "$OPENAI_API_KEY (not set)", "none needed", "https://api.deepseek.com"]
+    {
+        assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
+    }
+    assert!(outcome.err.contains("configuration: modelswitch.toml"), "{}", outcome.err);
+    let list = place.run(&["providers", "--json"]).ends(0).json();
+    assert_eq!(list["default"], "deepseek/deepseek-flash");
+    assert_eq!(list["providers"][0]["key"]["set"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_appears_in_no_output() {
+    let sim = Sim::start().await.unwrap();
+    let place =
+        Place::empty().variable("DEEPSEEK_BASE_URL", sim.base_url()).variable("DEEPSEEK_API_KEY", CANARY);
+    for arguments in [
+        &["providers"][..],
+        &["providers", "--json"],
+        &["models", "-v"],
+        &["models", "--json"],
+        &["check", "-v"],
+        &["check", "--json"],
+        &["chat", "-v", "Hello"],
+        &["demo", "-v"],
+        &["chat", "-v", "-m", "fsat", "Hello"],
+    ] {
+        let outcome = place.run(arguments);
+        assert!(
+            !outcome.out.contains(CANARY) && !outcome.err.contains(CANARY),
+            "{arguments:?}: {outcome:#?}"
+        );
+    }
+    let sim_with_own_key =
+        place.command(&["sim", "--address", "256.0.0.1:1", "--key", CANARY]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&sim_with_own_key.stderr).contains(CANARY));
+}

@@ -1,0 +1,54 @@
+use super::support::Place;
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    for arguments in [
+        &["--nonsense"][..],
+        &["nonsense"],
+        &[],
+        &["chat", "--nonsense"],
+        &["sim", "--address", "nowhere"],
+        &["sim", "--chunk-delay", "soon"],
+        &["--color", "sometimes", "providers"],
+    ] {
+        let outcome = Place::empty().run(arguments).ends(2);
+        assert!(outcome.out.is_empty() && !outcome.err.is_empty(), "{arguments:?}: {outcome:#?}");
+    }
+}
+
+#[test]
+fn help_tells_the_commands_and_the_exit_codes() {
+    let outcome = Place::empty().run(&["--help"]).ends(0);
+    for word in ["demo", "chat", "models", "providers", "check", "sim", "Exit codes", "--config", "NO_COLOR"]
+    {
+        assert!(outcome.out.contains(word), "{word}: {}", outcome.out);
+    }
+}
+
+#[test]
+fn without_a_configuration_each_command_says_what_to_set() {
+    for arguments in [&["check"][..], &["models"], &["providers"], &["chat", "Hello"], &["check", "--json"]] {
+        let outcome = Place::empty().run(arguments).ends(2);
+        assert!(outcome.out.is_empty(), "{outcome:#?}");
+        assert!(outcome.err.starts_with("error: no provider is configured"), "{outcome:#?}");
+        for word in ["DEEPSEEK_API_KEY", "modelswitch.toml", "modelswitch demo"] {
+            assert!(outcome.err.contains(word), "{word}: {}", outcome.err);
+        }
+    }
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_with_its_place() {
+    let place = Place::empty().file("[providers.deepseek]\nbase_ulr = 'x'\n");
+    let outcome = place.run(&["providers"]).ends(2);
+    assert!(outcome.err.contains("modelswitch.toml:2:1") && outcome.err.contains("base_url"), "{outcome:#?}");
+    let outcome = place.run(&["--config", "absent.toml", "check"]).ends(2);
+    assert!(outcome.err.contains("absent.toml"), "{outcome:#?}");
+}
+
+#[test]
+fn colour_can_be_had_in_a_pipe_too() {
+    let place = Place::empty().file("[providers.llamacpp]");
+    let outcome = place.run(&["--color", "always", "providers"]);
+    assert!(outcome.code == 0 && outcome.out.contains('\u{1b}'), "{outcome:#?}");
+}
