@@ -51,6 +51,8 @@ const PATTERNS: &[(ErrorKind, &[&str])] = &[
             "model_not_found",
             "model not found",
             "model_not_exist",
+            "model not exist",
+            "supported api model names",
             "no such model",
             "unknown model",
             "unknown_model",

@@ -93,6 +93,15 @@ impl Head {
         u32::try_from(self.failures.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
+    /// Who answered, as `provider/model`; one of them where only one is known.
+    pub fn target(&self) -> Option<String> {
+        match (&self.provider, &self.model) {
+            (Some(provider), Some(model)) => Some(format!("{provider}/{model}")),
+            (Some(one), None) | (None, Some(one)) => Some(one.to_string()),
+            (None, None) => None,
+        }
+    }
+
     /// Puts what this head knows on an error that came after it, such as a cut in the middle of a stream.
     pub fn blame(&self, mut error: Error) -> Error {
         if let Some(provider) = &self.provider {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use modelswitch_deepseek::DeepSeek;
 use modelswitch_layers::{Retry, Stack};
 use modelswitch_openai::{HttpClient, OpenAiBuilder, OpenAiProvider, Profile, Timeouts};
-use modelswitch_provider::{ApiKey, Error, Provider, Request, Response, Result};
+use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response, Result};
 use serde::Serialize;
 
 use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
@@ -97,7 +97,7 @@ pub(crate) fn connect(
     let (base_url, url_place) = base_url_of(name, config, &profile, shared);
 
     let timeouts = timeouts(config.timeout.or(shared.timeout));
-    let mut builder = OpenAiProvider::builder(profile.clone())
+    let mut builder = OpenAiProvider::builder(with_key_hint(profile.clone(), &key.info))
         .name(name)
         .timeouts(timeouts)
         .allow_plain_http(config.allow_plain_http.is_some_and(|flag| flag.0));
@@ -141,6 +141,17 @@ pub(crate) fn connect(
         profile: Some(profile.name),
     };
     Ok(Connected { info, provider, once, key_error })
+}
+
+/// Who is told that a key was refused must hear which key: the profile only knows the usual variable.
+fn with_key_hint(mut profile: Profile, key: &KeyInfo) -> Profile {
+    if key.set {
+        let made_at =
+            profile.key_url.as_ref().map(|url| format!("; keys are made at {url}")).unwrap_or_default();
+        let hint = format!("check the key from {}{made_at}", key.source);
+        profile.hints.insert(ErrorKind::Authentication.into(), hint);
+    }
+    profile
 }
 
 /// The one place where a profile may get more than the plain transport.

@@ -148,7 +148,9 @@ impl Names {
 
     fn not_found(&self, name: &str, nothing: &Nothing) -> Error {
         let known = self.known();
-        let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        // A bare name is compared with bare names too: a slip of the pen must not hide what it was meant to be.
+        let bare = self.providers.iter().flat_map(|(_, models)| models.iter().map(String::as_str));
+        let near = nearest(name, known.iter().map(String::as_str).chain(bare)).map(str::to_owned);
         let there_are = match known.as_slice() {
             [] => String::new(),
             known => format!("{} there are: {}", if near.is_some() { "" } else { ";" }, list(known)),

@@ -164,11 +164,7 @@ fn remark(answer: &ChatCompletion, verbose: bool) -> io::Result<()> {
         return Ok(());
     }
     let head = &answer.head;
-    let mut line = match (&head.provider, &head.model) {
-        (Some(provider), Some(model)) => format!("{provider}/{model}"),
-        (Some(name), None) | (None, Some(name)) => name.to_string(),
-        (None, None) => answer.model.clone(),
-    };
+    let mut line = head.target().unwrap_or_else(|| answer.model.clone());
     if let Some(usage) = &answer.usage {
         line = format!("{line} · {} in, {} out tokens", usage.prompt_tokens, usage.completion_tokens);
     }

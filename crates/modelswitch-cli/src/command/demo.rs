@@ -160,9 +160,8 @@ fn show_error(page: &mut Page, error: Option<Error>, otherwise: &str) -> io::Res
 /// Who answered, from the capture.
 fn who(capture: &Capture) -> String {
     let Some(head) = capture.head() else { return String::new() };
-    let provider = head.provider.as_deref().unwrap_or("?");
-    let model = head.model.as_deref().unwrap_or("?");
-    let mut line = format!("answered by {provider}/{model} at attempt {}", head.attempts());
+    let target = head.target().unwrap_or_else(|| "?".to_owned());
+    let mut line = format!("answered by {target} at attempt {}", head.attempts());
     if let Some(usage) = capture.usage() {
         line = format!("{line} · {} in, {} out tokens", usage.prompt_tokens, usage.completion_tokens);
     }

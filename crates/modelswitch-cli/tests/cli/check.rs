@@ -23,7 +23,7 @@ async fn a_wrong_key_fails_with_what_to_do() {
         Place::empty().variable("DEEPSEEK_BASE_URL", sim.base_url()).variable("DEEPSEEK_API_KEY", "sk-wrong");
     let outcome = place.run(&["check"]).ends(1);
     for part in
-        ["✓ reachable", "✗ authorised", "HTTP 401", "check DEEPSEEK_API_KEY", "– completion", "It failed."]
+        ["✓ reachable", "✗ authorised", "HTTP 401", "check the key from $DEEPSEEK_API_KEY", "– completion", "It failed."]
     {
         assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
     }
