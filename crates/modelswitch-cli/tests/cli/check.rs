@@ -22,9 +22,14 @@ async fn a_wrong_key_fails_with_what_to_do() {
     let place =
         Place::empty().variable("DEEPSEEK_BASE_URL", sim.base_url()).variable("DEEPSEEK_API_KEY", "sk-wrong");
     let outcome = place.run(&["check"]).ends(1);
-    for part in
-        ["✓ reachable", "✗ authorised", "HTTP 401", "check the key from $DEEPSEEK_API_KEY", "– completion", "It failed."]
-    {
+    for part in [
+        "✓ reachable",
+        "✗ authorised",
+        "HTTP 401",
+        "check the key from $DEEPSEEK_API_KEY",
+        "– completion",
+        "It failed.",
+    ] {
         assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
     }
     let report = place.run(&["check", "--json"]).ends(1).json();
