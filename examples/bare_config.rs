@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Err(error) => {
             eprintln!("({error}: DeepSeek is SIMULATED on this machine)");
             simulator = Sim::start().await?;
-            DeepSeekConfig::new(simulator.key())?.with_base_url(simulator.base_url())
+            DeepSeekConfig::new(simulator.key())?.with_base_url(simulator.base_url())?
         }
     };
     let client = async_openai::Client::with_config(config);

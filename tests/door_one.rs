@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use async_openai::config::OpenAIConfig;
+use async_openai::config::{Config, OpenAIConfig};
 use async_openai::error::OpenAIError;
 use async_openai::types::audio::{
     AudioInput, CreateSpeechRequestArgs, CreateTranscriptionRequestArgs, SpeechModel, Voice,
@@ -17,10 +17,12 @@ use async_openai::types::embeddings::{CreateEmbeddingRequest, CreateEmbeddingReq
 use async_openai::types::files::{CreateFileRequest, FileInput, FilePurpose};
 use async_openai::types::responses::{CreateResponseArgs, ResponseStreamEvent};
 use futures_util::StreamExt;
+use http::HeaderMap;
 use modelswitch::prelude::*;
 use modelswitch::{ErrorKind, Extra};
 use modelswitch_sim::Script;
 use modelswitch_tests::{World, ask, world};
+use secrecy::SecretString;
 use serde_json::json;
 
 /// All text and all reasoning of a stream, and its last error.
@@ -177,6 +179,42 @@ async fn a_client_that_was_built_for_openai_is_taken_over_and_nothing_of_it_leak
     );
 }
 
+/// The configuration of a service that takes its key in the query.
+#[derive(Clone)]
+struct KeyInQuery(OpenAIConfig);
+
+impl Config for KeyInQuery {
+    fn headers(&self) -> HeaderMap {
+        self.0.headers()
+    }
+    fn url(&self, path: &str) -> String {
+        self.0.url(path)
+    }
+    fn query(&self) -> Vec<(&str, &str)> {
+        vec![("key", "canary-query")]
+    }
+    fn api_base(&self) -> &str {
+        self.0.api_base()
+    }
+    fn api_key(&self) -> &SecretString {
+        self.0.api_key()
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_the_query_of_a_client_stays_at_home_too() {
+    let world = world().await;
+    let config = KeyInQuery(OpenAIConfig::new().with_api_base("https://x.example/v1").with_api_key("k"));
+    world
+        .registry
+        .wrap(async_openai::Client::with_config(config))
+        .chat()
+        .create(ask("fast", "hello"))
+        .await
+        .unwrap();
+    assert_eq!(world.deepseek.requests()[0].path, "/chat/completions");
+}
+
 #[tokio::test]
 async fn every_other_endpoint_and_kind_of_body_goes_through() {
     let world = world().await;
@@ -212,7 +250,7 @@ async fn every_other_endpoint_and_kind_of_body_goes_through() {
         .unwrap();
     assert!(!client.audio().speech().create(speak).await.unwrap().bytes.is_empty());
 
-    let at_other: http::HeaderMap =
+    let at_other: HeaderMap =
         [("x-modelswitch-provider".parse().unwrap(), "other".parse().unwrap())].into_iter().collect();
     let upload = CreateFileRequest {
         file: FileInput::from_vec_u8("a.txt".into(), b"text".to_vec()),

@@ -355,3 +355,56 @@ async fn a_packed_answer_that_nobody_asked_for_says_so() {
     let error = ours.unwrap_err().provider_error().unwrap();
     assert!(error.message().contains("gzip"), "{error}");
 }
+
+#[tokio::test]
+async fn the_bytes_tell_a_stream_from_a_document_whatever_the_content_type_says() {
+    let error = json!({"error":{"message":"slow down","code":429}}).to_string();
+    let (_, ours) = unary(Script::status(200).content_type("text/event-stream").body(error.clone())).await;
+    assert_eq!(kind(&ours), Some(ErrorKind::RateLimited));
+    let sse = format!("data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", hi(), end());
+    let (stock, ours) =
+        streamed(Script::status(200).content_type("application/json").body(sse.clone())).await;
+    assert_eq!((text(&stock), text(&ours)), ("hi".to_owned(), "hi".to_owned()));
+    let (_, ours) = unary(Script::status(200).content_type("application/json").body(sse)).await;
+    assert_eq!(ours.unwrap().choices[0].message.content.as_deref(), Some("hi"));
+    let (stock, ours) =
+        unary(Script::status(200).content_type("application/json").body(format!("\u{feff}{}", reply())))
+            .await;
+    assert!(undecodable(&stock) && ours.is_ok());
+}
+
+#[tokio::test]
+async fn comments_alone_keep_a_quiet_stream_alive() {
+    let quiet = ": keep-alive\n\n".repeat(12);
+    let body = format!("{quiet}data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", hi(), end());
+    // The time limit is 400 ms; twelve comments take 720.
+    let (_, ours) = streamed(Script::raw_sse(body).split(14).pace(Duration::from_millis(60))).await;
+    assert!(ours.iter().all(Result::is_ok), "{ours:?}");
+}
+
+#[tokio::test]
+async fn a_retry_after_of_a_date_is_ignored_in_stock_and_kept_by_ours() {
+    let world = world().await;
+    let slow_down = || {
+        let body = json!({"error":{"message":"slow down","type":"t","param":null,"code":"c"}});
+        Script::status(429).header("retry-after", "Tue, 31 Dec 2199 23:59:59 GMT").json(body)
+    };
+    world.deepseek.script(slow_down());
+    let stock = stock(&world.deepseek);
+    let soon = timeout(Duration::from_millis(800), stock.chat().create(ask("deepseek-flash", "x"))).await;
+    assert!(soon.is_ok_and(|reply| reply.is_ok()));
+    world.deepseek.clear_requests();
+    world.deepseek.script(slow_down());
+    let error = world.client().chat().create(ask("fast", "x")).await.unwrap_err().provider_error().unwrap();
+    assert!(error.retry_after().unwrap() > Duration::from_secs(3_600));
+    assert_eq!(world.deepseek.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reply_without_choices_is_a_reply_in_stock_and_an_error_in_ours() {
+    let mut body = reply();
+    body["choices"] = json!([]);
+    let (stock, ours) = unary(Script::status(200).json(body)).await;
+    assert!(stock.unwrap().choices.is_empty());
+    assert_eq!(kind(&ours), Some(ErrorKind::Decode));
+}

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use async_openai::types::responses::CreateResponseArgs;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use futures_util::StreamExt;
@@ -100,6 +101,43 @@ async fn every_recorded_chat_decodes_through_door_one_or_is_an_error_of_its_kind
     }
     eprintln!("{} recorded chats went through", recordings.len());
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), recordings.len(), failures.join("\n"));
+}
+
+/// A recorded response or its stream, through `responses()` of an unmodified client.
+#[tokio::test]
+async fn every_recorded_response_decodes_through_door_one_or_is_an_error_of_its_kind() {
+    let sim = Sim::start().await.unwrap();
+    let client = HttpService::new(std::sync::Arc::new(one_try(&sim, "openai-compatible"))).client().unwrap();
+    let is_response = |exchange: &Value| {
+        exchange["method"] == "POST"
+            && exchange["path"].as_str().is_some_and(|path| path.ends_with("/responses"))
+    };
+    let mut failures = Vec::new();
+    for (_, exchange) in recordings().into_iter().filter(|(_, exchange)| is_response(exchange)) {
+        sim.clear_scripts();
+        sim.script(script(&exchange));
+        let request = CreateResponseArgs::default().model("m").input("x").build().unwrap();
+        let is_stream =
+            ["event:", "data:", ":"].iter().any(|mark| body(&exchange).trim_start().starts_with(mark));
+        let error = if is_stream {
+            match client.responses().create_stream(request).await {
+                Ok(stream) => stream.collect::<Vec<_>>().await.into_iter().find_map(Result::err),
+                Err(error) => Some(error),
+            }
+        } else {
+            client.responses().create(request).await.err()
+        };
+        let as_wanted = match error.as_ref().map(|error| error.provider_error()) {
+            None => exchange["status"] == 200,
+            Some(Some(_)) => exchange["status"] != 200,
+            Some(None) => false,
+        };
+        if !as_wanted {
+            failures.push(format!("{} {}: {error:?}", exchange["source"], exchange["status"]));
+        }
+        sim.clear_requests();
+    }
+    assert!(failures.is_empty(), "{}:\n{}", failures.len(), failures.join("\n"));
 }
 
 /// Reasoning, text, calls and usage of every DeepSeek answer are the same on both sides.

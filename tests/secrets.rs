@@ -78,6 +78,14 @@ fn scripts() -> Vec<Script> {
         Script::status(200).body(format!("{{\"choices\": {PROMPT}")),
         Script::sse([format!("{{\"choices\": {PROMPT}")]),
         Script::sse([json!({"choices":[{"delta":{"content":PROMPT}}]}).to_string()]),
+        Script::status(200).json(json!({"error":{"message":format!("your key {KEY} is bad"),"code":KEY}})),
+        Script::sse([json!({"error":{"message":format!("your key {KEY} is bad"),"type":KEY}}).to_string()]),
+        Script::raw_sse(format!("event: error\ndata: bad key {KEY}\n\n")),
+        Script::status(400).json(
+            json!({"error":{"message":format!("[{{'type':'missing','input':{{'content':'{PROMPT}'}}}}]")}}),
+        ),
+        Script::status(400).json(json!({"error":{"message":format!("I can't read {PROMPT}")}})),
+        Script::status(500).body(format!("crashed on {PROMPT}")),
         Script::reset(),
         Script::redirect(307, &format!("https://elsewhere.example/{KEY}")),
     ]
@@ -115,7 +123,6 @@ async fn no_key_and_no_prompt_is_in_any_error_debug_report_or_log() {
     }
     shown += &log.0.lock().unwrap();
     assert!(!shown.contains(KEY), "{shown}");
-    // What a service says in its own sentence is the one thing that is shown of it; prompts were only planted elsewhere.
     assert!(!shown.contains(PROMPT), "{shown}");
 }
 
@@ -128,8 +135,10 @@ async fn async_openais_own_errors_and_logs_stay_clean_at_door_one() {
         format!("{:?} {:?} {:?}", world.registry, world.registry.http_service(), world.registry.capture());
     for script in scripts() {
         world.deepseek.script(script.clone());
-        if let Err(error) = world.client().chat().create(ask("fast", PROMPT)).await {
-            write!(shown, "{error} {error:?}").unwrap();
+        let capture = world.registry.capture();
+        if let Err(error) = world.client().chat().headers(capture.headers()).create(ask("fast", PROMPT)).await
+        {
+            write!(shown, "{error} {error:?} {capture:?}").unwrap();
         }
         world.deepseek.clear_scripts();
         world.deepseek.script(script);

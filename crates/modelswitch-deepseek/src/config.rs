@@ -3,6 +3,7 @@ use std::fmt;
 use async_openai::config::Config;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
+use modelswitch_openai::checked_base_url;
 use modelswitch_provider::{ApiKey, Error, Result};
 use secrecy::SecretString;
 
@@ -47,16 +48,19 @@ impl DeepSeekConfig {
     }
 
     /// The same with another base URL. A slash at its end makes no difference.
-    #[must_use]
-    pub fn with_base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = url.into().trim().trim_end_matches('/').to_owned();
-        self
+    ///
+    /// # Errors
+    /// [`Config`](modelswitch_provider::ErrorKind::Config) for what isn't a URL of an API, and for plain http to another
+    /// machine, where everybody on the way could read the key.
+    pub fn with_base_url(mut self, url: impl AsRef<str>) -> Result<Self> {
+        self.base_url = checked_base_url(url.as_ref())?;
+        Ok(self)
     }
 
     fn with_key(key: ApiKey) -> Result<Self> {
         let header = key.to_header(Some("Bearer"))?;
         let url = base_url_from_env().unwrap_or_else(|| BASE_URL.to_owned());
-        Ok(Self { base_url: String::new(), key, header }.with_base_url(url))
+        Self { base_url: String::new(), key, header }.with_base_url(url)
     }
 }
 
@@ -115,8 +119,16 @@ mod tests {
 
     #[test]
     fn a_slash_at_the_end_of_the_base_url_makes_no_difference() {
-        let config = DeepSeekConfig::new("sk-1").unwrap().with_base_url("https://x.example/beta/");
+        let config = DeepSeekConfig::new("sk-1").unwrap().with_base_url("https://x.example/beta/").unwrap();
         assert_eq!(config.url("/chat/completions"), "https://x.example/beta/chat/completions");
+    }
+
+    #[test]
+    fn a_base_url_that_would_show_the_key_to_everybody_is_refused() {
+        let config = || DeepSeekConfig::new("sk-1").unwrap();
+        assert!(config().with_base_url("http://10.0.0.7").is_err());
+        assert!(config().with_base_url("deepseek").is_err());
+        assert!(config().with_base_url("http://127.0.0.1:1").is_ok());
     }
 
     #[test]

@@ -63,6 +63,12 @@ pub fn provider(key: impl Into<String>) -> Result<DeepSeek> {
 }
 
 /// Door 1 over a DeepSeek provider, with retries where async-openai's own were.
+///
+/// ```
+/// let service = modelswitch_deepseek::service(modelswitch_deepseek::provider("sk-0123")?);
+/// let (client, capture) = (service.client()?, service.capture());
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
 pub fn service(provider: DeepSeek) -> HttpService {
     HttpService::new(Stack::new().layer(Retry::new()).over(provider))
 }

@@ -144,7 +144,8 @@ async fn a_stream_that_stalls_or_is_cut_is_an_error_and_not_an_end() {
 #[tokio::test]
 async fn the_bare_configuration_works_with_a_stock_client() {
     let sim = Sim::start().await.unwrap();
-    let config = DeepSeekConfig::new(sim.key()).unwrap().with_base_url(format!("{}/", sim.base_url()));
+    let config =
+        DeepSeekConfig::new(sim.key()).unwrap().with_base_url(format!("{}/", sim.base_url())).unwrap();
     let reply = async_openai::Client::with_config(config).chat().create(ask("hello")).await.unwrap();
     assert!(reply.choices[0].message.content.as_ref().unwrap().contains("hello"));
 }

@@ -15,7 +15,7 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 //! let service = MockProvider::script([
 //!     Err(Error::new(ErrorKind::Overloaded, "too busy")),
-//!     reply("Yes.", false),
+//!     Ok(reply("Yes.", false)),
 //! ]);
 //! let llm = Stack::new()
 //!     .layer(layer_fn("once per call", |inner, request| async move { inner.send(request).await }))

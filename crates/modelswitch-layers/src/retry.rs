@@ -15,14 +15,16 @@ use crate::layer::Wrapped;
 
 /// Tries a call again when it failed in a way that may pass.
 ///
-/// What is repeated: errors that say so themselves ([`Error::is_retryable`]), a reply that can't be decoded only once.
+/// What is repeated: errors that say so themselves ([`Error::is_retryable`]), a reply that can't be decoded and a timeout
+/// only once: each try of a call that times out takes minutes, and perhaps money.
 /// Never once an answer is [`committed`]: a stream that fails after its first content fails for the caller too. So that
 /// this can be told, a stream is handed on when its first content is there, not when its headers are.
 ///
 /// What is **not** repeated although it is retryable: a request that makes something that stays, such as
 /// `POST /files`, unless the service certainly did nothing (`RateLimited` and `Overloaded`). After a timeout, a reset or
 /// a 500 the thing may exist, and a second try would make a second one. Reading, deleting, and POSTs that only want an
-/// answer (chat, completions, embeddings, responses, moderations, audio, images) are repeated.
+/// answer (chat, completions, embeddings, responses, moderations, audio, images) are repeated. A response that is asked
+/// for with `background: true` goes on at the service without anybody who waits: it stays, too.
 ///
 /// How long it waits: `Retry-After` where the service gave one, never less, and a random share of a doubling delay on top
 /// (full jitter), so that those who failed together don't come back together. A service that asks for longer than
@@ -154,7 +156,7 @@ impl Provider for Wrapped<Retry> {
                 Err(error) => counted(error),
             };
             tries += 1;
-            match self.layer.judge(&request.endpoint, &error, tries, &failures) {
+            match self.layer.judge(&request, &error, tries, &failures) {
                 Verdict::TryAgain(wait) => {
                     tracing::debug!(provider = self.name(), kind = %error.kind(), ?wait, "trying again");
                     record(&mut failures, &error, started.elapsed());
@@ -190,8 +192,9 @@ enum Verdict {
 }
 
 impl Retry {
-    fn judge(&self, endpoint: &Endpoint, error: &Error, tries: u32, failures: &[Attempt]) -> Verdict {
-        if !error.is_retryable() || (leaves_something(endpoint) && !did_nothing(error.kind())) {
+    fn judge(&self, request: &Request, error: &Error, tries: u32, failures: &[Attempt]) -> Verdict {
+        let kind = error.kind();
+        if !error.is_retryable() || (leaves_something(request) && !did_nothing(kind)) {
             return Verdict::PassOn;
         }
         if tries >= self.attempts {
@@ -201,9 +204,7 @@ impl Retry {
         if asked > self.max_retry_after {
             return Verdict::GiveUp;
         }
-        // A service that breaks the API once may have hiccuped; one that does it twice doesn't speak it.
-        if error.kind() == ErrorKind::Decode && failures.iter().any(|failed| failed.kind == ErrorKind::Decode)
-        {
+        if is_repeated_once(kind) && failures.iter().any(|failed| failed.kind == kind) {
             return Verdict::GiveUp;
         }
         Verdict::TryAgain(asked.saturating_add(self.jitter(tries)))
@@ -228,10 +229,19 @@ const ANSWERS: [Endpoint; 4] =
 /// Families of paths whose POSTs want an answer and nothing else.
 const ANSWERING_PATHS: [&str; 3] = ["/audio/", "/images/", "/moderations"];
 
-fn leaves_something(endpoint: &Endpoint) -> bool {
+fn leaves_something(request: &Request) -> bool {
+    let endpoint = &request.endpoint;
+    let in_background = endpoint.path() == Endpoint::RESPONSES.path()
+        && request.document().is_some_and(|body| body.bool("background") == Some(true));
     let answers = ANSWERS.iter().any(|known| known.path() == endpoint.path())
         || ANSWERING_PATHS.iter().any(|family| endpoint.path().starts_with(family));
-    !endpoint.method().is_idempotent() && !answers
+    !endpoint.method().is_idempotent() && (in_background || !answers)
+}
+
+/// A service that breaks the API once may have hiccuped; one that does it twice doesn't speak it. Every try of a slow
+/// call costs minutes, and the service may charge for what it went on with.
+fn is_repeated_once(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Decode | ErrorKind::Timeout)
 }
 
 /// True when the service refused the request before it acted on it. A broken connection doesn't tell how far it got.

@@ -49,6 +49,6 @@ async fn a_retried_try_is_a_line_without_anything_that_a_user_typed() {
 
     let log = log.0.lock().unwrap().clone();
     assert_eq!(log.lines().count(), 2, "{log}");
-    assert!(log.lines().all(|line| line.contains("provider=\"mock\" kind=upstream_error wait=")), "{log}");
+    assert!(log.lines().all(|line| line.contains("provider=\"mock\" kind=upstream wait=")), "{log}");
     assert!(!log.contains("hush") && !format!("{llm:?}").contains("hush"));
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::Profile;
 use crate::retry_after::retry_after;
+use crate::scrub::Scrub;
 
 /// Phrases that mean the same with every service, in lower case; a profile adds its own.
 const PATTERNS: &[(ErrorKind, &[&str])] = &[
@@ -46,6 +47,11 @@ const PATTERNS: &[(ErrorKind, &[&str])] = &[
         ],
     ),
     (
+        ErrorKind::Authentication,
+        &["invalid_api_key", "invalid api key", "incorrect api key", "api key not valid", "api_key_invalid"],
+    ),
+    (ErrorKind::Overloaded, &["overloaded", "server is busy", "engine is busy"]),
+    (
         ErrorKind::ModelNotFound,
         &[
             "model_not_found",
@@ -76,6 +82,7 @@ struct Said {
 /// The error that an answer with a failing status is.
 pub(crate) fn from_answer(
     profile: &Profile,
+    scrub: &Scrub,
     names_model: bool,
     status: StatusCode,
     headers: &HeaderMap,
@@ -83,7 +90,8 @@ pub(crate) fn from_answer(
 ) -> Error {
     let said = Said::read(&body);
     let kind = kind_of(profile, names_model, status, &said);
-    let mut error = said.into_error(profile, kind, Some(status), names_model).with_upstream_body(body);
+    let mut error =
+        said.into_error(profile, scrub, kind, Some(status), names_model).with_upstream_body(scrub.body(body));
     if let Some(id) = profile.request_id(headers) {
         error = error.with_request_id(id);
     }
@@ -95,7 +103,7 @@ pub(crate) fn from_answer(
 
 /// The error in an answer that came under 200: a member `error`, or an object that is nothing but an error.
 /// `None` when there isn't one.
-pub(crate) fn from_success(profile: &Profile, body: &Value) -> Option<Error> {
+pub(crate) fn from_success(profile: &Profile, scrub: &Scrub, body: &Value) -> Option<Error> {
     let object = body.as_object()?;
     let is_error = match object.get("error") {
         Some(Value::Null) | None => {
@@ -114,20 +122,23 @@ pub(crate) fn from_success(profile: &Profile, body: &Value) -> Option<Error> {
             .code
             .as_deref()
             .and_then(|code| code.parse().ok())
-            .and_then(|code| StatusCode::from_u16(code).ok());
-        let kind = match status.filter(|status| status.is_client_error() || status.is_server_error()) {
+            .and_then(|code| StatusCode::from_u16(code).ok())
+            .filter(|status| status.is_client_error() || status.is_server_error());
+        let kind = match status {
             Some(status) => kind_of(profile, true, status, &said),
             None => {
                 phrase_kind(profile, &said).or_else(|| kind_of_type(&said)).unwrap_or(ErrorKind::Upstream)
             }
         };
-        said.into_error(profile, kind, None, true)
+        said.into_error(profile, scrub, kind, None, true)
     })
 }
 
 fn kind_of(profile: &Profile, names_model: bool, status: StatusCode, said: &Said) -> ErrorKind {
     let phrase = || phrase_kind(profile, said);
     match status.as_u16() {
+        // Nothing was asked for that could be unchanged.
+        304 => ErrorKind::Upstream,
         300..=399 => ErrorKind::Config,
         401 => ErrorKind::Authentication,
         402 => ErrorKind::InsufficientBalance,
@@ -149,7 +160,7 @@ fn kind_of(profile: &Profile, names_model: bool, status: StatusCode, said: &Said
         503 | 529 => ErrorKind::Overloaded,
         400..=499 => phrase().unwrap_or(ErrorKind::InvalidRequest),
         _ => match phrase() {
-            Some(kind @ ErrorKind::ContextLength) => kind,
+            Some(kind @ (ErrorKind::ContextLength | ErrorKind::Overloaded)) => kind,
             _ => ErrorKind::Upstream,
         },
     }
@@ -266,6 +277,7 @@ impl Said {
     fn into_error(
         self,
         profile: &Profile,
+        scrub: &Scrub,
         kind: ErrorKind,
         status: Option<StatusCode>,
         names_model: bool,
@@ -276,7 +288,12 @@ impl Said {
             }
             None => "an error without a message".to_owned(),
         };
-        let message = match self.message.as_deref().map(one_line).filter(|text| !text.is_empty()) {
+        let message = match self
+            .message
+            .as_deref()
+            .map(|text| one_line(&scrub.sentence(text)))
+            .filter(|text| !text.is_empty())
+        {
             Some(title) if self.is_page => format!("{} (a web page: {title})", status_text().trim()),
             None if self.is_page => format!("{} (a web page)", status_text().trim()),
             Some(message) => message,
@@ -288,13 +305,13 @@ impl Said {
             error = error.with_status(status);
         }
         if let Some(code) = self.code {
-            error = error.with_code(code);
+            error = error.with_code(scrub.sentence(&code));
         }
         if let Some(name) = self.kind {
-            error = error.with_upstream_type(name);
+            error = error.with_upstream_type(scrub.sentence(&name));
         }
         if let Some(param) = self.param {
-            error = error.with_param(param);
+            error = error.with_param(scrub.sentence(&param));
         }
         if kind == ErrorKind::Config {
             error.with_hint("the service sends the request elsewhere; set base_url to where it really is")
@@ -344,6 +361,7 @@ mod tests {
         let profile = Profile::embedded("deepseek").unwrap();
         from_answer(
             &profile,
+            &Scrub::default(),
             true,
             StatusCode::from_u16(status).unwrap(),
             &HeaderMap::new(),
@@ -419,6 +437,14 @@ mod tests {
                 RateLimited,
                 "slow down",
             ),
+            (
+                400,
+                r#"{"error":{"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}"#,
+                Authentication,
+                "API key not valid",
+            ),
+            (500, r#"{"error":{"message":"Model overloaded"}}"#, Overloaded, "Model overloaded"),
+            (304, "", Upstream, "HTTP 304"),
             (500, "oops", Upstream, "oops"),
             (
                 500,
@@ -462,7 +488,8 @@ mod tests {
     fn an_error_under_200_is_seen_and_an_answer_is_not_taken_for_one() {
         let profile = Profile::embedded("deepseek").unwrap();
         let read = |text: &str| {
-            from_success(&profile, &serde_json::from_str(text).unwrap()).map(|error| error.kind())
+            from_success(&profile, &Scrub::default(), &serde_json::from_str(text).unwrap())
+                .map(|error| error.kind())
         };
         assert_eq!(read(r#"{"error":{"code":429,"message":"slow down"}}"#), Some(ErrorKind::RateLimited));
         assert_eq!(read(r#"{"error":{"message":"it broke"}}"#), Some(ErrorKind::Upstream));

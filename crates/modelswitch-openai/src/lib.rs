@@ -20,6 +20,7 @@ mod http_client;
 mod profile;
 mod provider;
 mod retry_after;
+mod scrub;
 mod sse;
 mod transport;
 
@@ -27,5 +28,5 @@ pub use async_openai;
 pub use door::{Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt};
 pub use http_client::HttpClient;
 pub use profile::{Auth, FailureKind, History, Profile, ReasoningRules, RequestRules, ResponseRules};
-pub use provider::{OpenAiBuilder, OpenAiProvider};
+pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
 pub use transport::Timeouts;

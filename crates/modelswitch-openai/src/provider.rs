@@ -88,6 +88,21 @@ impl fmt::Debug for OpenAiProvider {
 }
 
 /// Builds an [`OpenAiProvider`].
+///
+/// ```
+/// use std::time::Duration;
+/// use modelswitch_openai::{OpenAiProvider, Profile, Timeouts};
+///
+/// let mut timeouts = Timeouts::default();
+/// timeouts.idle = Duration::from_secs(60);
+/// let local = OpenAiProvider::builder(Profile::embedded("llamacpp").unwrap_or_default())
+///     .name("local")
+///     .base_url("http://127.0.0.1:8080/v1")
+///     .timeouts(timeouts)
+///     .build()?;
+/// assert_eq!(local.base_url(), "http://127.0.0.1:8080/v1");
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct OpenAiBuilder {
     profile: Profile,
@@ -168,14 +183,8 @@ impl OpenAiBuilder {
         let profile = self.profile;
         let base_url = check_base_url(self.base_url.as_deref(), &profile)?;
         let has_key = self.api_key.is_some();
-        if has_key && base_url.scheme() == "http" && !is_loopback(&base_url) && !self.allow_plain_http {
-            return Err(Error::config(format!(
-                "the key would go over plain http to `{}`, readable for everybody on the way",
-                base_url.host_str().unwrap_or_default()
-            ))
-            .with_hint(
-                "use https, or allow it with `allow_plain_http = true` when the network is your own",
-            ));
+        if has_key && !self.allow_plain_http {
+            refuse_plain_http(&base_url)?;
         }
         if !has_key && profile.auth.required {
             return Err(no_key(&profile));
@@ -217,6 +226,36 @@ impl fmt::Debug for OpenAiBuilder {
             .field("has_key", &self.api_key.is_some())
             .finish_non_exhaustive()
     }
+}
+
+/// Checks a base URL to which a key will be sent, and takes the slash off its end.
+///
+/// ```
+/// use modelswitch_openai::checked_base_url;
+///
+/// assert_eq!(checked_base_url("https://llm.example.com/v1/")?, "https://llm.example.com/v1");
+/// assert!(checked_base_url("http://llm.example.com/v1").is_err());       // the key would go over plain http
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Config`](modelswitch_provider::ErrorKind::Config) for what isn't a URL of an API, and for plain http to another
+/// machine.
+pub fn checked_base_url(url: &str) -> Result<String> {
+    let url = check_base_url(Some(url), &Profile::default())?;
+    refuse_plain_http(&url)?;
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn refuse_plain_http(url: &Url) -> Result<()> {
+    if url.scheme() != "http" || is_loopback(url) {
+        return Ok(());
+    }
+    let host = url.host_str().unwrap_or_default();
+    Err(Error::config(format!(
+        "the key would go over plain http to `{host}`, readable for everybody on the way"
+    ))
+    .with_hint("use https, or allow it with `allow_plain_http = true` when the network is your own"))
 }
 
 fn check_base_url(url: Option<&str>, profile: &Profile) -> Result<Url> {

@@ -41,7 +41,7 @@ enum Data {
     Many(BytesMut),
 }
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl SseDecoder {
     /// A decoder that refuses lines and events longer than `limit` bytes.
@@ -141,12 +141,14 @@ impl SseDecoder {
         match line.get(..colon).unwrap_or_default() {
             b"data" => self.take_data(value),
             b"event" => {
-                self.name = std::str::from_utf8(&value)
-                    .ok()
-                    .map(str::trim)
-                    .filter(|name| !name.is_empty())
-                    .map(Into::into);
-                Ok(None)
+                // Where events are not set apart by blank lines, a new name ends the event before it.
+                let before = match &self.data {
+                    Data::One(data) if is_done(data) || is_json(data) => self.dispatch(),
+                    Data::One(_) | Data::Many(_) | Data::None => None,
+                };
+                let name = std::str::from_utf8(&value).ok().map(str::trim);
+                self.name = name.filter(|name| !name.is_empty()).map(Into::into);
+                Ok(before)
             }
             // Comments (an empty name), `id`, `retry` and names of the future.
             _ => Ok(None),
@@ -161,7 +163,9 @@ impl SseDecoder {
             }
             Data::One(before) if is_done(before) || is_json(before) => {
                 let before = std::mem::replace(before, value);
-                Ok(self.item(before))
+                let item = self.item(before);
+                self.name = None;
+                Ok(item)
             }
             Data::One(before) => {
                 let mut joined = BytesMut::with_capacity(before.len() + value.len() + 1);
@@ -283,6 +287,10 @@ mod tests {
         (b"", &[]),
         (b"data: a\xFFb\n\n", &["a\u{FFFD}b"]),
         (b"event: a\n\ndata: x\n\n", &["x"]),
+        (b"data:{\"a\":1}\nevent: ping\ndata: {}\n\n", &["{\"a\":1}"]),
+        (b"event: a\ndata: {}\nevent: b\ndata: []\n\n", &["a={}", "b=[]"]),
+        (b"event: a\ndata: {}\ndata: []\n\n", &["a={}", "[]"]),
+        (b"event: a\ndata: {\nevent: b\ndata: }\n\n", &["b={\n}"]),
         (b"unknown: x\ndata\ndata: x\n\n", &["\nx"]),
     ];
 

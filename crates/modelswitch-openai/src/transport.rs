@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use modelswitch_provider::{ApiKey, ByteStream, Error, ErrorKind, Payload, Request, Result};
 use tokio::time::{Instant, Sleep};
 
+use crate::scrub::Scrub;
 use crate::{HttpClient, Profile, error};
 
 /// How long to wait for what.
@@ -58,13 +59,15 @@ pub(crate) struct Transport {
 
 /// Most of a failure's body that is kept.
 const LONGEST_FAILURE: usize = 64 << 10;
+/// How long a failure may take to say why.
+const SLOWEST_FAILURE: Duration = Duration::from_secs(3);
 /// Most of a whole body that is read into memory; no service sends more in one JSON document.
 const LONGEST_BODY: usize = 512 << 20;
 
 impl Transport {
     /// # Errors
     /// What keeps the answer from coming, and answers that are failures by their status.
-    pub(crate) async fn send(&self, profile: &Profile, request: &Request) -> Result<Answer> {
+    pub(crate) async fn send(&self, profile: &Profile, scrub: &Scrub, request: &Request) -> Result<Answer> {
         let url = format!("{}{}", self.base_url, request.endpoint.path_and_query());
         let mut outgoing = self
             .client
@@ -93,8 +96,8 @@ impl Transport {
         if status.is_success() {
             return Ok(Answer { status, headers, body: ByteStream::new(body) });
         }
-        let body = self.without_key(first_bytes(body).await);
-        Err(error::from_answer(profile, request.model().is_some(), status, &headers, body))
+        let body = first_bytes(body).await;
+        Err(error::from_answer(profile, scrub, request.model().is_some(), status, &headers, body))
     }
 
     fn headers_of(&self, request: &Request) -> HeaderMap {
@@ -125,16 +128,6 @@ impl Transport {
         }
         headers
     }
-
-    /// Some services repeat the key that they refuse.
-    fn without_key(&self, body: Bytes) -> Bytes {
-        match &self.key {
-            Some(key) if memchr::memmem::find(&body, key.expose().as_bytes()).is_some() => {
-                Bytes::from(key.redact(&String::from_utf8_lossy(&body)))
-            }
-            _ => body,
-        }
-    }
 }
 
 /// Reads a body to its end.
@@ -156,16 +149,20 @@ pub(crate) async fn whole(mut body: ByteStream) -> Result<Bytes> {
     Ok(all.freeze())
 }
 
-/// A failure is a failure even when its body is cut or endless.
+/// A failure is a failure even when its body is cut, endless or slow: what comes within a few seconds is enough to tell.
 async fn first_bytes(mut body: impl Stream<Item = Result<Bytes>> + Unpin) -> Bytes {
     let mut kept = BytesMut::new();
-    while let Some(Ok(more)) = body.next().await {
-        let room = LONGEST_FAILURE - kept.len();
-        kept.extend_from_slice(more.get(..room.min(more.len())).unwrap_or_default());
-        if kept.len() >= LONGEST_FAILURE {
-            break;
+    let read = async {
+        while let Some(Ok(more)) = body.next().await {
+            let room = LONGEST_FAILURE - kept.len();
+            kept.extend_from_slice(more.get(..room.min(more.len())).unwrap_or_default());
+            if kept.len() >= LONGEST_FAILURE {
+                break;
+            }
         }
-    }
+    };
+    // Running out of time is no failure of its own.
+    let _ = tokio::time::timeout(SLOWEST_FAILURE, read).await;
     kept.freeze()
 }
 
@@ -195,15 +192,15 @@ fn seconds(duration: Duration) -> String {
 struct Idle<S> {
     bytes: S,
     limit: Duration,
-    last: Instant,
-    /// Set only while waiting, and looked at only when it fires: re-arming a timer for each packet costs more than
-    /// the packet.
+    /// Since when nothing is there; what the reader spends on its own doesn't count.
+    since: Option<Instant>,
+    /// Looked at only when it fires: re-arming a timer for each packet costs more than the packet.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Idle<S> {
     fn new(bytes: S, limit: Duration) -> Self {
-        Self { bytes, limit, last: Instant::now(), timer: None }
+        Self { bytes, limit, since: None, timer: None }
     }
 }
 
@@ -213,24 +210,73 @@ impl<S: Stream<Item = reqwest::Result<Bytes>> + Unpin> Stream for Idle<S> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if let Poll::Ready(item) = Pin::new(&mut this.bytes).poll_next(cx) {
-            this.last = Instant::now();
-            return Poll::Ready(item.map(|item| {
-                item.map_err(|error| {
-                    Error::interrupted("the connection was cut in the middle of the answer")
-                        .with_source(error.without_url())
-                })
-            }));
+            this.since = None;
+            return Poll::Ready(item.map(|item| item.map_err(cut)));
         }
-        let timer =
-            this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(this.last + this.limit)));
+        let since = *this.since.get_or_insert_with(Instant::now);
+        // A limit beyond the end of time is none.
+        let Some(end) = since.checked_add(this.limit) else { return Poll::Pending };
+        let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
         loop {
             ready!(timer.as_mut().poll(cx));
-            let end = this.last + this.limit;
             if Instant::now() >= end {
                 let message = format!("the answer stalled: nothing came for {}", seconds(this.limit));
                 return Poll::Ready(Some(Err(Error::new(ErrorKind::Timeout, message))));
             }
             timer.as_mut().reset(end);
         }
+    }
+}
+
+fn cut(error: reqwest::Error) -> Error {
+    Error::interrupted("the connection was cut in the middle of the answer").with_source(error.without_url())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+
+    fn idle(limit: Duration, gaps: &'static [u64]) -> ByteStream {
+        let pieces = stream::iter(gaps).then(|gap| async move {
+            tokio::time::sleep(Duration::from_millis(*gap)).await;
+            Ok(Bytes::from_static(b": still here\n"))
+        });
+        ByteStream::new(Idle::new(Box::pin(pieces), limit))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn any_byte_re_arms_the_timer() {
+        let pieces = idle(Duration::from_millis(100), &[90, 90, 90, 90, 150]).collect::<Vec<_>>().await;
+        assert_eq!(pieces.iter().filter(|piece| piece.is_ok()).count(), 4);
+        assert_eq!(
+            pieces.get(4).and_then(|piece| piece.as_ref().err()).map(Error::kind),
+            Some(ErrorKind::Timeout)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_reader_spends_on_its_own_does_not_count() {
+        let mut pieces = idle(Duration::from_millis(100), &[10, 90]);
+        assert!(pieces.next().await.is_some_and(|piece| piece.is_ok()));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(pieces.next().await.is_some_and(|piece| piece.is_ok()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_beyond_the_end_of_time_is_none() {
+        let mut pieces = idle(Duration::MAX, &[5_000_000]);
+        assert!(pieces.next().await.is_some_and(|piece| piece.is_ok()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_drips_is_told_after_a_few_seconds() {
+        let drip = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Some((Ok(Bytes::from_static(b"x")), ()))
+        });
+        let begin = Instant::now();
+        assert!((14..=15).contains(&first_bytes(Box::pin(drip)).await.len()));
+        assert!(begin.elapsed() <= SLOWEST_FAILURE);
     }
 }

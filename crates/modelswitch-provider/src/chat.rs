@@ -1,7 +1,10 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::message::null_is_default;
+use crate::outline::Outline;
 use crate::wire::wire;
 use crate::{Document, Message, Request, Result, Tool};
 
@@ -18,7 +21,7 @@ use crate::{Document, Message, Request, Result, Tool};
 ///     .set("thinking", serde_json::json!({ "type": "disabled" }));
 /// assert_eq!(request.messages, [Message::user("9.11 or 9.8?")]);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ChatRequest {
     /// `provider/model`, an alias, or a name that one provider owns. Without it the provider's default model answers.
@@ -43,6 +46,21 @@ pub struct ChatRequest {
     /// Everything else.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Structure, names and sizes: the conversation is a user's.
+impl fmt::Debug for ChatRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "ChatRequest")
+            .some("model", self.model.as_ref())
+            .list("messages", &self.messages)
+            .some("temperature", self.temperature.as_ref())
+            .some("max_tokens", self.max_tokens.as_ref())
+            .list("tools", &self.tools)
+            .some("stream", self.stream.as_ref())
+            .extra(&self.extra)
+            .finish()
+    }
 }
 
 impl ChatRequest {

@@ -1,12 +1,15 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::message::null_is_default;
+use crate::outline::Outline;
 use crate::wire::wire;
 use crate::{ChatCompletion, Content, FinishReason, Role, Usage};
 
 /// A piece of a streamed answer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ChatChunk {
     /// The service's id of the answer, the same in all its chunks.
@@ -27,6 +30,20 @@ pub struct ChatChunk {
     /// Everything else.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Structure, names and sizes: the text is what somebody paid for.
+impl fmt::Debug for ChatChunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "ChatChunk")
+            .field("id", &self.id)
+            .field("created", &self.created)
+            .field("model", &self.model)
+            .field("choices", &self.choices)
+            .some("usage", self.usage.as_ref())
+            .extra(&self.extra)
+            .finish()
+    }
 }
 
 impl ChatChunk {
@@ -85,7 +102,7 @@ impl ChatChunk {
 }
 
 /// A piece of one of the answers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ChunkChoice {
     /// Which answer.
@@ -102,8 +119,19 @@ pub struct ChunkChoice {
     pub extra: Map<String, Value>,
 }
 
+impl fmt::Debug for ChunkChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "ChunkChoice")
+            .field("index", &self.index)
+            .field("delta", &self.delta)
+            .some("finish_reason", self.finish_reason.as_ref())
+            .extra(&self.extra)
+            .finish()
+    }
+}
+
 /// What is new in a message.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Delta {
     /// Who speaks; in the first piece, or in all.
@@ -123,8 +151,20 @@ pub struct Delta {
     pub extra: Map<String, Value>,
 }
 
+impl fmt::Debug for Delta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "Delta")
+            .some("role", self.role.as_ref())
+            .text("content", self.content.as_ref())
+            .text("reasoning_content", self.reasoning_content.as_ref())
+            .list("tool_calls", &self.tool_calls)
+            .extra(&self.extra)
+            .finish()
+    }
+}
+
 /// A piece of a tool call.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolCallDelta {
     /// Which call of the message.
@@ -144,8 +184,20 @@ pub struct ToolCallDelta {
     pub extra: Map<String, Value>,
 }
 
+impl fmt::Debug for ToolCallDelta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "ToolCallDelta")
+            .some("index", self.index.as_ref())
+            .some("id", self.id.as_ref())
+            .some("kind", self.kind.as_ref())
+            .some("function", self.function.as_ref())
+            .extra(&self.extra)
+            .finish()
+    }
+}
+
 /// A piece of a function call.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FunctionDelta {
     /// The function, in the first piece.
@@ -154,6 +206,15 @@ pub struct FunctionDelta {
     /// More of the JSON text of the arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<String>,
+}
+
+impl fmt::Debug for FunctionDelta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "FunctionDelta")
+            .some("name", self.name.as_ref())
+            .text("arguments", self.arguments.as_ref())
+            .finish()
+    }
 }
 
 wire!(ChatChunk, ChunkChoice);

@@ -1,9 +1,12 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::outline::Outline;
 use crate::{
     ChatChunk, ChatCompletion, Choice, ChunkChoice, Content, Delta, Message, ToolCall, ToolCallDelta,
+    ToolCallSlots,
 };
 
 /// Puts the chunks of a streamed answer together to the completion they amount to: text, reasoning, several choices,
@@ -28,12 +31,23 @@ pub struct Collector {
     choices: BTreeMap<u32, Partial>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Partial {
     choice: Choice,
     content: Option<String>,
     calls: BTreeMap<u32, ToolCall>,
-    last_call: Option<u32>,
+    slots: ToolCallSlots,
+}
+
+/// Structure, names and sizes: the text is what somebody paid for.
+impl fmt::Debug for Partial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "Partial")
+            .field("choice", &self.choice)
+            .text("content", self.content.as_ref())
+            .field("calls", &self.calls)
+            .finish()
+    }
 }
 
 impl Collector {
@@ -101,9 +115,8 @@ impl Partial {
     }
 
     fn push_call(&mut self, piece: ToolCallDelta) {
-        let index = piece.index.unwrap_or_else(|| self.guess_index(piece.id.as_deref()));
-        self.last_call = Some(index);
-        let call = self.calls.entry(index).or_insert_with(|| ToolCall::new("", "", ""));
+        let slot = self.slots.slot(piece.index, piece.id.as_deref());
+        let call = self.calls.entry(slot).or_insert_with(|| ToolCall::new("", "", ""));
         if let Some(id) = piece.id.filter(|id| !id.is_empty()) {
             call.id = id;
         }
@@ -117,15 +130,6 @@ impl Partial {
             call.function.arguments.push_str(&function.arguments.unwrap_or_default());
         }
         join_members(&mut call.extra, piece.extra);
-    }
-
-    /// Where a service leaves the index out, a new id begins a new call and anything else goes on with the last one.
-    fn guess_index(&self, id: Option<&str>) -> u32 {
-        let same = |id: &str| self.calls.iter().find(|(_, call)| call.id == id).map(|(index, _)| *index);
-        match id.filter(|id| !id.is_empty()) {
-            Some(id) => same(id).unwrap_or_else(|| self.last_call.map_or(0, |last| last.saturating_add(1))),
-            None => self.last_call.unwrap_or(0),
-        }
     }
 
     fn finish(self, index: u32) -> Choice {
@@ -236,6 +240,36 @@ mod tests {
             (&calls[0]["function"]["arguments"], &calls[1]["function"]["arguments"]),
             (&json!("124"), &json!("3"))
         );
+    }
+
+    fn calls_of(pieces: &[Value]) -> Vec<(String, String)> {
+        let chunks: Vec<_> = pieces
+            .iter()
+            .map(|piece| json!({"choices":[{"index":0,"delta":{"tool_calls":[piece]}}]}))
+            .collect();
+        let whole = ChatCompletion::from_wire(&collect(&chunks)).unwrap();
+        let calls = whole.message().unwrap().tool_calls.iter();
+        calls.map(|call| (call.id.clone(), call.function.arguments.clone())).collect()
+    }
+
+    #[test]
+    fn a_piece_without_an_index_goes_on_with_the_last_call() {
+        let calls = calls_of(&[
+            json!({"index":0,"id":"a","function":{"name":"f","arguments":"1"}}),
+            json!({"index":1,"id":"b","function":{"name":"g","arguments":"2"}}),
+            json!({"function":{"arguments":"3"}}),
+        ]);
+        assert_eq!(calls, [("a".into(), "1".into()), ("b".into(), "23".into())]);
+    }
+
+    #[test]
+    fn two_ids_under_one_index_are_two_calls() {
+        let calls = calls_of(&[
+            json!({"index":0,"id":"a","function":{"name":"f","arguments":"1"}}),
+            json!({"index":0,"id":"b","function":{"name":"g","arguments":"2"}}),
+            json!({"index":0,"function":{"arguments":"3"}}),
+        ]);
+        assert_eq!(calls, [("a".into(), "1".into()), ("b".into(), "23".into())]);
     }
 
     #[test]

@@ -1,7 +1,10 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::message::null_is_default;
+use crate::outline::Outline;
 use crate::wire::{open_enum, wire};
 use crate::{ChatChunk, Head, Message, ToolCall};
 
@@ -23,7 +26,7 @@ use crate::{ChatChunk, Head, Message, ToolCall};
 /// assert_eq!(reply.extra["system_fingerprint"], "fp_1");
 /// # Ok::<(), modelswitch_provider::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ChatCompletion {
     /// The service's id of the answer.
@@ -47,6 +50,21 @@ pub struct ChatCompletion {
     /// Who answered, at which try, with which headers and adaptations. Not a part of the wire.
     #[serde(skip)]
     pub head: Head,
+}
+
+/// Structure, names and sizes: the text is what somebody paid for.
+impl fmt::Debug for ChatCompletion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "ChatCompletion")
+            .field("id", &self.id)
+            .field("created", &self.created)
+            .field("model", &self.model)
+            .field("choices", &self.choices)
+            .some("usage", self.usage.as_ref())
+            .extra(&self.extra)
+            .field("head", &self.head)
+            .finish()
+    }
 }
 
 impl ChatCompletion {
@@ -82,7 +100,7 @@ impl ChatCompletion {
 }
 
 /// One of the answers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Choice {
     /// Its number.
@@ -97,6 +115,17 @@ pub struct Choice {
     /// Everything else, such as `logprobs`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl fmt::Debug for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "Choice")
+            .field("index", &self.index)
+            .field("message", &self.message)
+            .some("finish_reason", self.finish_reason.as_ref())
+            .extra(&self.extra)
+            .finish()
+    }
 }
 
 open_enum! {
@@ -114,7 +143,7 @@ open_enum! {
 }
 
 /// The tokens of a call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Usage {
     /// Of the request, cached ones included.
@@ -129,6 +158,17 @@ pub struct Usage {
     /// Everything else, such as `prompt_tokens_details`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl fmt::Debug for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "Usage")
+            .field("prompt_tokens", &self.prompt_tokens)
+            .field("completion_tokens", &self.completion_tokens)
+            .field("total_tokens", &self.total_tokens)
+            .extra(&self.extra)
+            .finish()
+    }
 }
 
 impl Usage {

@@ -132,6 +132,11 @@ impl Document {
         Ok(())
     }
 
+    /// Sets a member to a text, which never fails.
+    pub(crate) fn set_str(&mut self, name: &str, text: &str) {
+        self.put(name, quoted(text).into());
+    }
+
     /// Takes a member out, and says whether it was there.
     pub fn remove(&mut self, name: &str) -> bool {
         if self.get_raw(name).is_none() {
@@ -272,8 +277,8 @@ pub(crate) fn to_json(value: &(impl Serialize + ?Sized)) -> Result<Bytes> {
         .map_err(|_| Error::invalid_request("the value can't be written as JSON"))
 }
 
-fn quoted(name: &str) -> String {
-    serde_json::Value::from(name).to_string()
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::message::null_is_default;
+use crate::outline::{Outline, Size};
 use crate::wire::wire;
 use crate::{Document, Endpoint, Request, Result, Usage};
 
@@ -13,7 +16,7 @@ use crate::{Document, Endpoint, Request, Result, Usage};
 /// let request = EmbeddingRequest::new(["red", "blue"]).model("openai/text-embedding-3-small");
 /// assert_eq!(request.input, ["red", "blue"]);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmbeddingRequest {
     /// As in [`ChatRequest`](crate::ChatRequest).
@@ -24,6 +27,17 @@ pub struct EmbeddingRequest {
     /// Everything else, such as `dimensions`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Names and sizes: the texts are a user's.
+impl fmt::Debug for EmbeddingRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "EmbeddingRequest")
+            .some("model", self.model.as_ref())
+            .field("input", &self.input.iter().map(|text| Size(text.len())).collect::<Vec<_>>())
+            .extra(&self.extra)
+            .finish()
+    }
 }
 
 impl EmbeddingRequest {
@@ -48,7 +62,7 @@ impl EmbeddingRequest {
 }
 
 /// The answer: a vector a text, in the order of the texts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Embeddings {
     /// The vectors.
@@ -61,8 +75,18 @@ pub struct Embeddings {
     pub extra: Map<String, Value>,
 }
 
+impl fmt::Debug for Embeddings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "Embeddings")
+            .field("data", &self.data)
+            .some("usage", self.usage.as_ref())
+            .extra(&self.extra)
+            .finish()
+    }
+}
+
 /// One vector.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Embedding {
     /// Which text it stands for.
@@ -73,6 +97,17 @@ pub struct Embedding {
     /// Everything else.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Not the numbers: they tell the text.
+impl fmt::Debug for Embedding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "Embedding")
+            .field("index", &self.index)
+            .field("embedding", &format_args!("{} numbers", self.embedding.len()))
+            .extra(&self.extra)
+            .finish()
+    }
 }
 
 wire!(EmbeddingRequest, Embeddings);

@@ -34,9 +34,9 @@ impl Error {
         let kind = self.kind();
         json!({ "error": {
             "message": self.to_string(),
-            "type": self.upstream_type().unwrap_or(kind.as_str()),
+            "type": self.upstream_type().unwrap_or(kind.code()),
             "param": self.param(),
-            "code": self.code().unwrap_or(kind.as_str()),
+            "code": self.code().unwrap_or(kind.code()),
             OURS: self.facts(),
         }})
     }

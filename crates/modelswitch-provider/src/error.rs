@@ -15,6 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a call gave no usable answer: a kind to act on, a sentence to read, a source to dig.
 ///
 /// One word wide and cheap to clone. `Display` is one line: who failed and what it said; no key, no prompt, no source.
+/// Only where a configuration has several mistakes it has more lines, and the first stands for itself.
 /// [`report`](Error::report) adds the hint and the chain of sources.
 ///
 /// ```
@@ -116,25 +117,54 @@ impl ErrorKind {
         Self::Config,
     ];
 
-    /// The kind in snake case, as logs and error bodies carry it.
+    /// The kind in snake case, as logs and profiles name it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
-            Self::ContextLength => "context_length_exceeded",
-            Self::ContentFiltered => "content_filter",
+            Self::ContextLength => "context_length",
+            Self::ContentFiltered => "content_filtered",
             Self::ModelNotFound => "model_not_found",
             Self::Authentication => "authentication",
-            Self::InsufficientBalance => "insufficient_quota",
-            Self::RateLimited => "rate_limit_exceeded",
+            Self::InsufficientBalance => "insufficient_balance",
+            Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
-            Self::Upstream => "upstream_error",
+            Self::Upstream => "upstream",
             Self::Timeout => "timeout",
-            Self::Connection => "connection_error",
+            Self::Connection => "connection",
             Self::Interrupted => "interrupted",
-            Self::Decode => "decode_error",
+            Self::Decode => "decode",
             Self::Rejected => "rejected",
             Self::Unsupported => "unsupported",
-            Self::Config => "configuration",
+            Self::Config => "config",
+        }
+    }
+
+    /// The `code` that clients of OpenAI know the kind by; where OpenAI has none, [`as_str`](Self::as_str).
+    ///
+    /// ```
+    /// use modelswitch_provider::ErrorKind;
+    ///
+    /// assert_eq!(ErrorKind::RateLimited.as_str(), "rate_limited");
+    /// assert_eq!(ErrorKind::RateLimited.code(), "rate_limit_exceeded");
+    /// ```
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ContextLength => "context_length_exceeded",
+            Self::ContentFiltered => "content_filter",
+            Self::InsufficientBalance => "insufficient_quota",
+            Self::RateLimited => "rate_limit_exceeded",
+            Self::InvalidRequest
+            | Self::ModelNotFound
+            | Self::Authentication
+            | Self::Overloaded
+            | Self::Upstream
+            | Self::Timeout
+            | Self::Connection
+            | Self::Interrupted
+            | Self::Decode
+            | Self::Rejected
+            | Self::Unsupported
+            | Self::Config => self.as_str(),
         }
     }
 
@@ -470,7 +500,8 @@ impl Error {
     /// Puts earlier tries before those that are known, and counts them.
     pub fn with_failures(self, mut earlier: Vec<Attempt>) -> Self {
         self.change(|inner| {
-            inner.attempts += u32::try_from(earlier.len()).unwrap_or(u32::MAX);
+            let more = u32::try_from(earlier.len()).unwrap_or(u32::MAX);
+            inner.attempts = inner.attempts.saturating_add(more);
             earlier.append(&mut inner.failures);
             inner.failures = earlier;
         })
@@ -567,9 +598,46 @@ mod tests {
             assert_eq!(error.may_succeed_elsewhere(), elsewhere, "{kind}");
             assert_eq!(kind.http_status().as_u16(), status, "{kind}");
             assert_eq!(ErrorKind::from_name(kind.as_str()), Some(kind));
+            assert_eq!(kind.as_str(), snake_case(&format!("{kind:?}")));
             assert!(!error.hint().is_empty());
             assert!(!error.clone().into_exhausted().is_retryable());
         }
+    }
+
+    fn snake_case(name: &str) -> String {
+        let mut text = String::new();
+        for letter in name.chars() {
+            if letter.is_uppercase() && !text.is_empty() {
+                text.push('_');
+            }
+            text.extend(letter.to_lowercase());
+        }
+        text
+    }
+
+    #[test]
+    fn an_error_body_has_the_codes_that_clients_of_openai_know() {
+        for (kind, code) in [
+            (ErrorKind::ContextLength, "context_length_exceeded"),
+            (ErrorKind::ContentFiltered, "content_filter"),
+            (ErrorKind::InsufficientBalance, "insufficient_quota"),
+            (ErrorKind::RateLimited, "rate_limit_exceeded"),
+            (ErrorKind::Connection, "connection"),
+        ] {
+            let body = Error::new(kind, "x").to_body();
+            assert_eq!((&body["error"]["code"], &body["error"]["type"]), (&code.into(), &code.into()));
+            assert_eq!(body["error"]["modelswitch"]["kind"], kind.as_str());
+        }
+        let own =
+            Error::new(ErrorKind::RateLimited, "x").with_code("1302").with_upstream_type("busy").to_body();
+        assert_eq!((&own["error"]["code"], &own["error"]["type"]), (&"1302".into(), &"busy".into()));
+    }
+
+    #[test]
+    fn tries_are_counted_to_the_end_of_the_numbers() {
+        let try_ = Attempt::of(&Error::config("x"), Duration::ZERO);
+        let error = Error::config("x").with_attempts(u32::MAX).with_failures(vec![try_]);
+        assert_eq!(error.attempts(), u32::MAX);
     }
 
     #[test]

@@ -65,7 +65,7 @@ mod tests {
         let mut request = upload(FORM);
         assert_eq!(request.model().as_deref(), Some("openai/whisper-1"));
         assert!(request.is_stream());
-        request.set_model("whisper-1").unwrap();
+        request.set_model("whisper-1");
         let Payload::Raw { bytes, .. } = &request.body else { panic!("it stays a form") };
         assert_eq!(bytes, &FORM.replace("openai/whisper-1", "whisper-1"));
     }

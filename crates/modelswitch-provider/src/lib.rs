@@ -36,7 +36,7 @@
 //! | `RateLimited` | 429 | yes, after `retry_after` | yes | 429 |
 //! | `Overloaded` | 503, 529, `insufficient_system_resource` | yes | yes | 503 |
 //! | `Upstream` | other 5xx, an error object under 200 | yes | yes | 502 |
-//! | `Timeout` | 408, 504, timers here | if not committed | yes | 504 |
+//! | `Timeout` | 408, 504, timers here | once, if not committed | yes | 504 |
 //! | `Connection` | connect, reset | if not committed | yes | 502 |
 //! | `Interrupted` | a stream or body cut after it began | if not committed | if not committed | 502 |
 //! | `Decode` | a 200 that is not what the API promises | once | yes | 502 |
@@ -50,6 +50,7 @@
 //! * A stream ends properly or with an `Err`; [`committed`] is the one idea of "too late to try again".
 //! * Keys, prompts and answers are in no `Debug` and no `Display` of a request, response, event or error.
 
+mod calls;
 mod chat;
 mod chunk;
 mod collect;
@@ -65,6 +66,7 @@ mod message;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod models;
+mod outline;
 mod provider;
 mod request;
 mod response;
@@ -72,6 +74,7 @@ mod stream;
 mod text_completion;
 mod wire;
 
+pub use calls::ToolCallSlots;
 pub use chat::ChatRequest;
 pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta};
 pub use collect::Collector;

@@ -1,6 +1,9 @@
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::outline::{Outline, Size};
 use crate::wire::{open_enum, wire};
 
 /// One message of a conversation, in a request or in an answer.
@@ -13,7 +16,7 @@ use crate::wire::{open_enum, wire};
 /// let history = [Message::system("Be brief."), Message::user("9.11 or 9.8?")];
 /// assert_eq!(history[1].text(), "9.11 or 9.8?");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Message {
     /// Who speaks.
@@ -34,6 +37,20 @@ pub struct Message {
     /// Everything else.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Structure, names and sizes: what is said is a user's or paid for.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "Message")
+            .field("role", &self.role)
+            .some("content", self.content.as_ref())
+            .text("reasoning_content", self.reasoning_content.as_ref())
+            .list("tool_calls", &self.tool_calls)
+            .some("tool_call_id", self.tool_call_id.as_ref())
+            .extra(&self.extra)
+            .finish()
+    }
 }
 
 impl Message {
@@ -99,13 +116,23 @@ open_enum! {
 }
 
 /// What a message says: text, or a list of parts (text, images, files).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Content {
     /// Plain text.
     Text(String),
     /// Parts, as they stand on the wire: `{"type":"text","text":…}`, `{"type":"image_url",…}`.
     Parts(Vec<Value>),
+}
+
+/// How much there is: what is said is a user's or paid for.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.debug_tuple("Text").field(&Size(text.len())).finish(),
+            Self::Parts(parts) => f.debug_tuple("Parts").field(&parts.len()).finish(),
+        }
+    }
 }
 
 impl Content {
@@ -127,7 +154,7 @@ impl<T: Into<String>> From<T> for Content {
 }
 
 /// One call of a tool by the model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolCall {
     /// The id that the tool's answer names.
@@ -144,6 +171,17 @@ pub struct ToolCall {
     pub extra: Map<String, Value>,
 }
 
+impl fmt::Debug for ToolCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "ToolCall")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("function", &self.function)
+            .extra(&self.extra)
+            .finish()
+    }
+}
+
 impl ToolCall {
     /// A call of a function.
     pub fn new(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
@@ -153,7 +191,7 @@ impl ToolCall {
 }
 
 /// A function's name and arguments.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FunctionCall {
     /// The function.
@@ -167,6 +205,16 @@ pub struct FunctionCall {
     pub extra: Map<String, Value>,
 }
 
+impl fmt::Debug for FunctionCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "FunctionCall")
+            .field("name", &self.name)
+            .text("arguments", Some(&self.arguments))
+            .extra(&self.extra)
+            .finish()
+    }
+}
+
 /// A tool that the model may call.
 ///
 /// ```
@@ -178,7 +226,7 @@ pub struct FunctionCall {
 /// }));
 /// assert_eq!(weather.kind, "function");
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tool {
     /// `function`, as a rule.
@@ -189,6 +237,17 @@ pub struct Tool {
     pub extra: Map<String, Value>,
 }
 
+/// Names only: descriptions and parameters are a user's.
+impl fmt::Debug for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "Tool")
+            .field("kind", &self.kind)
+            .some("name", self.name().as_ref())
+            .extra(&self.extra)
+            .finish()
+    }
+}
+
 impl Tool {
     /// A function, its parameters as a JSON schema of the type object.
     pub fn function(name: impl Into<String>, description: impl Into<String>, parameters: Value) -> Self {
@@ -196,6 +255,10 @@ impl Tool {
             "name": name.into(), "description": description.into(), "parameters": parameters
         });
         Self { kind: self::function(), extra: Map::from_iter([("function".to_owned(), function)]) }
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.extra.get("function")?.get("name")?.as_str()
     }
 }
 

@@ -55,7 +55,7 @@ impl MockProvider {
     /// Answers every chat request with this text: as one completion, or as a stream of words when a stream is wanted.
     pub fn reply(text: impl Into<String>) -> Self {
         let text = text.into();
-        Self::answering(move |request| reply(&text, request.is_stream()))
+        Self::answering(move |request| Ok(reply(&text, request.is_stream())))
     }
 
     /// Fails every request.
@@ -81,16 +81,14 @@ impl MockProvider {
 }
 
 /// A chat answer with this text: whole, or as a stream of words.
-///
-/// # Errors
-/// None in practice.
-pub fn reply(text: &str, streamed: bool) -> Result<Response> {
+pub fn reply(text: &str, streamed: bool) -> Response {
     if !streamed {
-        return Response::json(&json!({
+        let whole = json!({
             "id": "mock", "object": "chat.completion", "created": 0, "model": "mock",
             "choices": [{ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": text } }],
             "usage": { "prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2 }
-        }));
+        });
+        return Response::new(Body::Json(whole.to_string().into()));
     }
     let chunk = |delta: Value, finish: Value| {
         json!({ "id": "mock", "object": "chat.completion.chunk", "created": 0, "model": "mock",
@@ -99,7 +97,7 @@ pub fn reply(text: &str, streamed: bool) -> Result<Response> {
     let opening = chunk(json!({ "role": "assistant", "content": "" }), Value::Null);
     let words = text.split_inclusive(' ').map(|word| chunk(json!({ "content": word }), Value::Null));
     let end = chunk(json!({}), json!("stop"));
-    Ok(events(std::iter::once(opening).chain(words).chain([end]).map(Ok)))
+    events(std::iter::once(opening).chain(words).chain([end]).map(Ok))
 }
 
 /// A streamed answer of these chunks. An `Err` among them ends it, as a cut connection would.

@@ -72,17 +72,44 @@ impl Request {
         self.field("model").filter(|model| !model.is_empty())
     }
 
-    /// Asks for another model, in JSON or in a multipart form; a form without the field, and any other body, stays as
-    /// it is.
+    /// The model, for whoever would take another one where there is none: a model that is no text must not count as
+    /// none. `null` and an empty text do.
+    ///
+    /// ```
+    /// use modelswitch_provider::Request;
+    /// use serde_json::json;
+    ///
+    /// let request = Request::chat(&json!({ "model": 5 }))?;
+    /// assert_eq!(request.model(), None);
+    /// assert!(request.checked_model().is_err_and(|error| error.param() == Some("model")));
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// None in practice: a string always serialises.
-    pub fn set_model(&mut self, model: &str) -> Result<()> {
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when the model is there and is no text.
+    pub fn checked_model(&self) -> Result<Option<Cow<'_, str>>> {
+        let is_there = match &self.body {
+            Payload::Json(document) => document.has("model"),
+            Payload::Raw { content_type, bytes } => form::field(content_type, bytes, "model").is_some(),
+            Payload::Empty => false,
+        };
+        match self.field("model") {
+            Some(model) => Ok(Some(model).filter(|model| !model.is_empty())),
+            None if is_there => Err(Error::invalid_request("`model` must be a text")
+                .with_param("model")
+                .with_hint("set the request's model to a name in quotes, or leave it out")),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks for another model, in JSON or in a multipart form; a form without the field, and any other body, stays as
+    /// it is.
+    pub fn set_model(&mut self, model: &str) {
         if self.field("model").as_deref() == Some(model) {
-            return Ok(());
+            return;
         }
         match &mut self.body {
-            Payload::Json(document) => document.set("model", model)?,
+            Payload::Json(document) => document.set_str("model", model),
             Payload::Raw { content_type, bytes } => {
                 if let Some(place) = form::field(content_type, bytes, "model") {
                     *bytes = form::replace(bytes, place, model.as_bytes());
@@ -90,7 +117,6 @@ impl Request {
             }
             Payload::Empty => {}
         }
-        Ok(())
     }
 
     /// True when the answer is wanted as a stream of events.
@@ -178,10 +204,17 @@ impl Endpoint {
     /// Any endpoint. The path starts with a slash and may carry a query: `/files?limit=3`.
     ///
     /// # Errors
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a path that could leave the base URL.
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a path that could leave the base URL, or that URL
+    /// parsers would cut.
     pub fn new(method: Method, path: impl Into<Cow<'static, str>>) -> Result<Self> {
         let path = path.into();
-        let plain = path.split(['?', '#']).next().unwrap_or_default();
+        // URL parsers drop tabs and line breaks, wherever they stand, and cut at `#`: `/.\t./` would become `/../`.
+        if path.contains(|c: char| c.is_control() || c == ' ' || c == '#') {
+            return Err(Error::invalid_request(
+                "the path must have no control characters, spaces and `#`; write them escaped, as %20 and %23",
+            ));
+        }
+        let plain = path.split('?').next().unwrap_or_default();
         let leaves = plain.split('/').any(|part| matches!(part, "." | "..") || is_encoded_dots(part));
         if !path.starts_with('/') || path.starts_with("//") || plain.contains('\\') || leaves {
             return Err(Error::invalid_request(
@@ -234,6 +267,31 @@ mod tests {
         }
         let endpoint = Endpoint::new(Method::GET, "/files/file-1..2?after=..&limit=3").unwrap();
         assert_eq!((endpoint.path(), endpoint.query()), ("/files/file-1..2", Some("after=..&limit=3")));
+    }
+
+    #[test]
+    fn a_path_has_nothing_that_url_parsers_drop_or_cut_at() {
+        for path in ["/.\t./evil", "/.\r./x", "/a\n", "/a b", "/a ", "/a#b", "/a?b#c", "/a?b=\t", "/\u{7f}"] {
+            assert!(Endpoint::new(Method::GET, path).is_err(), "{path:?}");
+        }
+        assert!(Endpoint::new(Method::GET, "/models/a%20b%23c?after=é").is_ok());
+    }
+
+    #[test]
+    fn a_model_that_is_no_text_is_refused_and_not_taken_for_none() {
+        let ask = |body: serde_json::Value| Request::chat(&body).unwrap();
+        for model in [serde_json::json!(5), serde_json::json!(["m"]), serde_json::json!(false)] {
+            let error = ask(serde_json::json!({ "model": model })).checked_model().unwrap_err();
+            assert_eq!((error.kind(), error.param()), (crate::ErrorKind::InvalidRequest, Some("model")));
+        }
+        for body in
+            [serde_json::json!({}), serde_json::json!({ "model": null }), serde_json::json!({ "model": "" })]
+        {
+            assert_eq!(ask(body).checked_model().unwrap(), None);
+        }
+        let named = ask(serde_json::json!({ "model": "m" }));
+        assert_eq!(named.checked_model().unwrap().as_deref(), Some("m"));
+        assert!(Request::models().checked_model().unwrap().is_none());
     }
 
     #[test]

@@ -9,6 +9,18 @@ use serde::Serialize;
 use crate::{ByteStream, Error, ErrorKind, EventStream, Result};
 
 /// What a provider answers: who answered and how, and the body.
+///
+/// ```
+/// use modelswitch_provider::{Body, Response};
+/// use serde_json::json;
+///
+/// let mut response = Response::json(&json!({ "choices": [] }))?;
+/// response.head.provider = Some("mine".into());
+/// assert!(matches!(response.body, Body::Json(_)));
+/// let (head, body) = response.into_json()?;
+/// assert_eq!((head.provider.as_deref(), body.as_ref()), (Some("mine"), &br#"{"choices":[]}"#[..]));
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Response {
     /// Who answered, at which try, with which headers and adaptations.
@@ -68,6 +80,16 @@ impl fmt::Debug for Body {
 }
 
 /// Who answered, and what had to be done for it.
+///
+/// ```
+/// use modelswitch_provider::Head;
+///
+/// let mut head = Head::default();
+/// head.provider = Some("deepseek".into());
+/// head.model = Some("deepseek-flash".into());
+/// assert_eq!(head.target().as_deref(), Some("deepseek/deepseek-flash"));
+/// assert_eq!(head.attempts(), 1);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Head {
@@ -123,6 +145,17 @@ impl Head {
 }
 
 /// One try that failed.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use modelswitch_provider::{Attempt, Error, ErrorKind};
+///
+/// let busy = Error::new(ErrorKind::Overloaded, "too busy").with_provider("deepseek").with_attempts(1);
+/// let tried = Attempt::of(&busy, Duration::from_millis(80));
+/// assert_eq!((tried.provider.as_deref(), tried.kind), (Some("deepseek"), ErrorKind::Overloaded));
+/// assert_eq!(busy.with_failures(vec![tried]).attempts(), 2);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -152,6 +185,13 @@ impl Attempt {
 }
 
 /// One change that was made to a request so that a provider could take it.
+///
+/// ```
+/// use modelswitch_provider::Adaptation;
+///
+/// let renamed = Adaptation::new("max_completion_tokens", "sent as `max_tokens`, the name that the service knows");
+/// assert!(renamed.to_string().starts_with("max_completion_tokens: sent as"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adaptation {
     /// The parameter, as the caller named it.

@@ -112,7 +112,8 @@ impl fmt::Debug for Event {
 ///
 /// Content is text, reasoning, a refusal, a tool call, audio or a finish reason; a chunk that only names the role, an
 /// empty delta and the opening events of `/responses` are not. What was read is in the returned response again. A
-/// body that isn't a stream of events is committed as it is.
+/// body that isn't a stream of events is committed as it is, and so is a stream that has sent 256 events or a MiB of
+/// nothing: somebody has to hold them.
 ///
 /// # Errors
 /// Whatever the stream fails with before its first content.
@@ -133,12 +134,14 @@ pub async fn committed(response: Response) -> Result<Response> {
     let Response { head, body } = response;
     let Body::Events(mut events) = body else { return Ok(Response { head, body }) };
     let mut held = Vec::new();
+    let mut size = 0_usize;
     while let Some(event) = events.next().await {
         let event = event?;
         let is_content = is_content(&event);
+        size = size.saturating_add(event.data.len());
         held.push(Ok(event));
-        // A service that sends empty chunks for ever must not fill the memory.
-        if is_content || held.len() >= MOST_HELD {
+        // A service that sends empty chunks for ever, or huge ones, must not fill the memory.
+        if is_content || held.len() >= MOST_EVENTS_HELD || size >= MOST_BYTES_HELD {
             break;
         }
     }
@@ -146,7 +149,8 @@ pub async fn committed(response: Response) -> Result<Response> {
     Ok(Response { head, body })
 }
 
-const MOST_HELD: usize = 256;
+const MOST_EVENTS_HELD: usize = 256;
+const MOST_BYTES_HELD: usize = 1024 * 1024;
 
 fn is_content(event: &Event) -> bool {
     let Ok(Value::Object(data)) = serde_json::from_slice(&event.data) else { return true };
@@ -195,6 +199,9 @@ fn until_error<T>(items: impl Stream<Item = Result<T>>) -> impl Stream<Item = Re
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     async fn commit(events: Vec<Result<Event>>) -> Result<Vec<Result<Event>>> {
@@ -251,5 +258,18 @@ mod tests {
         let empty = || Ok(Event::new(r#"{"choices":[{"delta":{}}]}"#));
         let response = Response::new(Body::Events(EventStream::new(stream::repeat_with(empty))));
         assert!(committed(response).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn huge_empty_chunks_are_not_held_either() {
+        let huge = format!(r#"{{"choices":[{{"delta":{{}}}}],"padding":"{}"}}"#, "x".repeat(300_000));
+        let taken = Arc::new(AtomicU32::new(0));
+        let counter = taken.clone();
+        let events = stream::repeat_with(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok(Event::new(huge.clone()))
+        });
+        assert!(committed(Response::new(Body::Events(EventStream::new(events)))).await.is_ok());
+        assert_eq!(taken.load(Ordering::Relaxed), 4);
     }
 }

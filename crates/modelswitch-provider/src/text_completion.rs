@@ -1,7 +1,10 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::message::null_is_default;
+use crate::outline::Outline;
 use crate::wire::wire;
 use crate::{Document, Endpoint, FinishReason, Request, Result, Usage};
 
@@ -13,7 +16,7 @@ use crate::{Document, Endpoint, FinishReason, Request, Result, Usage};
 /// let request = CompletionRequest::new("fn add(").set("suffix", "}").set("max_tokens", 64);
 /// assert_eq!(request.prompt, "fn add(");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CompletionRequest {
     /// As in [`ChatRequest`](crate::ChatRequest).
@@ -24,6 +27,17 @@ pub struct CompletionRequest {
     /// Everything else.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// Names and sizes: the prompt is a user's.
+impl fmt::Debug for CompletionRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "CompletionRequest")
+            .some("model", self.model.as_ref())
+            .text("prompt", Some(&self.prompt))
+            .extra(&self.extra)
+            .finish()
+    }
 }
 
 impl CompletionRequest {
@@ -54,7 +68,7 @@ impl CompletionRequest {
 }
 
 /// The answer of the older completions endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Completion {
     /// The answers.
@@ -68,6 +82,17 @@ pub struct Completion {
     pub extra: Map<String, Value>,
 }
 
+/// Structure, names and sizes: the text is what somebody paid for.
+impl fmt::Debug for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "Completion")
+            .field("choices", &self.choices)
+            .some("usage", self.usage.as_ref())
+            .extra(&self.extra)
+            .finish()
+    }
+}
+
 impl Completion {
     /// The text of the first choice; empty when it has none.
     pub fn text(&self) -> &str {
@@ -76,7 +101,7 @@ impl Completion {
 }
 
 /// One of the answers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CompletionChoice {
     /// Its number.
@@ -91,6 +116,17 @@ pub struct CompletionChoice {
     /// Everything else.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl fmt::Debug for CompletionChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Outline::new(f, "CompletionChoice")
+            .field("index", &self.index)
+            .text("text", Some(&self.text))
+            .some("finish_reason", self.finish_reason.as_ref())
+            .extra(&self.extra)
+            .finish()
+    }
 }
 
 wire!(CompletionRequest, Completion);

@@ -66,6 +66,19 @@ pub enum Stage {
     Completion,
 }
 
+impl Stage {
+    /// The stage in snake case, as JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Reachable => "reachable",
+            Self::Authorised => "authorised",
+            Self::Models => "models",
+            Self::Completion => "completion",
+        }
+    }
+}
+
 /// How a stage went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,6 +89,17 @@ pub enum Outcome {
     Failed,
     /// It wasn't tried, or there is nothing to try.
     Skipped,
+}
+
+impl Outcome {
+    /// The outcome in snake case, as JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
 }
 
 /// A list of models is a small file; whoever needs longer isn't there.

@@ -159,6 +159,9 @@ impl fmt::Debug for Headers {
     }
 }
 
+/// What a duration is said to be.
+pub(crate) const DURATION: &str = "a duration with its unit in quotes, such as \"10s\" or \"5m\"";
+
 /// `10s`, `5m`: a number alone doesn't say of what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Period(pub(crate) Duration);
@@ -169,9 +172,13 @@ impl<'de> Deserialize<'de> for Period {
         impl Visitor<'_> for Text {
             type Value = Period;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration with its unit in quotes, such as \"10s\" or \"5m\"")
+                f.write_str(DURATION)
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                // A variable holds its numbers as text.
+                if let Ok(number) = text.trim().parse() {
+                    return Err(E::invalid_type(Unexpected::Unsigned(number), &self));
+                }
                 humantime::parse_duration(text)
                     .map(Period)
                     .map_err(|_| E::invalid_value(Unexpected::Other("another text"), &self))

@@ -36,6 +36,13 @@ pub struct ProviderInfo {
     pub models: Vec<String>,
 }
 
+impl ProviderInfo {
+    /// True when it can be asked: its key is there, or it needs none.
+    pub fn is_usable(&self) -> bool {
+        self.key.set || !self.key.required
+    }
+}
+
 /// A provider that is ready to be asked, or to say why not.
 #[derive(Clone, Debug)]
 pub(crate) struct Connected {

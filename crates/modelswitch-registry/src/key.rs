@@ -18,6 +18,8 @@ pub struct KeyInfo {
     pub source: String,
     /// Whether there is a usable key.
     pub set: bool,
+    /// Whether the provider can only be asked with it: the service needs one, or one is said to be there.
+    pub required: bool,
 }
 
 /// A key that was looked for.
@@ -30,11 +32,12 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn in_code(key: Option<ApiKey>) -> Self {
-        Self { info: KeyInfo { source: "in code".to_owned(), set: true }, value: Ok(key) }
+        let required = key.is_some();
+        Self { info: KeyInfo { source: "in code".to_owned(), set: true, required }, value: Ok(key) }
     }
 
     fn set(source: String, key: Result<ApiKey>) -> Self {
-        Self { info: KeyInfo { source, set: key.is_ok() }, value: key.map(Some) }
+        Self { info: KeyInfo { source, set: key.is_ok(), required: true }, value: key.map(Some) }
     }
 }
 
@@ -140,7 +143,8 @@ fn from_variables(names: &[String], required: bool, profile: &Profile, environme
         return Key::set(format!("${name}"), key);
     }
     if !required {
-        return Key { info: KeyInfo { source: "none needed".to_owned(), set: false }, value: Ok(None) };
+        let info = KeyInfo { source: "none needed".to_owned(), set: false, required: false };
+        return Key { info, value: Ok(None) };
     }
     let listed: Vec<String> = names.iter().map(|name| format!("${name}")).collect();
     let source = listed.join(" or ");
@@ -215,7 +219,7 @@ mod tests {
             (KeySource::Variable("OTHER".to_owned()), "sk-other", "$OTHER"),
         ] {
             let key = source.read(&deepseek(), &environment);
-            assert_eq!(key.info, KeyInfo { source: shown.to_owned(), set: true });
+            assert_eq!(key.info, KeyInfo { source: shown.to_owned(), set: true, required: true });
             assert!(!format!("{key:?}").contains(expected));
             assert_eq!(key.value.unwrap().unwrap().expose(), expected);
         }
@@ -265,7 +269,7 @@ mod tests {
     fn a_profile_that_needs_no_key_does_without() {
         let llamacpp = Profile::embedded("llamacpp").unwrap();
         let key = KeySource::Profile.read(&llamacpp, &environment(&[]));
-        assert_eq!(key.info, KeyInfo { source: "none needed".to_owned(), set: false });
+        assert_eq!(key.info, KeyInfo { source: "none needed".to_owned(), set: false, required: false });
         assert!(key.value.unwrap().is_none());
         // But one that is asked for by name must be there.
         assert!(KeySource::Variable("MINE".to_owned()).read(&llamacpp, &environment(&[])).value.is_err());

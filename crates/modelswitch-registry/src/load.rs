@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use crate::builder::RegistryBuilder;
-use crate::config::{Config, LITERAL_KEY};
+use crate::config::{Config, DURATION, LITERAL_KEY};
 use crate::environment::Environment;
 use crate::key::default_variable;
 use crate::mistake::{Mistake, Place, dotted, none_of, quoted};
@@ -178,7 +178,13 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
         Kind::UnknownField(_, allowed) => unknown_key(place, path, allowed),
         Kind::Message(text) if text == LITERAL_KEY => literal_key(place, path),
         Kind::InvalidType(actual, expected) => {
-            wrong_type(place, &name, &format!("not {}", kind_of(actual)), expected)
+            let mistake = wrong_type(place, &name, &format!("not {}", kind_of(actual)), expected);
+            match seconds(actual).filter(|_| expected == DURATION) {
+                Some(seconds) => {
+                    Mistake { hint: format!("write \"{seconds}s\" for {seconds} seconds"), ..mistake }
+                }
+                None => mistake,
+            }
         }
         Kind::InvalidValue(Actual::Other(found), expected) if found == "an empty list" => {
             wrong_type(place, &name, "not an empty list", expected)
@@ -212,6 +218,17 @@ fn wrong_type(place: Option<Place>, name: &str, found: &str, expected: &str) -> 
         own => own,
     };
     Mistake::new(place, format!("`{name}` must be {expected}, {found}"), format!("write {expected}"))
+}
+
+/// The number that was probably meant in seconds. A longer one might be anything, and isn't repeated.
+fn seconds(actual: &Actual) -> Option<u32> {
+    const MOST: u32 = 86_400;
+    let number = match actual {
+        Actual::Unsigned(number) => u32::try_from(*number).ok(),
+        Actual::Signed(number) => u32::try_from(*number).ok(),
+        _ => None,
+    };
+    number.filter(|number| *number <= MOST)
 }
 
 fn unknown_key(place: Option<Place>, path: &[String], allowed: &[&str]) -> Mistake {

@@ -57,25 +57,24 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// One error for all mistakes: whoever mends a file wants to run once, not once a mistake.
+/// One error for all mistakes: whoever mends a file wants to run once, not once a mistake. Several stand below each
+/// other, each with its hint; the first line can stand alone, in a log for example.
 pub(crate) fn none_of(mut mistakes: Vec<Mistake>) -> Result<()> {
     mistakes.sort_by_key(|mistake| match &mistake.place {
         Some(Place::File { line, column, .. }) => (0, *line, *column),
         Some(Place::Variable(_) | Place::Code | Place::Other(_)) | None => (1, 0, 0),
     });
-    let Some((first, others)) = mistakes.split_first() else { return Ok(()) };
-    let mut message = first.to_string();
-    if !others.is_empty() {
-        let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-        message = format!("{message} (and {} more: {})", others.len(), others.join("; "));
-    }
-    let mut hints: Vec<&str> = Vec::new();
-    for mistake in &mistakes {
-        if !hints.contains(&mistake.hint.as_str()) {
-            hints.push(&mistake.hint);
+    match mistakes.as_slice() {
+        [] => Ok(()),
+        [only] => Err(Error::config(only.to_string()).with_hint(only.hint.clone())),
+        [first, others @ ..] => {
+            let count = mistakes.len();
+            let mut lines = vec![format!("{first} (the first of {count} mistakes)\n  {}", first.hint)];
+            lines.extend(others.iter().map(|mistake| format!("{mistake}\n  {}", mistake.hint)));
+            let hint = format!("mend all {count}, each as the line below it says");
+            Err(Error::config(lines.join("\n")).with_hint(hint))
         }
     }
-    Err(Error::config(message).with_hint(hints.join("; ")))
 }
 
 /// A path as it would stand in the file: `models."gpt-4.1"`.

@@ -12,7 +12,7 @@ use crate::builder::RegistryBuilder;
 use crate::check::{CheckReport, check};
 use crate::connect::{Connected, ProviderInfo};
 use crate::resolve::Names;
-use crate::router::{Bound, Router, Routes};
+use crate::router::{Bound, Route, Router, Routes};
 
 /// Configuration made into providers. A clone is another handle on the same registry.
 ///
@@ -45,9 +45,12 @@ impl Registry {
         names: Names,
         warnings: Vec<String>,
     ) -> Self {
-        let by_name =
-            providers.iter().map(|one| (Arc::from(one.info.name.as_str()), one.provider.clone())).collect();
-        let routes = Arc::new(Routes { names, providers: by_name });
+        let route = |one: &Connected| Route {
+            name: one.info.name.as_str().into(),
+            provider: one.provider.clone(),
+            once: one.once.clone(),
+        };
+        let routes = Arc::new(Routes { names, providers: providers.iter().map(route).collect() });
         let router: Arc<dyn Provider> = Arc::new(Router(routes.clone()));
         let http = HttpService::new(router.clone());
         Self(Arc::new(Inner { source, providers, routes, router, http, warnings }))
@@ -157,9 +160,28 @@ impl Registry {
 
     /// All providers as one: each request goes where its `model` says, one without a model to the default.
     ///
-    /// `GET /models` answers with the aliases and every provider's models. A request that has no model to go by, such as
-    /// `GET /files`, goes to the provider that the header [`x-modelswitch-provider`](crate::PROVIDER_HEADER) names, else
-    /// to the default's.
+    /// `GET /models` answers with the aliases and every provider's models; each provider is asked once and has 20
+    /// seconds. A request that has no model to go by, such as `GET /files`, goes to the provider that the header
+    /// [`x-modelswitch-provider`](crate::PROVIDER_HEADER) names, else to the default's.
+    ///
+    /// ```
+    /// use modelswitch_provider::mock::MockProvider;
+    /// use modelswitch_provider::{ChatRequest, ProviderExt};
+    /// use modelswitch_registry::Registry;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// let registry = Registry::builder()
+    ///     .without_file()
+    ///     .provider("a", MockProvider::reply("from a"))
+    ///     .provider("b", MockProvider::reply("from b"))
+    ///     .alias("fast", "b/small")
+    ///     .build()?;
+    /// let llm = registry.router();
+    /// assert_eq!(llm.chat(ChatRequest::user("Who?").model("a/large")).await?.text(), "from a");
+    /// assert_eq!(llm.chat(ChatRequest::user("Who?").model("fast")).await?.text(), "from b");
+    /// # Ok::<(), modelswitch_provider::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn router(&self) -> Arc<dyn Provider> {
         self.0.router.clone()
     }
@@ -181,6 +203,17 @@ impl Registry {
 
     /// An async-openai client that an app has already, its calls taken over: nothing of its URL and key reaches a
     /// provider.
+    ///
+    /// ```
+    /// use modelswitch_openai::async_openai::{Client, config::OpenAIConfig};
+    /// use modelswitch_registry::Registry;
+    ///
+    /// let registry = Registry::from_toml("[providers.deepseek]")?;
+    /// let client = Client::with_config(OpenAIConfig::new());
+    /// let client = registry.wrap(client);
+    /// # let _: Client<OpenAIConfig> = client;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
     pub fn wrap<C: async_openai::config::Config>(
         &self,
         client: async_openai::Client<C>,
@@ -188,12 +221,35 @@ impl Registry {
         self.0.http.wrap(client)
     }
 
-    /// The HTTP service behind [`client`](Self::client).
+    /// The HTTP service behind [`client`](Self::client), for a client made in another way.
+    ///
+    /// ```
+    /// use modelswitch_registry::Registry;
+    ///
+    /// let registry = Registry::from_toml("[providers.deepseek]")?;
+    /// let client = registry.http_service().without_reasoning().client()?;
+    /// # let _: modelswitch_openai::Client = client;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
     pub fn http_service(&self) -> HttpService {
         self.0.http.clone()
     }
 
     /// A handle that tells afterwards who answered a call of [`client`](Self::client), and how.
+    ///
+    /// ```no_run
+    /// use modelswitch_openai::async_openai::traits::RequestOptionsBuilder;
+    /// use modelswitch_registry::Registry;
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = Registry::load()?;
+    /// let capture = registry.capture();
+    /// let models = registry.client()?.models().headers(capture.headers()).list().await?;
+    /// if let Some(head) = capture.head() {
+    ///     println!("{} models; left out: {:?}", models.data.len(), head.adaptations);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn capture(&self) -> Capture {
         self.0.http.capture()
     }

@@ -151,9 +151,13 @@ impl Names {
         // A bare name is compared with bare names too: a slip of the pen must not hide what it was meant to be.
         let bare = self.providers.iter().flat_map(|(_, models)| models.iter().map(String::as_str));
         let near = nearest(name, known.iter().map(String::as_str).chain(bare)).map(str::to_owned);
-        let there_are = match known.as_slice() {
+        let there_are = |separator: &str| match known.as_slice() {
             [] => String::new(),
-            known => format!("{} there are: {}", if near.is_some() { "" } else { ";" }, list(known)),
+            known => format!("{separator} there are: {}", list(known)),
+        };
+        let help = match near.as_deref() {
+            Some(near) => format!("{}{}", did_you_mean(Some(near)), there_are("")),
+            None => there_are(";"),
         };
         let (message, hint) = match nothing {
             Nothing::Several(owners) => (
@@ -161,18 +165,22 @@ impl Names {
                 format!("ask for `{}`", owners.first().map_or("provider/model", String::as_str)),
             ),
             Nothing::NoModel(provider) => (
-                format!("`{name}` names the provider `{provider}` and no model{there_are}"),
-                format!("ask for `{provider}/` and a model's name"),
+                // What is near to a provider's name alone is chance, so nothing is suggested here.
+                format!("`{name}` names the provider `{provider}` and no model{}", there_are(";")),
+                match self.models_of(provider).first() {
+                    Some(model) => format!("ask for one of its models, such as `{provider}/{model}`"),
+                    None => format!("ask for one of its models, as `{provider}/model`"),
+                },
             ),
             Nothing::NoProvider(provider) => (
-                format!(
-                    "no model `{name}`: there is no provider `{provider}`{}{there_are}",
-                    did_you_mean(near.as_deref())
-                ),
-                format!("{}, or ask for a model that is there", self.how_to_add(provider)),
+                format!("no model `{name}`: there is no provider `{provider}`{help}"),
+                match &near {
+                    Some(near) => format!("ask for `{near}`, or {}", self.how_to_add(provider)),
+                    None => format!("{}, or ask for a model that is there", self.how_to_add(provider)),
+                },
             ),
             Nothing::Unknown | Nothing::Cycle(_) => (
-                format!("no model `{name}`{}{there_are}", did_you_mean(near.as_deref())),
+                format!("no model `{name}`{help}"),
                 match &near {
                     Some(near) => format!("ask for `{near}`, or add `{name}` to [models]"),
                     None => {
@@ -182,6 +190,11 @@ impl Names {
             ),
         };
         Error::new(ErrorKind::ModelNotFound, message).with_hint(hint).with_model(name).with_param("model")
+    }
+
+    fn models_of(&self, provider: &str) -> &[String] {
+        let found = self.providers.iter().find(|(name, _)| **name == *provider);
+        found.map(|(_, models)| models.as_slice()).unwrap_or_default()
     }
 
     /// What can be asked for as far as is known: aliases, then what providers own.
@@ -238,6 +251,15 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_without_a_model_is_told_with_its_models_however_near_they_are() {
+        let error = Names::new(vec![("s".into(), vec!["m".to_owned()])]).resolve("s/").unwrap_err();
+        assert_eq!(error.message(), "`s/` names the provider `s` and no model; there are: s/m");
+        assert_eq!(error.hint(), "ask for one of its models, such as `s/m`");
+        let error = Names::new(vec![("s".into(), Vec::new())]).resolve("s").unwrap_err();
+        assert_eq!(error.message(), "`s` names the provider `s` and no model");
+    }
+
+    #[test]
     fn names_that_stand_for_nothing_say_what_would() {
         let known = "there are: fast, gpt-4.1, openrouter/fast, deepseek/deepseek-flash, deepseek/shared, openrouter/shared";
         for (name, message, hint) in [
@@ -265,7 +287,19 @@ mod tests {
             (
                 "deepseek",
                 format!("`deepseek` names the provider `deepseek` and no model; {known}"),
-                "ask for `deepseek/` and a model's name",
+                "ask for one of its models, such as `deepseek/deepseek-flash`",
+            ),
+            (
+                "empty/",
+                format!("`empty/` names the provider `empty` and no model; {known}"),
+                "ask for one of its models, as `empty/model`",
+            ),
+            (
+                "depseek/shared",
+                format!(
+                    "no model `depseek/shared`: there is no provider `depseek`; did you mean `deepseek/shared`? {known}"
+                ),
+                "ask for `deepseek/shared`, or add a section [providers.depseek]",
             ),
         ] {
             let error = names().resolve(name).unwrap_err();

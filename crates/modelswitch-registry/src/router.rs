@@ -1,13 +1,15 @@
 //! One provider over all: the request's `model` chooses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method};
 use modelswitch_provider::{
-    Adaptation, Body, Endpoint, Error, Head, Model, ModelList, Provider, Request, Response, Result,
+    Adaptation, Body, Endpoint, Error, ErrorKind, Head, Model, ModelList, Provider, Request, Response, Result,
 };
+use tokio::time::timeout;
 
 use crate::resolve::{Names, Target};
 use crate::spelling::{did_you_mean, list, nearest};
@@ -19,8 +21,21 @@ pub const PROVIDER_HEADER: &str = "x-modelswitch-provider";
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
     pub(crate) names: Names,
-    pub(crate) providers: Vec<(Arc<str>, Arc<dyn Provider>)>,
+    pub(crate) providers: Vec<Route>,
 }
+
+/// A provider under its name.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) name: Arc<str>,
+    /// With its layers.
+    pub(crate) provider: Arc<dyn Provider>,
+    /// Without them: one try.
+    pub(crate) once: Arc<dyn Provider>,
+}
+
+/// A list of models is a small file, and all wait for the slowest provider.
+const LIST_LIMIT: Duration = Duration::from_secs(20);
 
 impl Routes {
     /// A provider by its name.
@@ -28,8 +43,8 @@ impl Routes {
     /// # Errors
     /// [`Config`](modelswitch_provider::ErrorKind::Config), with the names that there are.
     pub(crate) fn provider(&self, name: &str) -> Result<&Arc<dyn Provider>> {
-        let found = self.providers.iter().find(|(known, _)| **known == *name);
-        found.map(|(_, provider)| provider).ok_or_else(|| {
+        let found = self.providers.iter().find(|route| *route.name == *name);
+        found.map(|route| &route.provider).ok_or_else(|| {
             let near = nearest(name, self.names.providers());
             let all = list(self.names.providers());
             let separator = if near.is_some() { "" } else { ";" };
@@ -47,7 +62,7 @@ impl Routes {
     fn default_provider(&self) -> Result<&Arc<dyn Provider>> {
         match (&self.names.default, self.providers.as_slice()) {
             (Some(target), _) => self.provider(&target.provider),
-            (None, [(_, only)]) => Ok(only),
+            (None, [only]) => Ok(&only.provider),
             (None, _) => Err(Error::invalid_request(format!(
                 "the request names no model, and there is no default; there are the providers: {}",
                 list(self.names.providers())
@@ -82,7 +97,7 @@ impl Provider for Router {
     async fn send(&self, mut request: Request) -> Result<Response> {
         let routes = &*self.0;
         let named = request.headers.remove(PROVIDER_HEADER);
-        if let Some(model) = request.model() {
+        if let Some(model) = request.checked_model()? {
             let target = routes.names.resolve(&model)?;
             return send_to(routes.provider(&target.provider)?, Some(&target.model), request).await;
         }
@@ -109,12 +124,14 @@ impl Provider for Router {
 }
 
 impl Router {
-    /// Everything that can be asked for: the aliases, then every provider's models under `provider/model`.
+    /// Everything that can be asked for: the aliases, then every provider's models under `provider/model`. One try
+    /// each: a provider that is down must not hold up the list of the others.
     async fn list_models(&self, headers: &HeaderMap) -> Result<Response> {
-        let asked = self.0.providers.iter().map(|(name, provider)| async move {
+        let asked = self.0.providers.iter().map(|route| async move {
             let mut request = Request::models();
             request.headers = headers.clone();
-            (name, models_of(provider, request).await)
+            let listed = timeout(LIST_LIMIT, models_of(&route.once, request)).await;
+            (&route.name, listed.unwrap_or_else(|_| Err(too_slow(&route.name))))
         });
         let mut head = Head::default();
         head.provider = Some(self.name().into());
@@ -175,8 +192,9 @@ impl Provider for Bound {
 
     async fn send(&self, mut request: Request) -> Result<Response> {
         request.headers.remove(PROVIDER_HEADER);
-        let has_model = request.document().is_some_and(|body| body.get_raw("model").is_some());
-        let model = (has_model || takes_model(&request.endpoint)).then_some(&self.model);
+        let in_json = request.document().is_some_and(|body| body.get_raw("model").is_some());
+        let in_form = request.model().is_some();
+        let model = (in_json || in_form || takes_model(&request.endpoint)).then_some(&self.model);
         send_to(&self.provider, model, request).await
     }
 }
@@ -188,7 +206,7 @@ async fn send_to(
     mut request: Request,
 ) -> Result<Response> {
     if let Some(model) = model {
-        request.set_model(model)?;
+        request.set_model(model);
     }
     let mut origin = Head::default();
     origin.provider = Some(provider.name().into());
@@ -207,6 +225,11 @@ async fn send_to(
             Body::Events(events.map_events(move |event| event.map_err(|error| origin.blame(error))));
     }
     Ok(response)
+}
+
+fn too_slow(provider: &Arc<str>) -> Error {
+    let message = format!("no answer to {} within {} s", Endpoint::MODELS, LIST_LIMIT.as_secs());
+    Error::new(ErrorKind::Timeout, message).with_provider(provider.clone()).with_attempts(1)
 }
 
 async fn models_of(provider: &Arc<dyn Provider>, request: Request) -> Result<Vec<Model>> {

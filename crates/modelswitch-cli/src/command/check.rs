@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use modelswitch_provider::Result;
 use modelswitch_registry::{CheckReport, Outcome, StageReport};
-use serde::Serialize;
 
 use super::write_json;
 use crate::args::Common;
@@ -71,7 +70,7 @@ fn write_stage(out: &mut impl Write, stage: &StageReport) -> io::Result<()> {
         Outcome::Failed => ('✗', BAD),
         Outcome::Skipped => ('–', DIM),
     };
-    let name = name(&stage.stage);
+    let name = stage.stage.as_str();
     let (detail, took) = (one_line(&stage.detail), duration(stage.duration));
     let quiet = if stage.outcome == Outcome::Skipped { DIM } else { anstyle::Style::new() };
     write!(out, "  {style}{mark}{style:#} {quiet}{name:<11} {detail}{quiet:#}")?;
@@ -100,9 +99,4 @@ fn duration(duration: Duration) -> String {
         millis @ 1..1000 => format!("  {millis} ms"),
         _ => format!("  {:.1} s", duration.as_secs_f64()),
     }
-}
-
-/// The name as JSON has it, so that the two never differ.
-fn name(stage: &impl Serialize) -> String {
-    serde_json::to_value(stage).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }

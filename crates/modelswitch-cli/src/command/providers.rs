@@ -64,9 +64,9 @@ fn remark(registry: &Registry) -> std::io::Result<()> {
 }
 
 fn key(key: &KeyInfo) -> String {
-    match (key.set, key.source.as_str()) {
-        (false, "none needed") => "none needed".to_owned(),
-        (false, source) => format!("{source} (not set)"),
-        (true, source) => format!("{source} (set)"),
+    match (key.set, key.required) {
+        (true, _) => format!("{} (set)", key.source),
+        (false, true) => format!("{} (not set)", key.source),
+        (false, false) => "none needed".to_owned(),
     }
 }

@@ -71,7 +71,7 @@ async fn an_error_says_what_to_do_and_with_v_everything() {
     );
     let outcome = place.run(&["-v", "chat", "[sim:402]"]).ends(1);
     for fact in
-        ["kind: insufficient_quota", "status: 402", "request id: ", "attempts: 1", "model: deepseek-flash"]
+        ["kind: insufficient_balance", "status: 402", "request id: ", "attempts: 1", "model: deepseek-flash"]
     {
         assert!(outcome.err.contains(fact), "{fact}: {}", outcome.err);
     }

@@ -19,6 +19,9 @@ fn a_table_says_where_each_key_comes_from_and_whether_it_is_there() {
     let list = place.run(&["providers", "--json"]).ends(0).json();
     assert_eq!(list["default"], "deepseek/deepseek-flash");
     assert_eq!(list["providers"][0]["key"]["set"], true);
+    let needed: Vec<_> =
+        list["providers"].as_array().unwrap().iter().map(|one| one["key"]["required"] == true).collect();
+    assert_eq!(needed, [true, false, true]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

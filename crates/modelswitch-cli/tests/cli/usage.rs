@@ -47,6 +47,17 @@ fn a_mistake_in_the_file_is_told_with_its_place() {
 }
 
 #[test]
+fn several_mistakes_in_the_file_stand_below_each_other_each_with_its_hint() {
+    let place = Place::empty().file("[providers.deepseek]\nbase_ulr = 'x'\n[timeout]\nidle = 5\n");
+    let outcome = place.run(&["providers"]).ends(2);
+    let lines: Vec<&str> = outcome.err.lines().collect();
+    assert!(lines[0].starts_with("error: modelswitch.toml:2:1: "), "{outcome:#?}");
+    assert_eq!(lines[1], "  write `base_url` instead of `base_ulr`");
+    assert!(lines[2].starts_with("modelswitch.toml:4:1: `timeout.idle` "), "{outcome:#?}");
+    assert_eq!(lines[3], "  write \"5s\" for 5 seconds");
+}
+
+#[test]
 fn colour_can_be_had_in_a_pipe_too() {
     let place = Place::empty().file("[providers.llamacpp]");
     let outcome = place.run(&["--color", "always", "providers"]);

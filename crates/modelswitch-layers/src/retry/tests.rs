@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use modelswitch_provider::mock::{MockProvider, events, reply};
-use modelswitch_provider::{Body, EventStream, Payload, ProviderExt};
+use modelswitch_provider::{Body, Document, EventStream, Payload, ProviderExt};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn asks_to_wait(wait: Duration) -> Result<Response> {
 }
 
 fn yes() -> Result<Response> {
-    reply("Yes.", false)
+    Ok(reply("Yes.", false))
 }
 
 fn question(stream: bool) -> Request {
@@ -69,7 +69,7 @@ fn cut<T>() -> Result<T> {
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_retried_only_before_its_first_event() {
     for (opening, tries) in [("", 2), ("It", 1)] {
-        let (inner, asked) = script([Ok(events([chunk(opening), cut()])), reply("It rains.", true)]);
+        let (inner, asked) = script([Ok(events([chunk(opening), cut()])), Ok(reply("It rains.", true))]);
         let response = retry(4, inner).send(question(true)).await.unwrap();
         assert_eq!((times(&asked), response.head.attempts()), (tries, tries), "{opening:?}");
         let Body::Events(events) = response.body else { panic!("a stream stays a stream") };
@@ -139,7 +139,7 @@ async fn each_kind_is_repeated_as_the_table_says() {
         let (inner, asked) = always(fails(kind).unwrap_err());
         let error = retry(3, inner).send(question(false)).await.unwrap_err();
         let tries = match kind {
-            ErrorKind::Decode => 2,
+            ErrorKind::Decode | ErrorKind::Timeout => 2,
             _ if Error::new(kind, "").is_retryable() => 3,
             _ => 1,
         };
@@ -149,11 +149,12 @@ async fn each_kind_is_repeated_as_the_table_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undecodable_answer_is_retried_once_however_it_comes() {
-    let bad = || fails(ErrorKind::Decode);
-    let (inner, asked) = script([bad(), fails(ErrorKind::Overloaded), bad(), yes()]);
-    let error = retry(9, inner).send(question(false)).await.unwrap_err();
-    assert_eq!((times(&asked), error.attempts(), error.is_exhausted()), (3, 3, true));
+async fn an_undecodable_answer_and_a_timeout_are_retried_once_however_they_come() {
+    for kind in [ErrorKind::Decode, ErrorKind::Timeout] {
+        let (inner, asked) = script([fails(kind), fails(ErrorKind::Overloaded), fails(kind), yes()]);
+        let error = retry(9, inner).send(question(false)).await.unwrap_err();
+        assert_eq!((times(&asked), error.attempts(), error.is_exhausted()), (3, 3, true), "{kind}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,7 +210,7 @@ async fn the_tries_of_inner_layers_keep_their_place_and_their_time() {
     let (inner, _) = script([
         fails(ErrorKind::Overloaded).map_err(|error| error.with_failures(earlier(ErrorKind::Timeout))),
         Ok(with_earlier(ErrorKind::Connection, events([chunk(""), cut()]))),
-        reply("Yes.", true).map(|response| with_earlier(ErrorKind::Upstream, response)),
+        Ok(with_earlier(ErrorKind::Upstream, reply("Yes.", true))),
     ]);
     let slow = layer_fn("slow", |inner, request| async move {
         sleep(10 * SECOND).await;
@@ -269,7 +270,27 @@ fn only_what_stays_at_the_service_counts_as_something_made() {
         ("POST", "/fine_tuning/jobs", true),
     ] {
         let endpoint = Endpoint::new(method.parse().unwrap(), path).unwrap();
-        assert_eq!(leaves_something(&endpoint), leaves, "{method} {path}");
+        let request = Request::new(endpoint, Payload::Empty);
+        assert_eq!(leaves_something(&request), leaves, "{method} {path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_in_the_background_stays_and_one_that_is_waited_for_does_not() {
+    let ask = |path, background: Value| {
+        let body = json!({ "model": "m", "input": "?", "background": background });
+        let endpoint = Endpoint::new("POST".parse().unwrap(), path).unwrap();
+        Request::new(endpoint, Document::from_serialize(&body).unwrap())
+    };
+    for (request, tries) in [
+        (ask("/responses", json!(true)), 1),
+        (ask("/responses", json!(false)), 3),
+        (ask("/responses", json!(null)), 3),
+        (ask("/chat/completions", json!(true)), 3),
+    ] {
+        let (inner, asked) = always(fails(ErrorKind::Connection).unwrap_err());
+        retry(3, inner).send(request).await.unwrap_err();
+        assert_eq!(times(&asked), tries);
     }
 }
 
@@ -285,7 +306,7 @@ async fn dropping_the_call_stops_the_waiting() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_hangs_before_its_first_event_can_be_dropped() {
     let hanging = Body::Events(EventStream::new(stream::pending()));
-    let (inner, asked) = script([Ok(Response::new(hanging)), reply("Yes.", true)]);
+    let (inner, asked) = script([Ok(Response::new(hanging)), Ok(reply("Yes.", true))]);
     let llm = retry(4, inner);
     assert!(tokio::time::timeout(SECOND, llm.send(question(true))).await.is_err());
     assert_eq!(times(&asked), 1);
@@ -346,7 +367,7 @@ proptest! {
         if let Some(asked) = asked {
             error = error.with_retry_after(Duration::from_millis(asked));
         }
-        let verdict = retry.judge(&Endpoint::CHAT_COMPLETIONS, &error, tries, &[]);
+        let verdict = retry.judge(&question(false), &error, tries, &[]);
         let Verdict::TryAgain(wait) = verdict else { panic!("{verdict:?}") };
         let floor = Duration::from_millis(asked.unwrap_or(0));
         let doubled = u128::from(base) << (tries - 1).min(64);

@@ -5,13 +5,16 @@ use std::borrow::Cow;
 use async_openai::types::chat::CreateChatCompletionStreamResponse;
 use async_openai::types::completions::CreateCompletionResponse;
 use bytes::Bytes;
-use modelswitch_provider::{Error, Head, Result};
+use modelswitch_provider::{Error, Result, ToolCallSlots};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::outward::{repair_envelope, repair_finish_reason, repair_index, repair_logprobs, string_or_null};
-use super::{Kind, reasoning, repair};
+use super::outward::{
+    decodes_as, repair_envelope, repair_finish_reason, repair_index, repair_logprobs, set_aside,
+    string_or_null,
+};
+use super::{Context, Kind, reasoning, repair};
 use crate::{Profile, error};
 
 /// What the chunks of one stream have told so far.
@@ -19,56 +22,51 @@ use crate::{Profile, error};
 pub(super) struct Seen {
     id: Option<String>,
     created: Option<u32>,
-    /// Choices that have begun, and those that have ended, by their index.
-    begun: Vec<u32>,
-    ended: Vec<u32>,
-    calls: Vec<Calls>,
+    choices: Vec<SeenChoice>,
 }
 
-/// The tool calls of one choice, for services that leave their index out.
+/// What the chunks have told of one choice.
 #[derive(Debug, Default)]
-struct Calls {
-    choice: u32,
-    ids: Vec<Option<String>>,
+struct SeenChoice {
+    index: u32,
+    ended: bool,
+    calls_tools: bool,
+    slots: ToolCallSlots,
 }
+
+/// More than any service answers; a stream that invents new ones for ever must not fill the memory.
+const MOST_CHOICES: usize = 128;
 
 impl Seen {
     /// True when each choice that began has ended.
     pub(super) fn is_finished(&self) -> bool {
-        !self.begun.is_empty() && self.begun.iter().all(|choice| self.ended.contains(choice))
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.ended)
     }
 
-    fn note(&mut self, choice: u32, ended: bool) {
-        if !self.begun.contains(&choice) && self.begun.len() < MOST_CHOICES {
-            self.begun.push(choice);
-        }
-        if ended && !self.ended.contains(&choice) && self.ended.len() < MOST_CHOICES {
-            self.ended.push(choice);
-        }
+    /// `None` beyond the most choices that are told apart.
+    fn choice(&mut self, index: u32) -> Option<&mut SeenChoice> {
+        let position = match self.choices.iter().position(|choice| choice.index == index) {
+            Some(position) => position,
+            None if self.choices.len() < MOST_CHOICES => {
+                self.choices.push(SeenChoice { index, ..SeenChoice::default() });
+                self.choices.len() - 1
+            }
+            None => return None,
+        };
+        self.choices.get_mut(position)
     }
 }
-
-/// More than any service answers; a stream that invents new ones for ever must not fill the memory.
-const MOST_CHOICES: usize = 1024;
 
 /// # Errors
 /// The error that stands where a chunk should be; [`Decode`](modelswitch_provider::ErrorKind::Decode) when there is
 /// nothing to save.
-pub(super) fn shape(
-    profile: &Profile,
-    kind: Kind,
-    head: &Head,
-    seen: &mut Seen,
-    data: Bytes,
-) -> Result<Bytes> {
-    if kind == Kind::Chat
+pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes) -> Result<Bytes> {
+    if context.kind == Kind::Chat
         && !reasoning::may_need_unifying(&data)
         && let Ok(look) = serde_json::from_slice::<Look<'_>>(&data)
-        && look.conforms(profile)
+        && look.conforms(&context.profile)
+        && look.choices.iter().all(|choice| choice.pairs_up(seen))
     {
-        for choice in &look.choices {
-            seen.note(choice.index, choice.finish_reason.is_some());
-        }
         if seen.id.is_none() {
             seen.id = Some(look.id.0.into_owned());
             seen.created = Some(look.created);
@@ -77,40 +75,28 @@ pub(super) fn shape(
     }
     let mut value: Value =
         serde_json::from_slice(&data).map_err(|error| Error::decode_json("a chunk of the stream", &error))?;
-    if let Some(error) = error::from_success(profile, &value) {
-        return Err(error.with_upstream_body(data));
+    if let Some(error) = error::from_success(&context.profile, &context.scrub, &value) {
+        return Err(error.with_upstream_body(context.scrub.body(data)));
     }
     let Some(object) = value.as_object_mut() else {
         return Err(Error::decode("a chunk of the stream is not a JSON object"));
     };
-    repair_chunk(profile, kind, head, seen, object)?;
-    let decodes = match kind {
-        Kind::Chat => CreateChatCompletionStreamResponse::deserialize(&value).map(drop),
-        _ => CreateCompletionResponse::deserialize(&value).map(drop),
-    };
-    decodes.map_err(|error| Error::decode_json("a chunk of the stream", &error))?;
-    serde_json::to_vec(&value)
-        .map(Bytes::from)
-        .map_err(|_| Error::decode("a chunk of the stream can't be written again"))
+    repair_chunk(context, seen, object)?;
+    match context.kind {
+        Kind::Chat => decodes_as::<CreateChatCompletionStreamResponse>(&value, "a chunk of the stream")?,
+        _ => decodes_as::<CreateCompletionResponse>(&value, "a chunk of the stream")?,
+    }
+    super::json(&value)
 }
 
-fn repair_chunk(
-    profile: &Profile,
-    kind: Kind,
-    head: &Head,
-    seen: &mut Seen,
-    object: &mut Map<String, Value>,
-) -> Result<()> {
+fn repair_chunk(context: &Context, seen: &mut Seen, object: &mut Map<String, Value>) -> Result<()> {
+    let is_chat = context.kind == Kind::Chat;
     if let Some(id) = &seen.id
         && !object.get("id").is_some_and(Value::is_string)
     {
         object.insert("id".to_owned(), id.clone().into());
     }
-    repair_envelope(
-        head,
-        object,
-        if kind == Kind::Chat { "chat.completion.chunk" } else { "text_completion" },
-    );
+    repair_envelope(&context.head, object, if is_chat { "chat.completion.chunk" } else { "text_completion" });
     repair::created(object, seen.created);
     seen.created = object.get("created").and_then(repair::count);
     seen.id = object.get("id").and_then(Value::as_str).map(str::to_owned);
@@ -126,20 +112,21 @@ fn repair_chunk(
         };
         repair_index(choice, position);
         let index = choice.get("index").and_then(repair::count).unwrap_or_default();
-        if kind == Kind::Chat {
-            repair_delta(profile, seen, index, choice);
+        let mut spare = SeenChoice::default();
+        let seen = seen.choice(index).unwrap_or(&mut spare);
+        if is_chat {
+            repair_delta(&context.profile, seen, choice);
         } else {
             repair::string_or(choice, "text", String::new);
         }
-        let calls_tools = seen.calls.iter().any(|calls| calls.choice == index);
-        repair_finish_reason(profile, choice, calls_tools)?;
+        repair_finish_reason(&context.profile, choice, seen.calls_tools)?;
         repair_logprobs(choice);
-        seen.note(index, choice.get("finish_reason").is_some_and(Value::is_string));
+        seen.ended |= choice.get("finish_reason").is_some_and(Value::is_string);
     }
     Ok(())
 }
 
-fn repair_delta(profile: &Profile, seen: &mut Seen, index: u32, choice: &mut Map<String, Value>) {
+fn repair_delta(profile: &Profile, seen: &mut SeenChoice, choice: &mut Map<String, Value>) {
     if !choice.get("delta").is_some_and(Value::is_object) {
         // Some services send the whole message where a delta should be.
         let message = choice.get("message").filter(|message| message.is_object()).cloned();
@@ -153,11 +140,14 @@ fn repair_delta(profile: &Profile, seen: &mut Seen, index: u32, choice: &mut Map
     reasoning::unify(delta, &profile.reasoning.fields);
     string_or_null(delta, "content");
     string_or_null(delta, "refusal");
+    set_aside::<async_openai::types::chat::FunctionCallStream>(delta, "function_call");
+    set_aside::<async_openai::types::chat::ChatCompletionStreamAudio>(delta, "audio");
     match delta.get_mut("tool_calls") {
         Some(Value::Array(pieces)) => {
             pieces.retain(Value::is_object);
+            seen.calls_tools |= !pieces.is_empty();
             for piece in pieces.iter_mut().filter_map(Value::as_object_mut) {
-                repair_piece(seen, index, piece);
+                repair_piece(seen, piece);
             }
         }
         Some(Value::Null) | None => {}
@@ -167,11 +157,12 @@ fn repair_delta(profile: &Profile, seen: &mut Seen, index: u32, choice: &mut Map
     }
 }
 
-fn repair_piece(seen: &mut Seen, choice: u32, piece: &mut Map<String, Value>) {
+fn repair_piece(seen: &mut SeenChoice, piece: &mut Map<String, Value>) {
     repair::string_or_nothing(piece, "id");
     if piece.get("type").is_some_and(|kind| kind.as_str() != Some("function")) {
         piece.insert("type".to_owned(), "function".into());
     }
+    repair::nest_function(piece);
     match piece.get_mut("function") {
         Some(Value::Object(function)) => {
             string_or_null(function, "name");
@@ -184,49 +175,9 @@ fn repair_piece(seen: &mut Seen, choice: u32, piece: &mut Map<String, Value>) {
         }
         None => {}
     }
-    let id = piece.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
     let given = piece.get("index").and_then(repair::count);
-    let index = seen.call_index(choice, given, id);
-    piece.insert("index".to_owned(), index.into());
-}
-
-impl Seen {
-    /// Where a service leaves the index out, a new id begins a new call and anything else goes on with the last one.
-    fn call_index(&mut self, choice: u32, given: Option<u32>, id: Option<String>) -> u32 {
-        let position = match self.calls.iter().position(|calls| calls.choice == choice) {
-            Some(position) => position,
-            None => {
-                self.calls.push(Calls { choice, ids: Vec::new() });
-                self.calls.len() - 1
-            }
-        };
-        let Some(calls) = self.calls.get_mut(position) else { return 0 };
-        if let Some(given) = given {
-            let slot = usize::try_from(given).unwrap_or_default();
-            if slot < MOST_CHOICES && calls.ids.len() <= slot {
-                calls.ids.resize(slot + 1, None);
-            }
-            if let (Some(known), Some(id)) = (calls.ids.get_mut(slot), id) {
-                *known = Some(id);
-            }
-            return given;
-        }
-        let known = id.as_ref().and_then(|id| calls.ids.iter().position(|known| known.as_ref() == Some(id)));
-        let slot = match (known, id) {
-            (Some(slot), _) => slot,
-            (None, Some(id)) if calls.ids.len() < MOST_CHOICES => {
-                calls.ids.push(Some(id));
-                calls.ids.len() - 1
-            }
-            _ => {
-                if calls.ids.is_empty() {
-                    calls.ids.push(None);
-                }
-                calls.ids.len() - 1
-            }
-        };
-        u32::try_from(slot).unwrap_or_default()
-    }
+    let slot = seen.slots.slot(given, piece.get("id").and_then(Value::as_str));
+    piece.insert("index".to_owned(), slot.into());
 }
 
 /// As much of a chunk as tells whether async-openai decodes it, borrowed from its text: no copy, hardly an allocation.
@@ -276,8 +227,8 @@ struct LookDelta<'a> {
     _refusal: Option<Text<'a>>,
     #[serde(default, rename = "role")]
     _role: Option<LookRole>,
-    #[serde(borrow, default, rename = "tool_calls")]
-    _tool_calls: Option<Vec<LookCall<'a>>>,
+    #[serde(borrow, default)]
+    tool_calls: Option<Vec<LookCall<'a>>>,
     #[serde(default)]
     function_call: Option<IgnoredAny>,
     #[serde(default)]
@@ -286,10 +237,9 @@ struct LookDelta<'a> {
 
 #[derive(Deserialize)]
 struct LookCall<'a> {
-    #[serde(rename = "index")]
-    _index: u32,
-    #[serde(borrow, default, rename = "id")]
-    _id: Option<Text<'a>>,
+    index: u32,
+    #[serde(borrow, default)]
+    id: Option<Text<'a>>,
     #[serde(default, rename = "type")]
     _type: Option<LookFunction>,
     #[serde(borrow, default, rename = "function")]
@@ -377,19 +327,27 @@ impl Look<'_> {
     /// True when nothing is in it that must be looked at more closely.
     fn conforms(&self, profile: &Profile) -> bool {
         let plain = |choice: &LookChoice<'_>| {
-            choice.logprobs.is_none() && choice.delta.function_call.is_none() && choice.delta.audio.is_none()
+            let reason_is_plain =
+                choice.finish_reason.is_none() || !repair::calls_a_standard_reason_a_failure(profile);
+            let delta = &choice.delta;
+            choice.logprobs.is_none()
+                && delta.function_call.is_none()
+                && delta.audio.is_none()
+                && reason_is_plain
         };
-        let reasons = profile.finish_reasons.is_empty()
-            || self.choices.iter().all(|choice| choice.finish_reason.is_none())
-            || !self.reason_is_failure(profile);
-        self.error.is_none() && self.moderation.is_none() && self.choices.iter().all(plain) && reasons
+        self.error.is_none() && self.moderation.is_none() && self.choices.iter().all(plain)
     }
+}
 
-    /// A profile may call one of the standard reasons a failure.
-    fn reason_is_failure(&self, profile: &Profile) -> bool {
-        ["stop", "length", "tool_calls", "content_filter", "function_call"]
-            .iter()
-            .any(|reason| profile.finish_reasons.contains_key(*reason))
+impl LookChoice<'_> {
+    /// Notes what the choice tells. False when a piece of a tool call belongs elsewhere than its index says.
+    fn pairs_up(&self, seen: &mut Seen) -> bool {
+        let Some(seen) = seen.choice(self.index) else { return true };
+        seen.ended |= self.finish_reason.is_some();
+        self.delta.tool_calls.iter().flatten().all(|piece| {
+            seen.calls_tools = true;
+            seen.slots.slot(Some(piece.index), piece.id.as_ref().map(|id| &*id.0)) == piece.index
+        })
     }
 }
 
@@ -400,13 +358,11 @@ mod tests {
     use serde_json::json;
 
     fn run(profile: &str, chunks: &[Value]) -> Result<Vec<Value>> {
-        let profile = Profile::embedded(profile).unwrap();
-        let mut head = Head::default();
-        head.model = Some("asked".into());
+        let context = Context::of_test(profile, Kind::Chat);
         let mut seen = Seen::default();
         chunks
             .iter()
-            .map(|chunk| shape(&profile, Kind::Chat, &head, &mut seen, chunk.to_string().into()))
+            .map(|chunk| shape(&context, &mut seen, chunk.to_string().into()))
             .map(|bytes| bytes.map(|bytes| serde_json::from_slice(&bytes).unwrap()))
             .collect()
     }
@@ -417,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_conforming_chunk_passes_as_the_bytes_it_came_in() {
-        let profile = Profile::embedded("deepseek").unwrap();
+        let context = Context::of_test("deepseek", Kind::Chat);
         for delta in [
             json!({"role":"assistant","content":null,"reasoning_content":""}),
             json!({"content":"x\n\u{e9}","reasoning_content":null}),
@@ -425,8 +381,7 @@ mod tests {
             json!({}),
         ] {
             let data = Bytes::from(good(delta).to_string());
-            let out =
-                shape(&profile, Kind::Chat, &Head::default(), &mut Seen::default(), data.clone()).unwrap();
+            let out = shape(&context, &mut Seen::default(), data.clone()).unwrap();
             assert_eq!(out.as_ptr(), data.as_ptr());
         }
     }
@@ -496,6 +451,22 @@ mod tests {
             out.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0]["index"].clone()).collect();
         assert_eq!(indices, [0, 0, 1, 0]);
         assert_eq!(out[2]["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"], "{\"x\":1}");
+    }
+
+    #[test]
+    fn pieces_after_well_numbered_ones_and_two_calls_under_one_index_pair_up_too() {
+        let piece = |call: Value| good(json!({"tool_calls":[call]}));
+        let indices = |chunks: &[Value]| -> Vec<Value> {
+            let out = run("openai-compatible", chunks).unwrap();
+            out.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0]["index"].clone()).collect()
+        };
+        let numbered = |index: u32, id: &str| {
+            piece(json!({"index":index,"id":id,"type":"function","function":{"name":"f","arguments":""}}))
+        };
+        let bare = piece(json!({"function":{"arguments":"1"}}));
+        assert_eq!(indices(&[numbered(0, "a"), numbered(1, "b"), bare]), [0, 1, 1]);
+        let more = piece(json!({"index":0,"function":{"arguments":"1"}}));
+        assert_eq!(indices(&[numbered(0, "a"), numbered(0, "b"), more]), [0, 1, 1]);
     }
 
     #[test]

@@ -2,49 +2,41 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context as Task, Poll, ready};
 
-use futures_util::Stream;
-use modelswitch_provider::{ByteStream, Error, ErrorKind, Event, EventStream, Head, Result};
+use futures_util::{FutureExt, Stream, StreamExt};
+use modelswitch_provider::{ByteStream, Error, ErrorKind, Event, EventStream, Result};
 use serde_json::Value;
 
-use super::Kind;
 use super::chunk::{self, Seen};
+use super::{Context, Kind, json, outward, responses};
+use crate::error;
 use crate::sse::{Item, SseDecoder};
-use crate::{Profile, error};
 
 /// More than a chunk with an image in it needs.
 const LONGEST_EVENT: usize = 32 << 20;
 
-pub(super) fn read(profile: Arc<Profile>, kind: Kind, head: Head, body: ByteStream) -> EventStream {
+pub(super) fn read(context: Context, body: ByteStream) -> EventStream {
     EventStream::new(Events {
-        profile,
-        kind,
-        head,
+        context,
         body,
         decoder: SseDecoder::new(LONGEST_EVENT),
         seen: Seen::default(),
-        ended: false,
         is_over: false,
-        any: false,
+        count: 0,
         late: VecDeque::new(),
     })
 }
 
 struct Events {
-    profile: Arc<Profile>,
-    kind: Kind,
-    head: Head,
+    context: Context,
     body: ByteStream,
     decoder: SseDecoder,
     seen: Seen,
-    /// The endpoint's own last event has come.
-    ended: bool,
     /// Nothing more is to be read.
     is_over: bool,
-    /// At least one event has come.
-    any: bool,
+    /// How many events have come.
+    count: u64,
     /// Events found when the bytes had ended.
     late: VecDeque<Item>,
 }
@@ -52,8 +44,9 @@ struct Events {
 impl Stream for Events {
     type Item = Result<Event>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        let fail = |this: &Self, error| Poll::Ready(Some(Err(this.context.head.blame(error))));
         loop {
             if this.is_over && this.late.is_empty() {
                 return Poll::Ready(None);
@@ -61,24 +54,29 @@ impl Stream for Events {
             let next = this.late.pop_front().map(Ok).or_else(|| this.decoder.next_item());
             match next {
                 Some(Ok(Item::Event(event))) => {
-                    this.any = true;
-                    return Poll::Ready(Some(this.take(event).map_err(|error| this.head.blame(error))));
+                    let event = this.take(event);
+                    this.count += 1;
+                    return match event {
+                        Ok(event) => Poll::Ready(Some(Ok(event))),
+                        Err(error) => fail(this, error),
+                    };
                 }
                 Some(Ok(Item::Done)) => {
                     // Whatever comes after it is nothing of the answer.
-                    this.is_over = true;
-                    this.late.clear();
+                    this.close();
                     continue;
                 }
-                Some(Err(error)) => return Poll::Ready(Some(Err(this.head.blame(error)))),
+                Some(Err(error)) => return fail(this, error),
                 None => {}
             }
-            match ready!(Pin::new(&mut this.body).poll_next(cx)) {
+            match ready!(Pin::new(&mut this.body).poll_next(task)) {
                 Some(Ok(bytes)) => this.decoder.push(&bytes),
-                Some(Err(error)) => return Poll::Ready(Some(Err(this.head.blame(error)))),
+                // The answer is whole; that the service doesn't say so, and how the connection ends, is no matter.
+                Some(Err(_)) if this.seen.is_finished() => this.close(),
+                Some(Err(error)) => return fail(this, error),
                 None => {
                     if let Some(error) = this.end() {
-                        return Poll::Ready(Some(Err(this.head.blame(error))));
+                        return fail(this, error);
                     }
                 }
             }
@@ -87,39 +85,49 @@ impl Stream for Events {
 }
 
 impl Events {
+    /// Takes no more events. A body that has ended already is read to its end, which lets the connection be used again.
+    fn close(&mut self) {
+        self.is_over = true;
+        self.late.clear();
+        while let Some(Some(Ok(_))) = self.body.next().now_or_never() {}
+    }
+
     fn take(&mut self, event: Event) -> Result<Event> {
         if event.name.as_deref() == Some("error") {
             return Err(self.error_event(&event));
         }
-        match self.kind {
+        match self.context.kind {
             Kind::Chat | Kind::Completion => {
-                let data = chunk::shape(&self.profile, self.kind, &self.head, &mut self.seen, event.data)?;
+                let data = chunk::shape(&self.context, &mut self.seen, event.data)?;
                 // A name is not a part of these endpoints; only some services send one.
                 Ok(Event::new(data))
             }
-            Kind::Responses | Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => {
-                let kind = event.name.as_deref().map(str::to_owned).or_else(|| {
-                    let value: Value = serde_json::from_slice(&event.data).ok()?;
-                    value.get("type").and_then(Value::as_str).map(str::to_owned)
-                });
-                match kind.as_deref() {
-                    Some("response.completed" | "response.incomplete" | "response.failed") => {
-                        self.ended = true
-                    }
-                    Some("error") => return Err(self.error_event(&event)),
-                    _ => {
-                        let value = serde_json::from_slice(&event.data).unwrap_or(Value::Null);
-                        if self.kind == Kind::Responses
-                            && value.get("type").is_none()
-                            && let Some(error) = error::from_success(&self.profile, &value)
-                        {
-                            return Err(error.with_upstream_body(event.data));
-                        }
-                    }
-                }
-                Ok(event)
-            }
+            Kind::Responses => self.take_response(event),
+            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => Ok(event),
         }
+    }
+
+    fn take_response(&mut self, event: Event) -> Result<Event> {
+        let mut value: Value = serde_json::from_slice(&event.data)
+            .map_err(|error| Error::decode_json("an event of the stream", &error))?;
+        let kind = value
+            .get("type")
+            .and_then(Value::as_str)
+            .or(event.name.as_deref())
+            .unwrap_or_default()
+            .to_owned();
+        match kind.as_str() {
+            "response.completed" | "response.incomplete" | "response.failed" => self.close(),
+            "error" => return Err(self.error_event(&event)),
+            "" => {
+                if let Some(error) = error::from_success(&self.context.profile, &self.context.scrub, &value) {
+                    return Err(error.with_upstream_body(self.context.scrub.body(event.data)));
+                }
+            }
+            _ => {}
+        }
+        responses::repair_event(&mut value, self.count);
+        Ok(Event { data: json(&value)?, ..event })
     }
 
     fn error_event(&self, event: &Event) -> Error {
@@ -127,42 +135,38 @@ impl Events {
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&event.data).into_owned()));
         let wrapped =
             if value.get("error").is_some() { value } else { serde_json::json!({ "error": value }) };
-        error::from_success(&self.profile, &wrapped)
+        error::from_success(&self.context.profile, &self.context.scrub, &wrapped)
             .unwrap_or_else(|| Error::new(ErrorKind::Upstream, "an error event without a message"))
-            .with_upstream_body(event.data.clone())
+            .with_upstream_body(self.context.scrub.body(event.data.clone()))
     }
 
     /// The bytes have ended: is the answer whole?
     fn end(&mut self) -> Option<Error> {
         self.is_over = true;
         let cut_inside = self.decoder.has_rest();
-        match self.decoder.finish() {
-            Some(Item::Done) => return None,
-            Some(item @ Item::Event(_)) => {
+        if let Some(item) = self.decoder.finish() {
+            if matches!(item, Item::Event(_)) {
                 // Another look comes when that event has been handed on.
                 self.late.push_back(item);
                 self.is_over = false;
-                return None;
             }
-            None if cut_inside => {
-                return Some(Error::interrupted("the stream was cut in the middle of an event"));
-            }
-            None => {}
-        }
-        let whole = match self.kind {
-            Kind::Chat | Kind::Completion => self.seen.is_finished(),
-            Kind::Responses => self.ended,
-            // Of other endpoints the last event isn't known.
-            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => true,
-        };
-        if whole {
             return None;
         }
-        Some(Error::interrupted(if self.any {
-            "the stream ended without a finish reason and without `[DONE]`"
-        } else {
-            "the stream ended before it had begun"
-        }))
+        let is_whole = match self.context.kind {
+            Kind::Chat | Kind::Completion => self.seen.is_finished(),
+            // Its last event closes the stream before this.
+            Kind::Responses => false,
+            // Of other endpoints the last event isn't known.
+            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => !cut_inside,
+        };
+        if is_whole {
+            return None;
+        }
+        Some(match (cut_inside, self.count) {
+            (true, _) => Error::interrupted("the stream was cut in the middle of an event"),
+            (false, 0) => Error::decode("the stream is empty").with_hint(outward::TRY_AGAIN),
+            (false, _) => Error::interrupted("the stream ended without its last event"),
+        })
     }
 }
 
@@ -175,8 +179,7 @@ mod tests {
     async fn read_all(kind: Kind, pieces: &[&str]) -> (usize, Option<ErrorKind>) {
         let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::from((*piece).to_owned()))).collect();
         let body = ByteStream::new(stream::iter(pieces));
-        let profile = Arc::new(Profile::embedded("deepseek").unwrap());
-        let events: Vec<_> = read(profile, kind, Head::default(), body).collect().await;
+        let events: Vec<_> = read(Context::of_test("deepseek", kind), body).collect().await;
         let error = events.last().and_then(|event| event.as_ref().err().map(Error::kind));
         (events.iter().filter(|event| event.is_ok()).count(), error)
     }
@@ -195,7 +198,8 @@ mod tests {
         assert_eq!(chat(&[TEXT, "\n\n"]).await, (1, Some(ErrorKind::Interrupted)));
         assert_eq!(chat(&[TEXT]).await, (1, Some(ErrorKind::Interrupted)));
         assert_eq!(chat(&[TEXT, "\n\ndata: {\"id\":"]).await, (1, Some(ErrorKind::Interrupted)));
-        assert_eq!(chat(&[]).await, (0, Some(ErrorKind::Interrupted)));
+        assert_eq!(chat(&[]).await, (0, Some(ErrorKind::Decode)));
+        assert_eq!(chat(&[TEXT, "\n\n", LAST, "\n\n: bye"]).await, (2, None));
         assert_eq!(
             chat(&[TEXT, "\n\nevent: error\ndata: {\"message\":\"broke\"}\n\n"]).await,
             (1, Some(ErrorKind::Upstream))
@@ -208,10 +212,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_that_is_whole_ends_whatever_becomes_of_the_connection() {
+        for failure in [Error::interrupted("cut"), Error::new(ErrorKind::Timeout, "stalled")] {
+            let text = format!("{TEXT}\n\n{LAST}\n\n");
+            let body = ByteStream::new(stream::iter([Ok(Bytes::from(text)), Err(failure)]));
+            let events: Vec<_> = read(Context::of_test("deepseek", Kind::Chat), body).collect().await;
+            assert!(events.len() == 2 && events.iter().all(Result::is_ok));
+        }
+    }
+
+    #[tokio::test]
     async fn the_responses_endpoint_ends_with_its_own_last_event() {
         let created = "event: response.created\ndata: {\"type\":\"response.created\"}\n\n";
         let completed = "event: response.completed\ndata: {\"type\":\"response.completed\"}\n\n";
         assert_eq!(read_all(Kind::Responses, &[created, completed]).await, (2, None));
+        assert_eq!(read_all(Kind::Responses, &[created, completed, "garbage"]).await, (2, None));
         assert_eq!(read_all(Kind::Responses, &[created]).await, (1, Some(ErrorKind::Interrupted)));
         let error = "event: error\ndata: {\"type\":\"error\",\"code\":\"x\",\"message\":\"broke\"}\n\n";
         assert_eq!(read_all(Kind::Responses, &[created, error]).await, (1, Some(ErrorKind::Upstream)));

@@ -15,7 +15,7 @@ pub(super) fn adapt(
     mut request: Request,
 ) -> Result<(Request, Vec<Adaptation>)> {
     let mut adaptations = Vec::new();
-    let names_model = request.model().is_some();
+    let names_model = request.checked_model()?.is_some();
     let Some(document) = request.document_mut() else { return Ok((request, adaptations)) };
     if !names_model && matches!(kind, Kind::Chat | Kind::Completion | Kind::Embeddings | Kind::Responses) {
         let Some(model) = &profile.default_model else {

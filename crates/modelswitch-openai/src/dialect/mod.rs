@@ -7,6 +7,7 @@ mod inward;
 mod outward;
 mod reasoning;
 mod repair;
+mod responses;
 
 use std::sync::Arc;
 
@@ -15,10 +16,16 @@ use futures_util::{StreamExt, stream};
 use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use modelswitch_provider::{
-    Body, ByteStream, ChatCompletion, Endpoint, Error, Event, EventStream, Head, Request, Response, Result,
+    Body, ByteStream, ChatCompletion, ChatStream, Endpoint, Error, Event, EventStream, Head, Request,
+    Response, Result,
 };
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::Profile;
+use crate::scrub::Scrub;
+use crate::sse::BYTE_ORDER_MARK;
 use crate::transport::{Answer, Transport, whole};
 
 /// A profile, ready to work.
@@ -53,6 +60,17 @@ impl Kind {
     }
 }
 
+/// What is known of one exchange while its answer is read.
+#[derive(Clone)]
+pub(crate) struct Context {
+    profile: Arc<Profile>,
+    kind: Kind,
+    wants_stream: bool,
+    is_download: bool,
+    head: Head,
+    scrub: Scrub,
+}
+
 impl Dialect {
     pub(crate) fn new(profile: Profile) -> Self {
         Self { profile: Arc::new(profile) }
@@ -72,15 +90,12 @@ impl Dialect {
         let kind = Kind::of(&request.endpoint);
         let (request, adaptations) = inward::adapt(&self.profile, kind, request)?;
         for adaptation in &adaptations {
-            tracing::debug!(
-                provider = &**name,
-                parameter = adaptation.parameter,
-                change = adaptation.change,
-                "request adapted"
-            );
+            let (parameter, change) = (&adaptation.parameter, &adaptation.change);
+            tracing::debug!(provider = &**name, parameter, change, "request adapted");
         }
-        let answer = transport.send(&self.profile, &request).await.map_err(|error| self.explain(error))?;
-        let Answer { status, headers, body } = answer;
+        let scrub = Scrub::new(transport.key.clone(), request.clone());
+        let sent = transport.send(&self.profile, &scrub, &request).await;
+        let Answer { status, headers, body } = sent.map_err(|error| self.explain(error))?;
         let mut head = Head::default();
         head.provider = Some(name.clone());
         head.model = request.model().map(|model| Arc::from(&*model));
@@ -88,74 +103,19 @@ impl Dialect {
         head.request_id = self.profile.request_id(&headers);
         head.headers = headers;
         head.adaptations = adaptations;
-        match self.shape(kind, &request, &head, body).await {
+        let context = Context {
+            profile: self.profile.clone(),
+            kind,
+            wants_stream: request.is_stream(),
+            // A download is whatever it is.
+            is_download: request.endpoint.path().ends_with("/content"),
+            head: head.clone(),
+            scrub,
+        };
+        match context.read(body).await {
             Ok(body) => Ok(Response { head, body }),
             Err(error) => Err(self.explain(head.blame(error).with_status(status))),
         }
-    }
-
-    async fn shape(&self, kind: Kind, request: &Request, head: &Head, body: ByteStream) -> Result<Body> {
-        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let packed = header(CONTENT_ENCODING);
-        if kind != Kind::Other && !matches!(packed, "" | "identity") {
-            return Err(Error::decode(format!("the answer is packed ({packed}), which was not asked for"))
-                .with_hint("switch compression off at the service or at the proxy before it"));
-        }
-        let content_type = header(CONTENT_TYPE).to_ascii_lowercase();
-        let is_events = content_type.starts_with("text/event-stream");
-        let is_json = content_type.contains("json");
-        if is_events {
-            return self.events(kind, request, head, body).await;
-        }
-        if kind == Kind::Other && !is_json {
-            return Ok(Body::Other(body));
-        }
-        if request.is_stream() && !is_json {
-            // Without a content type that says so, the first byte tells a stream from a document.
-            let (first, body) = first_byte(body).await?;
-            if !matches!(first, Some(b'{' | b'[')) {
-                return self.events(kind, request, head, body).await;
-            }
-            return self.document(kind, request, head, whole(body).await?);
-        }
-        self.document(kind, request, head, whole(body).await?)
-    }
-
-    /// A stream of events; for a request that wanted none, the completion it amounts to.
-    async fn events(&self, kind: Kind, request: &Request, head: &Head, body: ByteStream) -> Result<Body> {
-        let events = events::read(self.profile.clone(), kind, head.clone(), body);
-        if request.is_stream() || kind != Kind::Chat {
-            return Ok(Body::Events(events));
-        }
-        let response = Response { head: head.clone(), body: Body::Events(events) };
-        let completion = modelswitch_provider::ChatStream::new(response)?.completion().await?;
-        let Body::Json(bytes) = Response::json(&completion)?.body else {
-            return Err(Error::decode("the collected stream can't be written"));
-        };
-        Ok(Body::Json(outward::shape(&self.profile, kind, head, bytes)?))
-    }
-
-    /// A whole document; for a request that wanted a stream, as the one event of a stream.
-    fn document(&self, kind: Kind, request: &Request, head: &Head, body: Bytes) -> Result<Body> {
-        let body = outward::shape(&self.profile, kind, head, body)?;
-        if !request.is_stream() {
-            return Ok(Body::Json(body));
-        }
-        let event = match kind {
-            Kind::Chat => {
-                let whole: ChatCompletion = serde_json::from_slice(&body)
-                    .map_err(|error| Error::decode_json("the answer", &error))?;
-                let Body::Json(chunk) = Response::json(&whole.into_chunk())?.body else {
-                    return Err(Error::decode("the answer can't be written as a chunk"));
-                };
-                Event::new(chunk)
-            }
-            Kind::Completion => Event::new(body),
-            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Responses | Kind::Other => {
-                return Ok(Body::Json(body));
-            }
-        };
-        Ok(Body::Events(EventStream::new(stream::iter([Ok(event)]))))
     }
 
     /// Counts the try, and gives the profile's advice to errors that were not a service's own.
@@ -168,11 +128,112 @@ impl Dialect {
     }
 }
 
+impl Context {
+    /// The body of an answer, as what it is: the first byte tells a document from a stream of events, since content
+    /// types are often wrong.
+    async fn read(&self, body: ByteStream) -> Result<Body> {
+        let header =
+            |name| self.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let content_type = header(CONTENT_TYPE).to_ascii_lowercase();
+        let (says_events, says_json) =
+            (content_type.starts_with("text/event-stream"), content_type.contains("json"));
+        if self.kind == Kind::Other {
+            if content_type.starts_with("text/html") && !self.is_download {
+                return Err(outward::web_page());
+            }
+            return match (says_events, says_json) {
+                (true, _) => Ok(Body::Events(events::read(self.clone(), body))),
+                (false, true) => Ok(Body::Json(outward::shape(self, whole(body).await?)?)),
+                (false, false) => Ok(Body::Other(body)),
+            };
+        }
+        let packed = header(CONTENT_ENCODING);
+        if !matches!(packed, "" | "identity") {
+            return Err(Error::decode(format!("the answer is packed ({packed}), which was not asked for"))
+                .with_hint("switch compression off at the service or at the proxy before it"));
+        }
+        let (first, body) = first_byte(body).await?;
+        match first {
+            // `data:`, `event:`, `id:`, `retry:` or a comment; JSON and web pages begin otherwise.
+            Some(b'd' | b'e' | b'i' | b'r' | b':') => self.events(body).await,
+            None if self.wants_stream => {
+                Err(Error::decode("the stream is empty").with_hint(outward::TRY_AGAIN))
+            }
+            Some(_) | None => self.document(whole(body).await?),
+        }
+    }
+
+    /// A stream of events; for a request that wanted none, the answer it amounts to.
+    async fn events(&self, body: ByteStream) -> Result<Body> {
+        let mut events = events::read(self.clone(), body);
+        if self.wants_stream {
+            return Ok(Body::Events(events));
+        }
+        let whole = match self.kind {
+            Kind::Chat => {
+                let response = Response { head: self.head.clone(), body: Body::Events(events) };
+                json(&ChatStream::new(response)?.completion().await?)?
+            }
+            Kind::Responses => {
+                let mut last = None;
+                while let Some(event) = events.next().await.transpose()? {
+                    last = Some(event);
+                }
+                let last: serde_json::Value = last.map(|event| event.json()).transpose()?.unwrap_or_default();
+                json(&last.get("response"))?
+            }
+            Kind::Completion | Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => {
+                return Err(Error::decode("the service streams where a whole answer was asked for"));
+            }
+        };
+        Ok(Body::Json(outward::shape(self, whole)?))
+    }
+
+    /// A whole document; for a request that wanted a stream, as the one event of a stream.
+    fn document(&self, body: Bytes) -> Result<Body> {
+        let body = outward::shape(self, body)?;
+        if !self.wants_stream {
+            return Ok(Body::Json(body));
+        }
+        let event = match self.kind {
+            Kind::Chat => {
+                let whole: ChatCompletion = serde_json::from_slice(&body)
+                    .map_err(|error| Error::decode_json("the answer", &error))?;
+                Event::new(json(&whole.into_chunk())?)
+            }
+            Kind::Completion => Event::new(body),
+            Kind::Responses => {
+                let response: Box<RawValue> = serde_json::from_slice(&body)
+                    .map_err(|error| Error::decode_json("the answer", &error))?;
+                let completed =
+                    json!({ "type": "response.completed", "sequence_number": 0, "response": response });
+                Event::new(completed.to_string()).with_name("response.completed")
+            }
+            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => return Ok(Body::Json(body)),
+        };
+        Ok(Body::Events(EventStream::new(stream::iter([Ok(event)]))))
+    }
+}
+
+#[cfg(test)]
+impl Context {
+    fn of_test(profile: &str, kind: Kind) -> Self {
+        let mut head = Head::default();
+        head.model = Some("asked".into());
+        let profile = Arc::new(Profile::embedded(profile).unwrap());
+        Self { profile, kind, wants_stream: false, is_download: false, head, scrub: Scrub::default() }
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Bytes> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|_| Error::decode("the answer can't be written again"))
+}
+
 /// Waits for the first byte that isn't white space: services send blank lines to keep a connection alive.
 async fn first_byte(mut body: ByteStream) -> Result<(Option<u8>, ByteStream)> {
     while let Some(bytes) = body.next().await.transpose()? {
         let text = bytes.trim_ascii_start();
-        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start();
         if let Some(first) = text.first().copied() {
             return Ok((Some(first), ByteStream::new(stream::iter([Ok(bytes)]).chain(body))));
         }

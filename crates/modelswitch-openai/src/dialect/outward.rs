@@ -1,6 +1,9 @@
 //! A whole answer, in the one shape that async-openai decodes.
 
-use async_openai::types::chat::CreateChatCompletionResponse;
+use async_openai::types::chat::{
+    ChatChoiceLogprobs, ChatCompletionModeration, ChatCompletionResponseMessageAnnotation,
+    ChatCompletionResponseMessageAudio, CreateChatCompletionResponse, FunctionCall,
+};
 use async_openai::types::completions::CreateCompletionResponse;
 use async_openai::types::embeddings::{CreateBase64EmbeddingResponse, CreateEmbeddingResponse};
 use async_openai::types::models::{ListModelResponse, Model};
@@ -9,53 +12,67 @@ use modelswitch_provider::{Error, ErrorKind, Head, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Kind, reasoning, repair};
+use super::{Context, Kind, reasoning, repair, responses};
+use crate::sse::BYTE_ORDER_MARK;
 use crate::{Profile, error};
 
 /// # Errors
 /// The error that stands where the answer should be; [`Decode`](ErrorKind::Decode) when there is nothing to save.
-pub(super) fn shape(profile: &Profile, kind: Kind, head: &Head, body: Bytes) -> Result<Bytes> {
-    let keep = |error: Error| {
-        if error.upstream_body().is_none() { error.with_upstream_body(body.clone()) } else { error }
+pub(super) fn shape(context: &Context, body: Bytes) -> Result<Bytes> {
+    let Context { profile, kind, scrub, .. } = context;
+    let keep = |error: Error| match error.upstream_body() {
+        None => error.with_upstream_body(scrub.body(body.clone())),
+        Some(_) => error,
     };
-    if conforms(kind, &body) {
+    if conforms(profile, *kind, &body) {
         return Ok(body);
     }
     let text = body.trim_ascii();
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii();
     if text.is_empty() {
-        return Err(keep(
-            Error::decode("the answer is empty").with_hint("try again; services under load answer so"),
-        ));
+        return Err(keep(Error::decode("the answer is empty").with_hint(TRY_AGAIN)));
     }
     let mut value: Value = serde_json::from_slice(text).map_err(|error| keep(not_json(text, &error)))?;
-    if let Some(error) = error::from_success(profile, &value).filter(|_| !is_failed_object(kind, &value)) {
+    if let Some(error) =
+        error::from_success(profile, scrub, &value).filter(|_| !is_failed_object(*kind, &value))
+    {
         return Err(keep(error));
     }
-    repair(profile, kind, head, &mut value).map_err(keep)?;
-    if kind == Kind::Other || kind == Kind::Responses {
-        return Ok(body);
+    match kind {
+        Kind::Other => return Ok(body.slice_ref(text)),
+        Kind::Responses => responses::repair(&mut value),
+        Kind::Chat | Kind::Completion | Kind::Embeddings | Kind::Models | Kind::Model => {
+            repair(context, &mut value).map_err(keep)?;
+            check(*kind, &value).map_err(keep)?;
+        }
     }
-    check(kind, &value).map_err(keep)?;
-    serde_json::to_vec(&value)
-        .map(Bytes::from)
-        .map_err(|_| keep(Error::decode("the answer can't be written again")))
+    super::json(&value).map_err(keep)
 }
 
+pub(super) const TRY_AGAIN: &str = "try again; services under load answer so";
+
 /// True when async-openai decodes the body as it is and nothing in it needs a closer look.
-fn conforms(kind: Kind, body: &[u8]) -> bool {
+fn conforms(profile: &Profile, kind: Kind, body: &[u8]) -> bool {
     let mentions = |word: &[u8]| memchr::memmem::find(body, word).is_some();
-    if mentions(b"\"error\"") || (kind == Kind::Chat && reasoning::may_need_unifying(body)) {
+    if mentions(b"\"error\"") {
         return false;
     }
     match kind {
-        Kind::Chat => decodes::<CreateChatCompletionResponse>(body),
+        Kind::Chat => {
+            // Without choices it decodes, and the first app that reads the first one panics.
+            !reasoning::may_need_unifying(body)
+                && !repair::calls_a_standard_reason_a_failure(profile)
+                && serde_json::from_slice::<CreateChatCompletionResponse>(body)
+                    .is_ok_and(|reply| !reply.choices.is_empty())
+        }
         Kind::Completion => decodes::<CreateCompletionResponse>(body),
         Kind::Embeddings => {
             decodes::<CreateEmbeddingResponse>(body) || decodes::<CreateBase64EmbeddingResponse>(body)
         }
         Kind::Models => decodes::<ListModelResponse>(body),
         Kind::Model => decodes::<Model>(body),
-        Kind::Responses | Kind::Other => matches!(body.trim_ascii().first(), Some(b'{' | b'[')),
+        Kind::Responses => false,
+        Kind::Other => matches!(body.trim_ascii().first(), Some(b'{' | b'[')),
     }
 }
 
@@ -64,18 +81,44 @@ fn decodes<T: DeserializeOwned>(body: &[u8]) -> bool {
 }
 
 fn check(kind: Kind, value: &Value) -> Result<()> {
-    fn read<T: DeserializeOwned>(value: &Value) -> Result<()> {
-        T::deserialize(value).map(drop).map_err(|error| Error::decode_json("the answer", &error))
-    }
+    const WHAT: &str = "the answer";
     match kind {
-        Kind::Chat => read::<CreateChatCompletionResponse>(value),
-        Kind::Completion => read::<CreateCompletionResponse>(value),
-        Kind::Embeddings => read::<CreateEmbeddingResponse>(value)
-            .or_else(|error| read::<CreateBase64EmbeddingResponse>(value).map_err(|_| error)),
-        Kind::Models => read::<ListModelResponse>(value),
-        Kind::Model => read::<Model>(value),
+        Kind::Chat => decodes_as::<CreateChatCompletionResponse>(value, WHAT),
+        Kind::Completion => decodes_as::<CreateCompletionResponse>(value, WHAT),
+        Kind::Embeddings => decodes_as::<CreateEmbeddingResponse>(value, WHAT)
+            .or_else(|error| decodes_as::<CreateBase64EmbeddingResponse>(value, WHAT).map_err(|_| error)),
+        Kind::Models => decodes_as::<ListModelResponse>(value, WHAT),
+        Kind::Model => decodes_as::<Model>(value, WHAT),
         Kind::Responses | Kind::Other => Ok(()),
     }
+}
+
+/// # Errors
+/// [`Decode`](ErrorKind::Decode) with the path of what doesn't fit, when async-openai can't decode the value.
+pub(super) fn decodes_as<T: DeserializeOwned>(value: &Value, what: &str) -> Result<()> {
+    match serde_path_to_error::deserialize::<_, T>(value) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let path = error.path().to_string();
+            Err(Error::decode_json(&format!("{what} (at `{path}`)"), error.inner()))
+        }
+    }
+}
+
+/// Puts an optional member that async-openai can't decode under another name, where nobody stumbles over it and whoever
+/// knows the service still finds it.
+pub(super) fn set_aside<T: DeserializeOwned>(object: &mut Map<String, Value>, name: &str) {
+    if object.get(name).is_some_and(|value| !value.is_null() && T::deserialize(value).is_err())
+        && let Some(value) = object.remove(name)
+    {
+        object.entry(format!("native_{name}")).or_insert(value);
+    }
+}
+
+/// A page where JSON should be.
+pub(super) fn web_page() -> Error {
+    Error::decode("the answer is a web page where JSON should be")
+        .with_hint("check base_url: it must be where the API begins, and often ends in /v1")
 }
 
 /// An object of the Responses, batch or file API may report a failure of its own; it is an answer all the same.
@@ -86,8 +129,7 @@ fn is_failed_object(kind: Kind, value: &Value) -> bool {
 
 fn not_json(text: &[u8], error: &serde_json::Error) -> Error {
     if text.starts_with(b"<") {
-        return Error::decode("the answer is a web page where JSON should be")
-            .with_hint("check base_url: it must be where the API begins, and often ends in /v1");
+        return web_page();
     }
     if error.is_eof() {
         return Error::interrupted("the answer ends in the middle of its JSON");
@@ -95,21 +137,18 @@ fn not_json(text: &[u8], error: &serde_json::Error) -> Error {
     Error::decode_json("the answer", error)
 }
 
-fn repair(profile: &Profile, kind: Kind, head: &Head, value: &mut Value) -> Result<()> {
-    if kind == Kind::Models {
+fn repair(context: &Context, value: &mut Value) -> Result<()> {
+    if context.kind == Kind::Models {
         return repair_models(value);
-    }
-    if matches!(kind, Kind::Responses | Kind::Other) {
-        return Ok(());
     }
     let Some(object) = value.as_object_mut() else {
         return Err(Error::decode("the answer is not a JSON object"));
     };
-    match kind {
-        Kind::Chat => repair_chat(profile, head, object),
-        Kind::Completion => repair_completion(profile, head, object),
+    match context.kind {
+        Kind::Chat => repair_chat(&context.profile, &context.head, object),
+        Kind::Completion => repair_completion(&context.profile, &context.head, object),
         Kind::Embeddings => {
-            repair_embeddings(head, object);
+            repair_embeddings(&context.head, object);
             Ok(())
         }
         Kind::Model => {
@@ -128,6 +167,7 @@ pub(super) fn repair_envelope(head: &Head, object: &mut Map<String, Value>, kind
     object.insert("object".to_owned(), kind.into());
     repair::service_tier(object);
     repair::string_or_nothing(object, "system_fingerprint");
+    set_aside::<ChatCompletionModeration>(object, "moderation");
     repair::usage(object);
 }
 
@@ -163,6 +203,9 @@ fn repair_message(profile: &Profile, message: &mut Map<String, Value>) {
         message.insert("content".to_owned(), text.into());
     }
     string_or_null(message, "refusal");
+    set_aside::<Vec<ChatCompletionResponseMessageAnnotation>>(message, "annotations");
+    set_aside::<ChatCompletionResponseMessageAudio>(message, "audio");
+    set_aside::<FunctionCall>(message, "function_call");
     match message.get_mut("tool_calls") {
         Some(Value::Array(calls)) => {
             for (position, call) in calls.iter_mut().enumerate() {
@@ -182,6 +225,7 @@ fn repair_tool_call(call: &mut Value, position: usize) {
         call.insert("type".to_owned(), "function".into());
     }
     repair::string_or(call, "id", || format!("call_{position}"));
+    repair::nest_function(call);
     if let Some(function) = call.get_mut("function").and_then(Value::as_object_mut) {
         repair::arguments(function);
     }
@@ -203,6 +247,7 @@ fn repair_completion(profile: &Profile, head: &Head, object: &mut Map<String, Va
 
 fn choices(object: &mut Map<String, Value>) -> Result<&mut Vec<Value>> {
     match object.get_mut("choices") {
+        Some(Value::Array(choices)) if choices.is_empty() => Err(Error::decode("`choices` is empty")),
         Some(Value::Array(choices)) => Ok(choices),
         Some(_) => Err(Error::decode("`choices` is not a list")),
         None => Err(Error::decode("`choices` is missing")),
@@ -224,16 +269,7 @@ pub(super) fn string_or_null(object: &mut Map<String, Value>, name: &str) {
 }
 
 pub(super) fn repair_logprobs(choice: &mut Map<String, Value>) {
-    let fits = |value: &Value| {
-        value.is_null()
-            || serde::Deserialize::deserialize(value)
-                .is_ok_and(|_: async_openai::types::chat::ChatChoiceLogprobs| true)
-    };
-    if choice.get("logprobs").is_some_and(|value| !fits(value))
-        && let Some(value) = choice.insert("logprobs".to_owned(), Value::Null)
-    {
-        choice.insert("native_logprobs".to_owned(), value);
-    }
+    set_aside::<ChatChoiceLogprobs>(choice, "logprobs");
 }
 
 /// A finish reason as OpenAI names it, by meaning; the service's own word is kept as `native_finish_reason`.
@@ -258,9 +294,6 @@ pub(super) fn repair_finish_reason(
         "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "complete" | "completed" | "end" => {
             Some("stop")
         }
-        "length" | "max_tokens" | "max_output_tokens" | "model_length" | "model_context_window_exceeded" => {
-            Some("length")
-        }
         "tool_calls" | "tool_use" | "tool_call" => Some("tool_calls"),
         "content_filter" | "content_filtered" | "safety" | "sensitive" | "refusal" | "recitation" => {
             Some("content_filter")
@@ -270,7 +303,13 @@ pub(super) fn repair_finish_reason(
         "aborted" | "abort" | "cancelled" | "canceled" => {
             return Err(failed_by_reason(ErrorKind::Interrupted, &reason));
         }
-        "error" | "network_error" | "failed" => return Err(failed_by_reason(ErrorKind::Upstream, &reason)),
+        other if other.contains("error") || other.contains("fail") => {
+            return Err(failed_by_reason(ErrorKind::Upstream, &reason));
+        }
+        // Whatever it is called, an answer that was cut must not pass for a whole one.
+        other if ["length", "max", "limit", "trunc", "exceed"].iter().any(|word| other.contains(word)) => {
+            Some("length")
+        }
         _ if calls_tools => Some("tool_calls"),
         _ => Some("stop"),
     };
@@ -351,11 +390,8 @@ mod tests {
     use serde_json::json;
 
     fn shaped(kind: Kind, body: &Value) -> Result<Value> {
-        let profile = Profile::embedded("openai-compatible").unwrap();
-        let mut head = Head::default();
-        head.model = Some("asked".into());
-        shape(&profile, kind, &head, body.to_string().into())
-            .map(|bytes| serde_json::from_slice(&bytes).unwrap())
+        let context = Context::of_test("openai-compatible", kind);
+        shape(&context, body.to_string().into()).map(|bytes| serde_json::from_slice(&bytes).unwrap())
     }
 
     fn good() -> Value {
@@ -366,12 +402,9 @@ mod tests {
 
     #[test]
     fn a_conforming_answer_passes_as_the_bytes_it_came_in() {
-        let profile = Profile::embedded("deepseek").unwrap();
+        let context = Context::of_test("deepseek", Kind::Chat);
         let body = Bytes::from(format!(" {} \n", good()));
-        assert_eq!(
-            shape(&profile, Kind::Chat, &Head::default(), body.clone()).unwrap().as_ptr(),
-            body.as_ptr()
-        );
+        assert_eq!(shape(&context, body.clone()).unwrap().as_ptr(), body.as_ptr());
     }
 
     /// A pointer into the good answer, what a service puts there, and what it becomes.
@@ -439,7 +472,6 @@ mod tests {
                 "/choices/0/native_finish_reason",
                 json!("something_new"),
             ),
-            ("/choices/0/logprobs", json!({"tokens":[]}), "/choices/0/logprobs", json!({"tokens":[]})),
         ];
         for (at, sent, look, wanted) in table {
             let mut body = same.clone();
@@ -485,7 +517,7 @@ mod tests {
 
     #[test]
     fn empty_cut_and_foreign_bodies_are_errors_of_the_right_kind() {
-        let profile = Profile::embedded("deepseek").unwrap();
+        let context = Context::of_test("deepseek", Kind::Chat);
         for (body, kind) in [
             ("", ErrorKind::Decode),
             (" \n\n ", ErrorKind::Decode),
@@ -493,8 +525,7 @@ mod tests {
             ("{\"id\":", ErrorKind::Interrupted),
             ("oops", ErrorKind::Decode),
         ] {
-            let error = shape(&profile, Kind::Chat, &Head::default(), Bytes::from_static(body.as_bytes()))
-                .unwrap_err();
+            let error = shape(&context, Bytes::from_static(body.as_bytes())).unwrap_err();
             assert_eq!(error.kind(), kind, "{body:?}");
         }
     }

@@ -4,6 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
+use crate::Profile;
+
 /// Puts a string there when it is missing or something else; a number becomes its text.
 pub(super) fn string_or(object: &mut Map<String, Value>, name: &str, default: impl FnOnce() -> String) {
     match object.get(name) {
@@ -67,11 +69,13 @@ pub(super) fn usage(object: &mut Map<String, Value>) {
     counts.insert("total_tokens".to_owned(), total.unwrap_or(prompt.saturating_add(completion)).into());
     for group in ["prompt_tokens_details", "completion_tokens_details"] {
         match counts.get_mut(group) {
-            Some(Value::Object(details)) => details.retain(|_, value| {
-                if let Some(number) = count(value) {
+            Some(Value::Object(details)) => details.retain(|_, value| match count(value) {
+                Some(number) => {
                     *value = number.into();
+                    true
                 }
-                !value.is_string()
+                // Nothing that counts tokens is anything else.
+                None => value.is_null() || value.is_object(),
             }),
             Some(_) => {
                 counts.remove(group);
@@ -105,6 +109,22 @@ pub(super) fn arguments(function: &mut Map<String, Value>) {
             function.insert("arguments".to_owned(), text.into());
         }
     }
+}
+
+/// Name and arguments beside the id instead of under `function`, as some services write a call.
+pub(super) fn nest_function(call: &mut Map<String, Value>) {
+    if call.contains_key("function") || !call.get("name").is_some_and(Value::is_string) {
+        return;
+    }
+    let members = ["name", "arguments"].into_iter();
+    let function = members.filter_map(|name| Some((name.to_owned(), call.remove(name)?))).collect();
+    call.insert("function".to_owned(), Value::Object(function));
+}
+
+/// A profile may say of one of OpenAI's own finish reasons that it is a failure.
+pub(super) fn calls_a_standard_reason_a_failure(profile: &Profile) -> bool {
+    let standard = ["stop", "length", "tool_calls", "content_filter", "function_call"];
+    standard.iter().any(|reason| profile.finish_reasons.contains_key(*reason))
 }
 
 fn now() -> u32 {

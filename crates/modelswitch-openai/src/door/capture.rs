@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -49,10 +50,17 @@ struct Told {
 #[derive(Clone, Default)]
 pub(super) struct Captures(Arc<Table>);
 
-#[derive(Default)]
 struct Table {
+    /// Begins anywhere: a capture of one service that goes through another must find nobody there.
     next: AtomicU64,
     open: Mutex<HashMap<u64, Weak<Sink>>>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let anywhere = RandomState::new().build_hasher().finish();
+        Self { next: AtomicU64::new(anywhere), open: Mutex::default() }
+    }
 }
 
 impl Capture {
@@ -111,7 +119,12 @@ impl Captures {
 
 impl Sink {
     pub(super) fn begin(&self, head: &Head) {
-        *self.told() = Told { head: Some(head.clone()), ..Told::default() };
+        self.told().head = Some(head.clone());
+    }
+
+    /// Another call begins.
+    pub(super) fn forget(&self) {
+        *self.told() = Told::default();
     }
 
     /// Looks for usage in a document or chunk.

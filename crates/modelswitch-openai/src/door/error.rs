@@ -57,9 +57,9 @@ pub(super) fn to_openai(error: Error) -> OpenAIError {
         status_code,
         api_error: ApiError {
             message: error.to_string(),
-            r#type: Some(error.upstream_type().unwrap_or(kind.as_str()).to_owned()),
+            r#type: Some(error.upstream_type().unwrap_or(kind.code()).to_owned()),
             param: error.param().map(str::to_owned),
-            code: Some(error.code().unwrap_or(kind.as_str()).to_owned()),
+            code: Some(error.code().unwrap_or(kind.code()).to_owned()),
             misalignment: Some(Box::new(facts)),
         },
     })

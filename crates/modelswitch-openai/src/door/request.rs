@@ -1,9 +1,11 @@
 //! What async-openai built, as a request for a provider.
 
+use async_openai::config::Config;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use modelswitch_provider::{Document, Endpoint, Error, Payload, Request, Result};
+use reqwest::Url;
 
 use super::extra;
 use super::header;
@@ -12,8 +14,8 @@ use super::header;
 ///
 /// # Errors
 /// [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest) for what can't be a request.
-pub(super) async fn read(base: &str, built: reqwest::Request) -> Result<(Request, Option<u64>)> {
-    let endpoint = endpoint(base, &built)?;
+pub(super) async fn read(home: &Home, built: reqwest::Request) -> Result<(Request, Option<u64>)> {
+    let endpoint = home.endpoint(&built)?;
     let mut headers = built.headers().clone();
     let content_type = headers.remove(CONTENT_TYPE);
     let capture = headers.remove(header::CAPTURE).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -31,28 +33,38 @@ pub(super) async fn read(base: &str, built: reqwest::Request) -> Result<(Request
     Ok((request, capture))
 }
 
-fn endpoint(base: &str, built: &reqwest::Request) -> Result<Endpoint> {
-    let url = built.url();
-    let base_path = reqwest::Url::parse(base)
-        .map(|base| base.path().trim_end_matches('/').to_owned())
-        .unwrap_or_default();
-    let path = url.path().strip_prefix(base_path.as_str()).unwrap_or(url.path());
-    // A base URL with a slash at its end makes two of them.
-    let path = format!("/{}", path.trim_start_matches('/'));
-    let path = match url.query() {
-        // Azure's version belongs to the service the client was built for.
-        Some(query) => match query
-            .split('&')
-            .filter(|pair| !pair.starts_with("api-version="))
-            .collect::<Vec<_>>()
-            .join("&")
-        {
-            query if query.is_empty() => path,
-            query => format!("{path}?{query}"),
-        },
-        None => path,
-    };
-    Endpoint::new(built.method().clone(), path)
+/// What a client puts around each of its requests, for the service that it was built for: it is taken off again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Home {
+    path: String,
+    query: Vec<(String, String)>,
+}
+
+impl Home {
+    /// Of a client with this configuration.
+    pub(super) fn of(config: &impl Config) -> Self {
+        let mut query: Vec<(String, String)> =
+            config.query().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let Ok(base) = Url::parse(&config.url("")) else { return Self { path: String::new(), query } };
+        query.extend(base.query_pairs().into_owned());
+        Self { path: base.path().trim_end_matches('/').to_owned(), query }
+    }
+
+    fn endpoint(&self, built: &reqwest::Request) -> Result<Endpoint> {
+        let url = built.url();
+        let path = url.path().strip_prefix(self.path.as_str()).unwrap_or(url.path());
+        // A base URL with a slash at its end makes two of them.
+        let mut path = format!("/{}", path.trim_start_matches('/'));
+        // A query of the client's own may hold the key or the version of another service.
+        let own = |pair: &(String, String)| !self.query.contains(pair) && pair.0 != "api-version";
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().filter(own).collect();
+        if !pairs.is_empty() {
+            let mut kept = url.clone();
+            kept.query_pairs_mut().clear().extend_pairs(pairs);
+            path = format!("{path}?{}", kept.query().unwrap_or_default());
+        }
+        Endpoint::new(built.method().clone(), path)
+    }
 }
 
 async fn collect(body: reqwest::Body) -> Result<Bytes> {
@@ -123,23 +135,28 @@ mod tests {
     }
 
     #[test]
-    fn the_base_is_taken_off_whatever_it_was() {
+    fn what_the_client_puts_around_its_requests_is_taken_off() {
         let path = |base: &str, url: &str| {
+            let config = async_openai::config::OpenAIConfig::new().with_api_base(base);
             let built = reqwest::Client::new().get(url).build().unwrap();
-            endpoint(base, &built).unwrap().path_and_query().to_owned()
+            Home::of(&config).endpoint(&built).unwrap().path_and_query().to_owned()
         };
-        assert_eq!(path("https://api.openai.com/v1", "https://api.openai.com/v1/models"), "/models");
-        assert_eq!(
-            path("https://x.example/v1/", "https://x.example/v1//chat/completions"),
-            "/chat/completions"
-        );
-        assert_eq!(path("https://x.example", "https://x.example/files?limit=3"), "/files?limit=3");
-        assert_eq!(
-            path(
-                "https://r.azure.example/openai/deployments/d",
-                "https://r.azure.example/openai/deployments/d/chat/completions?api-version=1"
+        for (base, url, wanted) in [
+            ("https://api.openai.com/v1", "https://api.openai.com/v1/models", "/models"),
+            ("https://x.example/v1/", "https://x.example/v1//chat/completions", "/chat/completions"),
+            ("https://x.example", "https://x.example/files?limit=3&after=a%20b", "/files?limit=3&after=a+b"),
+            (
+                "https://r.example/openai/deployments/d",
+                "https://r.example/openai/deployments/d/chat/completions?api-version=1",
+                "/chat/completions",
             ),
-            "/chat/completions"
-        );
+            (
+                "https://x.example/v1?key=hush",
+                "https://x.example/v1/files?key=hush&limit=3",
+                "/files?limit=3",
+            ),
+        ] {
+            assert_eq!(path(base, url), wanted);
+        }
     }
 }

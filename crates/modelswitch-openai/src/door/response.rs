@@ -2,22 +2,26 @@
 
 use std::sync::Arc;
 
+use async_openai::types::responses::{self, ResponseStreamEvent};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING,
 };
-use modelswitch_provider::{Body, Endpoint, Error, Event, EventStream, Response};
+use modelswitch_provider::{Body, Endpoint, Error, Event, EventStream, Head, Response, Result};
 
 use super::capture::Sink;
 use super::reasoning;
 
+/// # Errors
+/// [`Decode`](modelswitch_provider::ErrorKind::Decode) for a response that async-openai can't decode: it would log it
+/// whole, and forget its status.
 pub(super) fn write(
     endpoint: &Endpoint,
     answer: Response,
     with_reasoning: bool,
     capture: Option<Arc<Sink>>,
-) -> reqwest::Response {
+) -> Result<reqwest::Response> {
     let Response { head, body } = answer;
     if let Some(capture) = &capture {
         capture.begin(&head);
@@ -28,12 +32,16 @@ pub(super) fn write(
             if let Some(capture) = &capture {
                 capture.see(&json);
             }
+            if *endpoint == Endpoint::RESPONSES {
+                check_response(&head, &json)?;
+            }
             let json = if with_reasoning { reasoning::into_reply(json) } else { json };
             ("application/json", reqwest::Body::from(json))
         }
         Body::Events(events) => {
-            let has_terminator = *endpoint != Endpoint::RESPONSES;
-            ("text/event-stream", frames(events, with_reasoning, has_terminator, capture))
+            let is_responses = *endpoint == Endpoint::RESPONSES;
+            let events = if is_responses { only_known(events) } else { events };
+            ("text/event-stream", frames(events, with_reasoning, !is_responses, capture))
         }
         Body::Other(bytes) => ("", reqwest::Body::wrap_stream(bytes)),
         _ => ("", reqwest::Body::from("")),
@@ -47,7 +55,31 @@ pub(super) fn write(
     if !content_type.is_empty() {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
-    response.into()
+    Ok(response.into())
+}
+
+fn check_response(head: &Head, json: &[u8]) -> Result<()> {
+    match serde_json::from_slice::<responses::Response>(json) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(head.blame(Error::decode_json("the response", &error).with_status(head.status))),
+    }
+}
+
+/// The events that async-openai knows. It has no place for others, and would log each of them whole as an error.
+fn only_known(events: EventStream) -> EventStream {
+    EventStream::new(events.filter(|event| {
+        let known = event.as_ref().map_or(true, |event| {
+            let read = serde_json::from_slice::<ResponseStreamEvent>(&event.data);
+            if read.is_err() {
+                tracing::debug!(
+                    event = event.name.as_deref(),
+                    "left out an event that async-openai has no type for"
+                );
+            }
+            read.is_ok()
+        });
+        std::future::ready(known)
+    }))
 }
 
 /// Events as bytes, one frame an event. A failure goes out as an `error` event and the stream stops without a

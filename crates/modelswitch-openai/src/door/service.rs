@@ -10,6 +10,7 @@ use modelswitch_provider::{Error, Provider, Result};
 use tower_service::Service;
 
 use super::capture::Captures;
+use super::request::Home;
 use super::{Capture, error, request, response};
 
 /// async-openai's own client, as [`HttpService::client`] makes it.
@@ -45,8 +46,8 @@ pub type Client = async_openai::Client<OpenAIConfig>;
 #[derive(Clone)]
 pub struct HttpService {
     shared: Arc<Shared>,
-    /// What the client puts before each path, to be taken off again.
-    base: Arc<str>,
+    /// What the client puts around its requests, to be taken off again.
+    home: Arc<Home>,
     reasoning: bool,
 }
 
@@ -64,7 +65,7 @@ impl HttpService {
     /// A service over a provider. A clone shares everything.
     pub fn new(provider: Arc<dyn Provider>) -> Self {
         let shared = Shared { provider, captures: Captures::default(), builder: OnceLock::new() };
-        Self { shared: Arc::new(shared), base: NOWHERE.into(), reasoning: true }
+        Self { shared: Arc::new(shared), home: Arc::default(), reasoning: true }
     }
 
     /// Leaves `metadata` and `obfuscation` of the answers alone: no reasoning is put there, and
@@ -97,8 +98,7 @@ impl HttpService {
             .with_api_key("modelswitch")
             .with_org_id("")
             .with_project_id("");
-        let service = Self { base: NOWHERE.into(), ..self.clone() };
-        Ok(async_openai::Client::build(builder, config).with_http_service(service))
+        Ok(self.wrap(async_openai::Client::build(builder, config)))
     }
 
     /// Puts this service under a client that the app has already, for whatever service it was built.
@@ -106,10 +106,20 @@ impl HttpService {
     /// Of what it was built with, only its own headers go along, without credentials. Two things stay as they are with
     /// async-openai: a key with a line break in its configuration panics when it builds a request, before this service
     /// sees it; and `with_http_client` called afterwards drops this service without a word.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use modelswitch_openai::HttpService;
+    /// # use modelswitch_provider::mock::MockProvider;
+    /// use modelswitch_openai::async_openai::{Client, config::OpenAIConfig};
+    ///
+    /// let theirs = Client::with_config(OpenAIConfig::new().with_api_key("sk-of-openai"));
+    /// # let service = HttpService::new(Arc::new(MockProvider::reply("hello")));
+    /// let ours: Client<OpenAIConfig> = service.wrap(theirs);
+    /// ```
     pub fn wrap<C: Config>(&self, client: async_openai::Client<C>) -> async_openai::Client<C> {
-        let base = client.config().url("");
-        let base = base.split('?').next().unwrap_or_default().into();
-        client.with_http_service(Self { base, ..self.clone() })
+        let home = Arc::new(Home::of(client.config()));
+        client.with_http_service(Self { home, ..self.clone() })
     }
 
     /// A handle that tells afterwards who answered a call, and how.
@@ -119,18 +129,21 @@ impl HttpService {
 
     async fn exchange(self, factory: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
         let built = factory.build().await?;
-        let (request, capture) = request::read(&self.base, built).await.map_err(error::to_openai)?;
+        let (request, capture) = request::read(&self.home, built).await.map_err(error::to_openai)?;
         let capture = capture.and_then(|id| self.shared.captures.find(id));
         let endpoint = request.endpoint.clone();
-        match self.shared.provider.send(request).await {
-            Ok(answer) => Ok(response::write(&endpoint, answer, self.reasoning, capture)),
-            Err(failure) => {
-                if let Some(capture) = capture {
-                    capture.fail(&failure);
-                }
-                Err(error::to_openai(failure))
-            }
+        if let Some(capture) = &capture {
+            capture.forget();
         }
+        let sent = self.shared.provider.send(request).await;
+        let written =
+            sent.and_then(|answer| response::write(&endpoint, answer, self.reasoning, capture.clone()));
+        written.map_err(|failure| {
+            if let Some(capture) = capture {
+                capture.fail(&failure);
+            }
+            error::to_openai(failure)
+        })
     }
 }
 

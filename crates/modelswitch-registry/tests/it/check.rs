@@ -33,7 +33,7 @@ async fn check(answer: impl Fn(&Request) -> Result<Response> + Send + Sync + 'st
 #[tokio::test]
 async fn a_provider_that_works_passes_every_stage_with_the_cheapest_question() {
     let diary = Diary::default();
-    let answers = service(|| list(&["m", "n"]), || mock::reply("ok", false));
+    let answers = service(|| list(&["m", "n"]), || Ok(mock::reply("ok", false)));
     let registry = with(&[]).provider("a", diary.provider(answers)).build().unwrap();
     let report = registry.check_provider("a").await.unwrap();
     assert!(report.passed());
@@ -51,7 +51,7 @@ async fn after_a_stage_that_failed_the_others_are_skipped_and_a_remedy_is_given(
         (ErrorKind::Authentication, [Passed, Passed, Failed, Skipped, Skipped]),
         (ErrorKind::Overloaded, [Passed, Passed, Skipped, Failed, Skipped]),
     ] {
-        let answer = service(move || fails(kind), || mock::reply("ok", false));
+        let answer = service(move || fails(kind), || Ok(mock::reply("ok", false)));
         let report = check(answer).await;
         assert!(!report.passed());
         assert_eq!(outcomes(&report), expected);
@@ -62,7 +62,7 @@ async fn after_a_stage_that_failed_the_others_are_skipped_and_a_remedy_is_given(
 
 #[tokio::test]
 async fn a_service_that_lists_no_models_can_still_pass() {
-    let report = check(service(|| fails(ErrorKind::ModelNotFound), || mock::reply("ok", false))).await;
+    let report = check(service(|| fails(ErrorKind::ModelNotFound), || Ok(mock::reply("ok", false)))).await;
     assert!(report.passed());
     assert_eq!(outcomes(&report), [Passed, Passed, Skipped, Skipped, Skipped]);
     assert!(report.stages[4].detail.contains("set default_model"));
@@ -89,6 +89,13 @@ async fn all_providers_are_checked_and_a_missing_key_is_seen_without_a_request()
     assert_eq!(json["stages"][0]["outcome"], "failed");
     assert_eq!(json["stages"][0]["duration_ms"], 0);
     assert!(registry.check_provider("b").await.is_err());
+    for stage in reports.iter().flat_map(|report| &report.stages) {
+        let json = serde_json::to_value(stage).unwrap();
+        assert_eq!(
+            (&json["stage"], &json["outcome"]),
+            (&stage.stage.as_str().into(), &stage.outcome.as_str().into())
+        );
+    }
 }
 
 #[tokio::test]

@@ -199,6 +199,20 @@ fn a_value_of_another_type_says_what_is_wanted_and_is_not_repeated() {
 }
 
 #[test]
+fn a_duration_without_its_unit_is_told_with_one() {
+    let message = "must be a duration with its unit in quotes, such as \"10s\" or \"5m\", not a number";
+    for (toml, variables, place) in [
+        ("[providers.deepseek]\n[timeout]\nidle = 5", &[][..], "line 3, column 1"),
+        ("[providers.deepseek]\n[timeout]\nidle = '5'", &[], "line 3, column 1"),
+        ("[providers.deepseek]", &[("MODELSWITCH_TIMEOUT__IDLE", "5")], "$MODELSWITCH_TIMEOUT__IDLE"),
+    ] {
+        check(toml, variables, &format!("{place}: `timeout.idle` {message}"), "write \"5s\" for 5 seconds");
+    }
+    let error = text("[providers.deepseek]\n[timeout]\nidle = 123456789012").build().unwrap_err();
+    assert!(!shown(&error).contains("123456789012"), "{}", shown(&error));
+}
+
+#[test]
 fn a_base_url_that_cannot_work_is_named_where_it_stands_and_not_repeated() {
     for (toml, variables, message) in [
         (
@@ -359,11 +373,14 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         "defualt = 'deepseek/x'\n[providers.deepseek]\nurl = 'x'\n[models]\nx = 1\n",
         &[],
         &format!(
-            "line 1, column 1: `defualt` is not a setting; did you mean `default`? allowed here: default, models, providers, retry, timeout \
-             (and 2 more: line 3, column 1: `providers.deepseek.url` is not a setting; did you mean `base_url`? allowed here: {OF_A_PROVIDER}; \
-             line 5, column 1: `models.x` must be \"provider/model\", or a list of them, not a number)"
+            "line 1, column 1: `defualt` is not a setting; did you mean `default`? allowed here: default, models, providers, retry, timeout (the first of 3 mistakes)
+  write `default` instead of `defualt`
+line 3, column 1: `providers.deepseek.url` is not a setting; did you mean `base_url`? allowed here: {OF_A_PROVIDER}
+  write `base_url` instead of `url`
+line 5, column 1: `models.x` must be \"provider/model\", or a list of them, not a number
+  write \"provider/model\", or a list of them"
         ),
-        "write `default` instead of `defualt`; write `base_url` instead of `url`; write \"provider/model\", or a list of them",
+        "mend all 3, each as the line below it says",
     );
 }
 

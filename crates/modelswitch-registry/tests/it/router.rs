@@ -1,7 +1,8 @@
 use http::Method;
 use modelswitch_provider::mock::{MockProvider, events};
 use modelswitch_provider::{
-    Body, ChatRequest, Document, Endpoint, Error, ErrorKind, Payload, ProviderExt, Request, Response,
+    Body, ChatRequest, Document, Endpoint, Error, ErrorKind, Payload, Provider, ProviderExt, Request,
+    Response,
 };
 use modelswitch_registry::{PROVIDER_HEADER, Registry};
 use serde_json::{Value, json};
@@ -89,6 +90,76 @@ async fn a_request_that_has_no_model_goes_to_the_named_provider_or_the_defaults(
 }
 
 #[tokio::test]
+async fn a_model_that_is_no_text_is_refused_and_not_taken_for_none() {
+    let (a, b) = (Diary::default(), Diary::default());
+    let request = Request::chat(&json!({ "model": 5, "messages": [] })).unwrap();
+    let error = two(&a, &b).router().send(request).await.unwrap_err();
+    assert_eq!((error.kind(), error.param()), (ErrorKind::InvalidRequest, Some("model")));
+    assert!(a.asked().is_empty() && b.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_bound_model_answers_a_form_too() {
+    let (a, b) = (Diary::default(), Diary::default());
+    let form = |field: &str| Payload::Raw {
+        content_type: "multipart/form-data; boundary=x".parse().unwrap(),
+        bytes: format!("--x\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\nother\r\n--x--\r\n")
+            .into(),
+    };
+    let model = two(&a, &b).model("fast").unwrap();
+    for field in ["model", "purpose"] {
+        let endpoint = Endpoint::new(Method::POST, "/audio/transcriptions").unwrap();
+        model.send(Request::new(endpoint, form(field))).await.unwrap();
+    }
+    assert_eq!(b.models(), [Some("small".to_owned()), None]);
+    assert!(
+        matches!(&b.asked()[1].body, Payload::Raw { bytes, .. } if bytes.ends_with(b"other\r\n--x--\r\n"))
+    );
+}
+
+/// A service that takes every request and never answers.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait::async_trait]
+impl Provider for Silent {
+    fn name(&self) -> &str {
+        "silent"
+    }
+    async fn send(&self, _request: Request) -> modelswitch_provider::Result<Response> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_does_not_answer_holds_up_the_list_no_longer_than_its_limit() {
+    let registry = with(&[])
+        .provider("a", Diary::default().provider(listing(&["x"])))
+        .provider("silent", Silent)
+        .provider("dumb", Silent)
+        .build()
+        .unwrap();
+    let started = tokio::time::Instant::now();
+    let (list, head) = json_of(&registry, Request::models()).await;
+    assert_eq!(list["data"].as_array().unwrap().len(), 1);
+    assert_eq!(head.adaptations.len(), 2);
+    assert!(head.adaptations.iter().all(|note| note.change.ends_with("timeout")), "{head:?}");
+    assert_eq!(started.elapsed().as_secs(), 20);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_asked_once_for_its_models() {
+    // Port 1 is nobody's. With retries this would take minutes.
+    let toml = "[retry]\nattempts = 9\nbase_delay = '10m'\nmax_delay = '10m'\n\
+                [providers.local]\nprofile = 'llamacpp'\nbase_url = 'http://127.0.0.1:1/v1'";
+    let registry = text(toml).provider("a", Diary::default().provider(listing(&["x"]))).build().unwrap();
+    let listed =
+        tokio::time::timeout(std::time::Duration::from_secs(15), json_of(&registry, Request::models()));
+    let (list, _) = listed.await.unwrap();
+    assert_eq!(list["data"][0]["id"], "a/x");
+}
+
+#[tokio::test]
 async fn an_unknown_model_is_refused_before_anything_is_sent() {
     let (a, b) = (Diary::default(), Diary::default());
     let error = two(&a, &b).router().chat(ChatRequest::user("?").model("fsat")).await.unwrap_err();
@@ -138,7 +209,7 @@ async fn the_list_of_models_has_the_aliases_and_every_provider_that_answers() {
     assert_eq!(list["data"][0]["owned_by"], "modelswitch");
     assert_eq!(list["data"][1]["size"], 7, "what nobody has heard of stays");
     let notes: Vec<String> = head.adaptations.iter().map(ToString::to_string).collect();
-    assert_eq!(notes, ["models: the models of `broken` are left out: connection_error"]);
+    assert_eq!(notes, ["models: the models of `broken` are left out: connection"]);
 }
 
 #[tokio::test]

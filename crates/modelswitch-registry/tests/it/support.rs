@@ -52,5 +52,5 @@ impl Diary {
 
 pub(crate) fn reply(text: &str) -> impl Fn(&Request) -> Result<Response> + Send + Sync + 'static {
     let text = text.to_owned();
-    move |request| modelswitch_provider::mock::reply(&text, request.is_stream())
+    move |request| Ok(modelswitch_provider::mock::reply(&text, request.is_stream()))
 }

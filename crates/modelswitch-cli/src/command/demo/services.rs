@@ -200,7 +200,8 @@ async fn start(personality: Personality) -> Result<Sim, Failure> {
 
 /// Targets that can be asked, the default first, another provider's before another model of the same.
 fn targets(registry: &Registry) -> Vec<String> {
-    let usable: Vec<ProviderInfo> = registry.providers().into_iter().filter(is_usable).collect();
+    let usable: Vec<ProviderInfo> =
+        registry.providers().into_iter().filter(ProviderInfo::is_usable).collect();
     let defaults = usable.iter().filter_map(|provider| {
         let model = provider.default_model.as_ref().or(provider.models.first())?;
         Some(format!("{}/{model}", provider.name))
@@ -222,11 +223,6 @@ fn targets(registry: &Registry) -> Vec<String> {
         found.sort_by_key(|target| (*target != first, provider_of(target) == provider_of(&first)));
     }
     found
-}
-
-/// Whether calls can work: its key is there, or it needs none.
-fn is_usable(provider: &ProviderInfo) -> bool {
-    provider.key.set || provider.key.source == "none needed"
 }
 
 fn provider_of(target: &str) -> &str {

@@ -1,0 +1,124 @@
+use bytes::Bytes;
+use modelswitch_provider::{ApiKey, Payload, Request};
+use serde_json::Value;
+
+/// Takes out of a service's own words what must not be shown: the key, and what the user wrote. Services repeat both in
+/// their errors.
+///
+/// Only errors go through it: an answer is what the app paid for, and stays as it is.
+#[derive(Clone, Default)]
+pub(crate) struct Scrub {
+    key: Option<ApiKey>,
+    request: Option<Request>,
+}
+
+/// Shorter texts say nothing about anybody, and would be struck out of words that only resemble them.
+const SHORTEST_PROMPT: usize = 8;
+
+/// Validation errors of FastAPI and pydantic repeat the input after these.
+const INPUT_MARKS: [&str; 3] = ["'input':", "\"input\":", "input_value="];
+
+impl Scrub {
+    pub(crate) fn new(key: Option<ApiKey>, request: Request) -> Self {
+        Self { key, request: Some(request) }
+    }
+
+    /// A sentence for a person to read, without the key and without what the user wrote.
+    pub(crate) fn sentence(&self, text: &str) -> String {
+        let mut text = self.without_key(text);
+        if let Some(cut) = INPUT_MARKS.iter().filter_map(|mark| text.find(mark)).min() {
+            text.truncate(cut);
+            text.push('…');
+        }
+        for prompt in self.prompts() {
+            if text.contains(&prompt) {
+                text = text.replace(&prompt, "[…]");
+            }
+        }
+        text
+    }
+
+    /// A body for whoever asks for it, without the key.
+    pub(crate) fn body(&self, body: Bytes) -> Bytes {
+        let Ok(text) = std::str::from_utf8(&body) else { return body };
+        match self.without_key(text) {
+            scrubbed if scrubbed == text => body,
+            scrubbed => scrubbed.into(),
+        }
+    }
+
+    fn without_key(&self, text: &str) -> String {
+        let Some(key) = &self.key else { return text.to_owned() };
+        // In JSON a slash may stand escaped.
+        key.redact(text).replace(&key.expose().replace('/', "\\/"), "[key]")
+    }
+
+    /// What the user wrote, longest first: a short text may be a part of a long one.
+    fn prompts(&self) -> Vec<String> {
+        let Some(Payload::Json(document)) = self.request.as_ref().map(|request| &request.body) else {
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for name in ["messages", "input", "prompt", "instructions"] {
+            if let Ok(Some(value)) = document.get::<Value>(name) {
+                collect(&value, &mut texts);
+            }
+        }
+        texts.sort_by_key(|text: &String| std::cmp::Reverse(text.len()));
+        texts
+    }
+}
+
+fn collect(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text.len() >= SHORTEST_PROMPT => texts.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, texts)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                // Names of the API's own, which an error should be able to speak of.
+                if !matches!(
+                    name.as_str(),
+                    "role" | "type" | "id" | "name" | "tool_call_id" | "call_id" | "detail"
+                ) {
+                    collect(value, texts);
+                }
+            }
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn scrub() -> Scrub {
+        let request = Request::chat(&json!({"model":"m","messages":[
+            {"role":"assistant","content":"a secret plan"},
+            {"role":"user","content":[{"type":"text","text":"another secret"}]}]}));
+        Scrub::new(Some(ApiKey::new("sk-a/b-canary").unwrap()), request.unwrap())
+    }
+
+    #[test]
+    fn neither_the_key_nor_what_the_user_wrote_stays_in_a_sentence() {
+        for (said, shown) in [
+            ("key sk-a/b-canary is bad", "key [key] is bad"),
+            (r"key sk-a\/b-canary is bad", "key [key] is bad"),
+            ("you said a secret plan, and another secret", "you said […], and […]"),
+            ("field required, 'input': {'x': 'cut off secr", "field required, …"),
+            (
+                "messages[0].role: unknown variant `assistant`",
+                "messages[0].role: unknown variant `assistant`",
+            ),
+        ] {
+            assert_eq!(scrub().sentence(said), shown);
+        }
+    }
+
+    #[test]
+    fn a_body_only_loses_the_key() {
+        let body = Bytes::from_static(b"sk-a/b-canary a secret plan");
+        assert_eq!(scrub().body(body), "[key] a secret plan");
+    }
+}
