@@ -72,6 +72,16 @@ async fn one_call_reaches_either_provider_by_the_name_of_the_model_alone() {
 }
 
 #[tokio::test]
+async fn an_app_that_hard_codes_a_retired_name_keeps_running() {
+    let world = world().await;
+    let capture = world.registry.capture();
+    let reply =
+        world.client().chat().headers(capture.headers()).create(ask("deepseek-chat", "hello")).await.unwrap();
+    assert_eq!(reply.reasoning_content(), None);
+    assert!(capture.head().unwrap().adaptations[0].change.contains("switched off"));
+}
+
+#[tokio::test]
 async fn reasoning_comes_through_async_openais_own_types_whole_and_in_pieces() {
     let world = world().await;
     let reply = world.client().chat().create(ask("fast", "hello")).await.unwrap();

@@ -14,6 +14,10 @@
 //! | a queued request's line is held open for ten minutes, with blank lines or comments | 2026-11-21 | <https://api-docs.deepseek.com/quick_start/rate_limit> |
 
 mod config;
+mod inward;
+mod memory;
+mod models;
+mod policy;
 mod provider;
 
 use modelswitch_layers::{Retry, Stack};
@@ -21,6 +25,8 @@ use modelswitch_openai::{Client, HttpService};
 use modelswitch_provider::Result;
 
 pub use config::DeepSeekConfig;
+pub use memory::ReasoningMemory;
+pub use policy::{ForcedToolChoice, Policies};
 pub use provider::DeepSeek;
 
 /// The official base URL. The canonical paths under it have no `/v1`.

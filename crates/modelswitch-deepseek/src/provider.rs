@@ -1,10 +1,24 @@
-use async_trait::async_trait;
-use modelswitch_openai::{OpenAiBuilder, OpenAiProvider, Profile};
-use modelswitch_provider::{ApiKey, Provider, Request, Response, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::config;
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use modelswitch_openai::{OpenAiBuilder, OpenAiProvider, Profile};
+use modelswitch_provider::{
+    ApiKey, Body, ChatChunk, ChatCompletion, Collector, Endpoint, EventStream, Provider, Request, Response,
+    Result,
+};
+
+use crate::inward::{self, Plan};
+use crate::policy::Policies;
+use crate::{ReasoningMemory, config};
 
 /// DeepSeek as a [`Provider`].
+///
+/// Requests that OpenAI's apps send are put as DeepSeek takes them, each change told in
+/// [`Head::adaptations`](modelswitch_provider::Head::adaptations): retired model names, `reasoning_effort`, `user`, lists of
+/// text, forced tool choices. Chat prefix completion, strict tools and fill-in-the-middle go to `/beta` by themselves. What
+/// the model thought is remembered and put back where DeepSeek wants it, see [`ReasoningMemory`].
 ///
 /// ```no_run
 /// use modelswitch_deepseek::DeepSeek;
@@ -13,7 +27,14 @@ use crate::config;
 /// # Ok::<(), modelswitch_provider::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct DeepSeek(OpenAiProvider);
+pub struct DeepSeek {
+    stable: OpenAiProvider,
+    beta: OpenAiProvider,
+    policies: Policies,
+    memory: Option<ReasoningMemory>,
+    /// A retired name is warned of once, not at each call.
+    warned: Arc<AtomicBool>,
+}
 
 impl DeepSeek {
     /// DeepSeek with a key.
@@ -56,17 +77,118 @@ impl DeepSeek {
     /// # Errors
     /// As [`OpenAiBuilder::build`].
     pub fn connect(builder: OpenAiBuilder) -> Result<Self> {
-        Ok(Self(builder.build()?))
+        let stable = builder.build()?;
+        let base = stable.base_url();
+        // `/v1` is an alias of the same place, and `/beta` may have been given already.
+        let root = ["/v1", "/beta"].iter().find_map(|end| base.strip_suffix(end)).unwrap_or(base);
+        let beta = stable.at(&format!("{root}/beta"))?;
+        let memory = Some(ReasoningMemory::default());
+        Ok(Self { stable, beta, policies: Policies::default(), memory, warned: Arc::default() })
+    }
+
+    /// The same with other policies.
+    #[must_use]
+    pub fn with_policies(mut self, policies: Policies) -> Self {
+        self.policies = policies;
+        self
+    }
+
+    /// The same with a memory of your own, shared with other providers of the same account, or with none: then apps whose
+    /// messages have no `reasoning_content` can't use tools while the model thinks.
+    ///
+    /// ```
+    /// use modelswitch_deepseek::{DeepSeek, ReasoningMemory};
+    ///
+    /// let memory = ReasoningMemory::default();        // keep a handle, to tell it what was said before a restart
+    /// let deepseek = DeepSeek::new("sk-0123")?.with_memory(memory.clone());
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_memory(mut self, memory: impl Into<Option<ReasoningMemory>>) -> Self {
+        self.memory = memory.into();
+        self
+    }
+
+    async fn chat(&self, mut request: Request) -> Result<Response> {
+        let plan = match request.document_mut() {
+            Some(body) => inward::adapt(body, self.policies, self.memory.as_ref())
+                .map_err(|error| error.with_provider(self.stable.name()))?,
+            None => Plan::default(),
+        };
+        self.warn_of_retired_name(&plan);
+        let target = if plan.beta { &self.beta } else { &self.stable };
+        let mut response = target.send(request).await?;
+        response.head.adaptations.splice(0..0, plan.adaptations);
+        Ok(match &self.memory {
+            Some(memory) => remember(response, memory.clone()),
+            None => response,
+        })
+    }
+
+    fn warn_of_retired_name(&self, plan: &Plan) {
+        if let Some(retired) = plan.adaptations.iter().find(|one| one.parameter == "model")
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                provider = self.stable.name(),
+                change = retired.change,
+                "a retired model name was asked for"
+            );
+        }
     }
 }
 
 #[async_trait]
 impl Provider for DeepSeek {
     fn name(&self) -> &str {
-        self.0.name()
+        self.stable.name()
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
-        self.0.send(request).await
+        if request.endpoint == Endpoint::CHAT_COMPLETIONS {
+            self.chat(request).await
+        } else if request.endpoint == Endpoint::COMPLETIONS {
+            // Fill-in-the-middle is a beta feature.
+            self.beta.send(request).await
+        } else {
+            self.stable.send(request).await
+        }
     }
+}
+
+/// Keeps the reasoning of an answer as it passes. A stream is kept once it has ended: half a thought is none.
+fn remember(response: Response, memory: ReasoningMemory) -> Response {
+    let Response { head, body } = response;
+    let body = match body {
+        Body::Json(json) => {
+            if let Ok(reply) = serde_json::from_slice::<ChatCompletion>(&json) {
+                reply.choices.iter().for_each(|choice| memory.remember(&choice.message));
+            }
+            Body::Json(json)
+        }
+        Body::Events(events) => Body::Events(remember_stream(events, memory)),
+        other => other,
+    };
+    Response { head, body }
+}
+
+fn remember_stream(events: EventStream, memory: ReasoningMemory) -> EventStream {
+    let state = (events, Collector::new(), memory);
+    EventStream::new(futures_util::stream::unfold(state, |(mut events, mut collector, memory)| async move {
+        match events.next().await {
+            Some(event) => {
+                if let Ok(event) = &event
+                    && let Ok(chunk) = event.json::<ChatChunk>()
+                {
+                    collector.push(chunk);
+                }
+                Some((event, (events, collector, memory)))
+            }
+            None => {
+                let whole = collector.finish();
+                whole.choices.iter().for_each(|choice| memory.remember(&choice.message));
+                None
+            }
+        }
+    }))
 }

@@ -47,6 +47,17 @@ impl OpenAiProvider {
         }
     }
 
+    /// The same service at another base URL, over the same connections: a beta, a region. The key goes there too.
+    ///
+    /// # Errors
+    /// [`Config`](modelswitch_provider::ErrorKind::Config) for what isn't a URL of an API.
+    pub fn at(&self, base_url: &str) -> Result<Self> {
+        let base_url = check_base_url(Some(base_url), self.profile())?;
+        let mut other = self.clone();
+        other.transport.base_url = base_url.as_str().trim_end_matches('/').to_owned();
+        Ok(other)
+    }
+
     /// Where requests go.
     pub fn base_url(&self) -> &str {
         &self.transport.base_url

@@ -1,0 +1,176 @@
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use modelswitch_provider::Message;
+
+/// What DeepSeek thought in earlier turns, for apps whose message types can't say it.
+///
+/// DeepSeek wants the `reasoning_content` of earlier turns back when a request carries tools, and refuses it otherwise
+/// with 400 ("must be passed back", <https://api-docs.deepseek.com/guides/thinking_mode>). async-openai's messages have no
+/// field for it, so a tool loop through them can't work. This memory keeps the reasoning of each answer that passes and
+/// puts it back where it is missing.
+///
+/// An answer is known again by its first tool call (id, name and arguments, since some services give ids twice), or, if it
+/// called no tool, by its text. What isn't known goes back as the empty string, which DeepSeek takes.
+///
+/// It is bounded, the oldest go first, and lives in this process: after a restart, or on another machine, tell it with
+/// [`remember`](Self::remember). Each provider has its own, so reasoning of one account or service never reaches another.
+/// A clone is another handle on the same memory.
+///
+/// ```
+/// use modelswitch_deepseek::ReasoningMemory;
+/// use modelswitch_provider::Message;
+///
+/// let memory = ReasoningMemory::new(1_000, 1 << 20);
+/// let mut answer = Message::assistant("9.8");
+/// answer.reasoning_content = Some("0.80 is more than 0.11".to_owned());
+/// memory.remember(&answer);
+///
+/// assert_eq!(memory.recall(&Message::assistant("9.8")).as_deref(), Some("0.80 is more than 0.11"));
+/// ```
+#[derive(Clone)]
+pub struct ReasoningMemory(Arc<Shared>);
+
+struct Shared {
+    most_entries: usize,
+    most_bytes: usize,
+    hasher: RandomState,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    texts: HashMap<u64, Arc<str>>,
+    /// Oldest first.
+    order: VecDeque<u64>,
+    bytes: usize,
+}
+
+impl Default for ReasoningMemory {
+    /// Four thousand answers, 32 MiB: some days of one user's conversations, or some minutes of a busy service's.
+    fn default() -> Self {
+        Self::new(4_000, 32 << 20)
+    }
+}
+
+impl ReasoningMemory {
+    /// A memory for so many answers, and so many bytes of reasoning.
+    pub fn new(most_entries: usize, most_bytes: usize) -> Self {
+        Self(Arc::new(Shared {
+            most_entries,
+            most_bytes,
+            hasher: RandomState::new(),
+            kept: Mutex::default(),
+        }))
+    }
+
+    /// Keeps the reasoning of an answer. Without reasoning, or without anything to know it by, it does nothing.
+    pub fn remember(&self, answer: &Message) {
+        let Some(reasoning) = answer.reasoning_content.as_deref().filter(|text| !text.is_empty()) else {
+            return;
+        };
+        let Some(key) = self.key(answer) else { return };
+        if reasoning.len() > self.0.most_bytes || self.0.most_entries == 0 {
+            return;
+        }
+        let mut kept = self.kept();
+        kept.forget(key);
+        kept.bytes += reasoning.len();
+        kept.texts.insert(key, reasoning.into());
+        kept.order.push_back(key);
+        while kept.order.len() > self.0.most_entries || kept.bytes > self.0.most_bytes {
+            let Some(oldest) = kept.order.front().copied() else { break };
+            kept.forget(oldest);
+        }
+    }
+
+    /// The reasoning of an answer that has passed before.
+    pub fn recall(&self, answer: &Message) -> Option<Arc<str>> {
+        let key = self.key(answer)?;
+        self.kept().texts.get(&key).cloned()
+    }
+
+    fn key(&self, answer: &Message) -> Option<u64> {
+        if let Some(call) = answer.tool_calls.first() {
+            return Some(self.0.hasher.hash_one((
+                "call",
+                &call.id,
+                &call.function.name,
+                &call.function.arguments,
+            )));
+        }
+        let text = answer.text();
+        (!text.is_empty()).then(|| self.0.hasher.hash_one(("text", text)))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn forget(&mut self, key: u64) {
+        if let Some(text) = self.texts.remove(&key) {
+            self.bytes = self.bytes.saturating_sub(text.len());
+            self.order.retain(|other| *other != key);
+        }
+    }
+}
+
+/// How much it keeps, and nothing of it.
+impl fmt::Debug for ReasoningMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.kept();
+        f.debug_struct("ReasoningMemory")
+            .field("answers", &kept.order.len())
+            .field("bytes", &kept.bytes)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use modelswitch_provider::ToolCall;
+
+    fn answer(text: &str, calls: &[ToolCall], reasoning: &str) -> Message {
+        let mut message = Message::assistant(text);
+        message.tool_calls = calls.to_vec();
+        message.reasoning_content = Some(reasoning.to_owned());
+        message
+    }
+
+    #[test]
+    fn a_call_is_known_by_its_id_name_and_arguments() {
+        let memory = ReasoningMemory::default();
+        memory.remember(&answer("", &[ToolCall::new("1", "f", "{}")], "first"));
+        memory.remember(&answer("", &[ToolCall::new("1", "f", "{\"a\":1}")], "second"));
+        let recall = |arguments: &str| memory.recall(&answer("", &[ToolCall::new("1", "f", arguments)], ""));
+        assert_eq!(recall("{}").as_deref(), Some("first"));
+        assert_eq!(recall("{\"a\":1}").as_deref(), Some("second"));
+        assert_eq!(recall("{\"a\":2}"), None);
+    }
+
+    #[test]
+    fn it_is_bounded_by_number_and_by_size_and_the_oldest_go_first() {
+        for memory in [ReasoningMemory::new(2, 1 << 20), ReasoningMemory::new(100, 10)] {
+            for text in ["a", "b", "c"] {
+                memory.remember(&answer(text, &[], "12345"));
+            }
+            assert_eq!(memory.recall(&Message::assistant("a")), None);
+            assert!(memory.recall(&Message::assistant("c")).is_some());
+        }
+        let none = ReasoningMemory::new(0, 0);
+        none.remember(&answer("a", &[], "12345"));
+        assert_eq!(none.recall(&Message::assistant("a")), None);
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_what_it_keeps() {
+        let memory = ReasoningMemory::default();
+        memory.remember(&answer("a", &[], "canary"));
+        assert_eq!(format!("{memory:?}"), "ReasoningMemory { answers: 1, bytes: 6 }");
+    }
+}
