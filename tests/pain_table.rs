@@ -408,3 +408,13 @@ async fn a_reply_without_choices_is_a_reply_in_stock_and_an_error_in_ours() {
     assert!(stock.unwrap().choices.is_empty());
     assert_eq!(kind(&ours), Some(ErrorKind::Decode));
 }
+
+#[tokio::test]
+async fn a_redirect_within_the_origin_that_repeats_the_request_is_followed() {
+    let world = world().await;
+    world.deepseek.script(Script::redirect(307, "/v1/chat/completions"));
+    world.client().chat().create(ask("fast", "hello")).await.unwrap();
+    let requests = world.deepseek.requests();
+    assert_eq!((requests.len(), requests[1].path.as_str()), (2, "/v1/chat/completions"));
+    assert_eq!(requests[0].body, requests[1].body);
+}

@@ -119,3 +119,16 @@ async fn a_reader_that_has_had_enough_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+/// reqwest's own rules for proxies hold: the simulator stands in for one, and is asked for somebody else's URL.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_in_the_environment_is_used() {
+    let proxy = Sim::start().await.unwrap();
+    let address = format!("http://{}", proxy.address());
+    let place = Place::empty().variable("HTTP_PROXY", &address).variable("MY_KEY", proxy.key()).file(
+        "[providers.far]\nprofile = 'openai-compatible'\nbase_url = 'http://llm.invalid/v1'\nallow_plain_http = true\n\
+         default_model = 'deepseek-flash'\napi_key = { env = 'MY_KEY' }",
+    );
+    assert_eq!(place.run(&["chat", "Hello"]).ends(0).out, ANSWER);
+    assert_eq!(proxy.requests()[0].header("host"), Some("llm.invalid"));
+}

@@ -66,3 +66,25 @@ fn a_provider_without_its_key_is_not_called() {
     let outcome = Place::empty().file("[providers.deepseek]").run(&["demo"]).ends(0);
     assert!(outcome.out.contains("SIMULATED") && outcome.out.contains("its key set"), "{}", outcome.out);
 }
+
+/// The demo goes through async-openai, which reads these variables for the service it was made for.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_belongs_to_openai_reaches_another_provider() {
+    let (sim, other) = (Sim::start().await.unwrap(), plain_sim().await);
+    let place = Place::with_deepseek(&sim)
+        .variable("OPENAI_BASE_URL", other.base_url())
+        .variable("OPENAI_API_KEY", "sk-canary-openai")
+        .variable("OPENAI_ADMIN_KEY", "sk-canary-admin")
+        .variable("OPENAI_ORG_ID", "canary-org")
+        .variable("OPENAI_PROJECT_ID", "canary-project");
+    place.run(&["demo"]);
+    assert!(!sim.requests().is_empty());
+    for request in sim.requests() {
+        let headers: Vec<String> = request
+            .headers
+            .values()
+            .map(|value| format!("{:?}", value.as_bytes().escape_ascii().to_string()))
+            .collect();
+        assert!(!headers.concat().contains("canary") && !request.path.contains("canary"));
+    }
+}

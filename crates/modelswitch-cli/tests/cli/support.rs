@@ -63,10 +63,23 @@ impl Place {
         // A command that reads nothing may be gone by now.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
-        Outcome {
+        let outcome = Outcome {
             code: output.status.code().unwrap(),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
+        };
+        self.shows_no_key(&outcome);
+        outcome
+    }
+
+    /// Whatever a command does, it prints no key that it was given.
+    #[track_caller]
+    fn shows_no_key(&self, outcome: &Outcome) {
+        for (name, key) in self.variables.iter().filter(|(name, key)| name.contains("KEY") && key.len() > 4) {
+            assert!(
+                !outcome.out.contains(key.as_str()) && !outcome.err.contains(key.as_str()),
+                "${name} is shown"
+            );
         }
     }
 }

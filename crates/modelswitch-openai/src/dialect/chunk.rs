@@ -133,8 +133,7 @@ fn repair_delta(profile: &Profile, seen: &mut SeenChoice, choice: &mut Map<Strin
         choice.insert("delta".to_owned(), message.unwrap_or_else(|| Value::Object(Map::new())));
     }
     let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) else { return };
-    let known = ["developer", "system", "user", "assistant", "tool", "function"];
-    if delta.get("role").is_some_and(|role| !role.as_str().is_some_and(|role| known.contains(&role))) {
+    if delta.contains_key("role") && !repair::is_role(delta.get("role")) {
         delta.remove("role");
     }
     reasoning::unify(delta, &profile.reasoning.fields);

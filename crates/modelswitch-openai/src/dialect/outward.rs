@@ -192,8 +192,7 @@ fn repair_chat(profile: &Profile, head: &Head, object: &mut Map<String, Value>) 
 }
 
 fn repair_message(profile: &Profile, message: &mut Map<String, Value>) {
-    let known = ["developer", "system", "user", "assistant", "tool", "function"];
-    if !message.get("role").and_then(Value::as_str).is_some_and(|role| known.contains(&role)) {
+    if !repair::is_role(message.get("role")) {
         message.insert("role".to_owned(), "assistant".into());
     }
     reasoning::unify(message, &profile.reasoning.fields);

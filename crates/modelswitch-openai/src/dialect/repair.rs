@@ -85,6 +85,12 @@ pub(super) fn usage(object: &mut Map<String, Value>) {
     }
 }
 
+/// True for the roles that async-openai knows.
+pub(super) fn is_role(role: Option<&Value>) -> bool {
+    let known = ["developer", "system", "user", "assistant", "tool", "function"];
+    role.and_then(Value::as_str).is_some_and(|role| known.contains(&role))
+}
+
 /// A service tier that async-openai has no name for is kept beside the field.
 pub(super) fn service_tier(object: &mut Map<String, Value>) {
     let known = ["auto", "default", "flex", "scale", "priority", "fast"];
