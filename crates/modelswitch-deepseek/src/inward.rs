@@ -2,11 +2,14 @@
 //! is done below; this is the rest. Facts are from <https://api-docs.deepseek.com/api/create-chat-completion> and
 //! <https://api-docs.deepseek.com/guides/thinking_mode>, read on 2026-11-21.
 
+use std::sync::Arc;
+
 use modelswitch_provider::{Adaptation, Document, Error, Message, Result};
 use serde_json::{Value, json};
 
+use crate::memory::{ReasoningMemory, Trace};
+use crate::models;
 use crate::policy::{ForcedToolChoice, Policies};
-use crate::{ReasoningMemory, models};
 
 /// What a request became.
 #[derive(Debug, Default)]
@@ -14,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) adaptations: Vec<Adaptation>,
     /// Chat prefix completion and strict tools live under `/beta`.
     pub(crate) beta: bool,
+    /// The conversation so far, where its answer is worth remembering.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// # Errors
@@ -138,8 +143,14 @@ fn user(body: &mut Document, policies: Policies, plan: &mut Plan) -> Result<()> 
 }
 
 fn forced_tool_choice(body: &mut Document, policies: Policies, plan: &mut Plan) -> Result<()> {
-    let choice = body.get_raw("tool_choice").unwrap_or("null");
-    let forces = choice == "\"required\"" || choice.starts_with('{');
+    let choice = body.get::<Value>("tool_choice")?.unwrap_or_default();
+    let forces = match choice.get("type").and_then(Value::as_str) {
+        Some("allowed_tools") => {
+            choice.get("mode").or_else(|| choice.pointer("/allowed_tools/mode")) == Some(&json!("required"))
+        }
+        Some(_) => true,
+        None => choice == "required",
+    };
     if !forces || !thinks(body) {
         return Ok(());
     }
@@ -170,7 +181,7 @@ fn forced_tool_choice(body: &mut Document, policies: Policies, plan: &mut Plan) 
 fn messages(body: &mut Document, memory: Option<&ReasoningMemory>, plan: &mut Plan) -> Result<()> {
     let text = body.get_raw("messages").unwrap_or_default();
     let has_tools = body.get_raw("tools").is_some_and(|tools| tools != "[]" && tools != "null");
-    let passes_back = has_tools && thinks(body) && text.contains("\"assistant\"");
+    let passes_back = has_tools && thinks(body);
     let has_lists = has_member(text, "type", "\"text\"");
     let has_prefix = has_member(text, "prefix", "true");
     if !passes_back && !has_lists && !has_prefix {
@@ -178,10 +189,16 @@ fn messages(body: &mut Document, memory: Option<&ReasoningMemory>, plan: &mut Pl
     }
     let Some(mut messages) = body.get::<Vec<Value>>("messages")? else { return Ok(()) };
     let mut changed = false;
+    let mut trace = Trace::default();
     for message in &mut messages {
         changed |= has_lists && collapse_text(message);
-        changed |= passes_back && pass_back(message, memory);
+        if passes_back {
+            let typed = Message::from_wire(message).unwrap_or_default();
+            changed |= pass_back(message, || memory?.recall_after(trace, &typed));
+            trace = memory.map(|memory| memory.follow(trace, &typed)).unwrap_or_default();
+        }
     }
+    plan.trace = passes_back.then_some(trace);
     plan.beta |= messages.last().is_some_and(|last| last.get("prefix") == Some(&Value::Bool(true)));
     if changed { body.set("messages", messages) } else { Ok(()) }
 }
@@ -201,16 +218,13 @@ fn collapse_text(message: &mut Value) -> bool {
 }
 
 /// Puts back what the model thought. An empty text says that nothing is known of it, and is taken.
-fn pass_back(message: &mut Value, memory: Option<&ReasoningMemory>) -> bool {
-    if message.get("role").and_then(Value::as_str) != Some("assistant")
-        || message.get("reasoning_content").is_some_and(Value::is_string)
-    {
+fn pass_back(message: &mut Value, recall: impl FnOnce() -> Option<Arc<str>>) -> bool {
+    let Some(message) = message.as_object_mut() else { return false };
+    let is_answer = message.get("role").and_then(Value::as_str) == Some("assistant");
+    if !is_answer || message.get("reasoning_content").is_some_and(Value::is_string) {
         return false;
     }
-    let known = Message::from_wire(message).ok().and_then(|answer| memory?.recall(&answer));
-    if let Some(message) = message.as_object_mut() {
-        message.insert("reasoning_content".to_owned(), known.as_deref().unwrap_or_default().into());
-    }
+    message.insert("reasoning_content".to_owned(), recall().as_deref().unwrap_or_default().into());
     true
 }
 
@@ -272,6 +286,11 @@ mod tests {
                 "",
             ),
             (json!({"tool_choice":"auto"}), json!({"tool_choice":"auto"}), ""),
+            (
+                json!({"tool_choice":{"type":"allowed_tools","mode":"auto"}}),
+                json!({"tool_choice":{"type":"allowed_tools","mode":"auto"}}),
+                "",
+            ),
             (json!({"n":1}), json!({"n":1}), ""),
         ];
         for (sent, wanted, parameter) in table {

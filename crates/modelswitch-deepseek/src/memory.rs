@@ -13,7 +13,9 @@ use modelswitch_provider::Message;
 /// puts it back where it is missing.
 ///
 /// An answer is known again by its first tool call (id, name and arguments, since some services give ids twice), or, if it
-/// called no tool, by its text. What isn't known goes back as the empty string, which DeepSeek takes.
+/// called no tool, by its text and the whole conversation before it: the same words in somebody else's conversation must
+/// not bring back what was thought in this one. What isn't known, because the history was shortened for example, goes back
+/// as the empty string, which DeepSeek takes. Only calls that carry tools are remembered; nothing else is ever asked for.
 ///
 /// It is bounded, the oldest go first, and lives in this process: after a restart, or on another machine, tell it with
 /// [`remember`](Self::remember). Each provider has its own, so reasoning of one account or service never reaches another.
@@ -24,14 +26,21 @@ use modelswitch_provider::Message;
 /// use modelswitch_provider::Message;
 ///
 /// let memory = ReasoningMemory::new(1_000, 1 << 20);
+/// let before = [Message::user("9.11 or 9.8?")];
 /// let mut answer = Message::assistant("9.8");
 /// answer.reasoning_content = Some("0.80 is more than 0.11".to_owned());
-/// memory.remember(&answer);
+/// memory.remember(&before, &answer);
 ///
-/// assert_eq!(memory.recall(&Message::assistant("9.8")).as_deref(), Some("0.80 is more than 0.11"));
+/// let recalled = memory.recall(&before, &Message::assistant("9.8"));
+/// assert_eq!(recalled.as_deref(), Some("0.80 is more than 0.11"));
+/// assert_eq!(memory.recall(&[], &Message::assistant("9.8")), None);
 /// ```
 #[derive(Clone)]
 pub struct ReasoningMemory(Arc<Shared>);
+
+/// What is left of a conversation when only its sameness matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trace(u64);
 
 struct Shared {
     most_entries: usize,
@@ -66,12 +75,22 @@ impl ReasoningMemory {
         }))
     }
 
-    /// Keeps the reasoning of an answer. Without reasoning, or without anything to know it by, it does nothing.
-    pub fn remember(&self, answer: &Message) {
+    /// Keeps the reasoning of an answer to a conversation. Without reasoning, or without anything to know it by, it does
+    /// nothing.
+    pub fn remember(&self, conversation: &[Message], answer: &Message) {
+        self.remember_after(self.trace_of(conversation), answer);
+    }
+
+    /// The reasoning of an answer that this conversation has had before.
+    pub fn recall(&self, conversation: &[Message], answer: &Message) -> Option<Arc<str>> {
+        self.recall_after(self.trace_of(conversation), answer)
+    }
+
+    pub(crate) fn remember_after(&self, trace: Trace, answer: &Message) {
         let Some(reasoning) = answer.reasoning_content.as_deref().filter(|text| !text.is_empty()) else {
             return;
         };
-        let Some(key) = self.key(answer) else { return };
+        let Some(key) = self.key(trace, answer) else { return };
         if reasoning.len() > self.0.most_bytes || self.0.most_entries == 0 {
             return;
         }
@@ -86,13 +105,21 @@ impl ReasoningMemory {
         }
     }
 
-    /// The reasoning of an answer that has passed before.
-    pub fn recall(&self, answer: &Message) -> Option<Arc<str>> {
-        let key = self.key(answer)?;
+    pub(crate) fn recall_after(&self, trace: Trace, answer: &Message) -> Option<Arc<str>> {
+        let key = self.key(trace, answer)?;
         self.kept().texts.get(&key).cloned()
     }
 
-    fn key(&self, answer: &Message) -> Option<u64> {
+    /// The trace of a conversation that goes on with one more message.
+    pub(crate) fn follow(&self, trace: Trace, message: &Message) -> Trace {
+        Trace(self.0.hasher.hash_one((trace.0, message.role.as_str(), message.text())))
+    }
+
+    fn trace_of(&self, conversation: &[Message]) -> Trace {
+        conversation.iter().fold(Trace::default(), |trace, message| self.follow(trace, message))
+    }
+
+    fn key(&self, trace: Trace, answer: &Message) -> Option<u64> {
         if let Some(call) = answer.tool_calls.first() {
             return Some(self.0.hasher.hash_one((
                 "call",
@@ -102,7 +129,7 @@ impl ReasoningMemory {
             )));
         }
         let text = answer.text();
-        (!text.is_empty()).then(|| self.0.hasher.hash_one(("text", text)))
+        (!text.is_empty()).then(|| self.0.hasher.hash_one(("text", trace.0, text)))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -145,32 +172,42 @@ mod tests {
     #[test]
     fn a_call_is_known_by_its_id_name_and_arguments() {
         let memory = ReasoningMemory::default();
-        memory.remember(&answer("", &[ToolCall::new("1", "f", "{}")], "first"));
-        memory.remember(&answer("", &[ToolCall::new("1", "f", "{\"a\":1}")], "second"));
-        let recall = |arguments: &str| memory.recall(&answer("", &[ToolCall::new("1", "f", arguments)], ""));
+        memory.remember(&[], &answer("", &[ToolCall::new("1", "f", "{}")], "first"));
+        memory.remember(&[], &answer("", &[ToolCall::new("1", "f", "{\"a\":1}")], "second"));
+        let recall =
+            |arguments: &str| memory.recall(&[], &answer("", &[ToolCall::new("1", "f", arguments)], ""));
         assert_eq!(recall("{}").as_deref(), Some("first"));
         assert_eq!(recall("{\"a\":1}").as_deref(), Some("second"));
         assert_eq!(recall("{\"a\":2}"), None);
     }
 
     #[test]
+    fn the_same_words_in_another_conversation_bring_nothing_back() {
+        let memory = ReasoningMemory::default();
+        let mine = [Message::system("secret"), Message::user("May I?")];
+        memory.remember(&mine, &answer("Yes.", &[], "because of the secret"));
+        assert!(memory.recall(&mine, &Message::assistant("Yes.")).is_some());
+        assert_eq!(memory.recall(&[Message::user("May I?")], &Message::assistant("Yes.")), None);
+    }
+
+    #[test]
     fn it_is_bounded_by_number_and_by_size_and_the_oldest_go_first() {
         for memory in [ReasoningMemory::new(2, 1 << 20), ReasoningMemory::new(100, 10)] {
             for text in ["a", "b", "c"] {
-                memory.remember(&answer(text, &[], "12345"));
+                memory.remember(&[], &answer(text, &[], "12345"));
             }
-            assert_eq!(memory.recall(&Message::assistant("a")), None);
-            assert!(memory.recall(&Message::assistant("c")).is_some());
+            assert_eq!(memory.recall(&[], &Message::assistant("a")), None);
+            assert!(memory.recall(&[], &Message::assistant("c")).is_some());
         }
         let none = ReasoningMemory::new(0, 0);
-        none.remember(&answer("a", &[], "12345"));
-        assert_eq!(none.recall(&Message::assistant("a")), None);
+        none.remember(&[], &answer("a", &[], "12345"));
+        assert_eq!(none.recall(&[], &Message::assistant("a")), None);
     }
 
     #[test]
     fn debug_shows_nothing_of_what_it_keeps() {
         let memory = ReasoningMemory::default();
-        memory.remember(&answer("a", &[], "canary"));
+        memory.remember(&[], &answer("a", &[], "canary"));
         assert_eq!(format!("{memory:?}"), "ReasoningMemory { answers: 1, bytes: 6 }");
     }
 }

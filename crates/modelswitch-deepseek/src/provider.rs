@@ -9,9 +9,10 @@ use modelswitch_provider::{
     Result,
 };
 
+use crate::config;
 use crate::inward::{self, Plan};
+use crate::memory::{ReasoningMemory, Trace};
 use crate::policy::Policies;
-use crate::{ReasoningMemory, config};
 
 /// DeepSeek as a [`Provider`].
 ///
@@ -119,9 +120,9 @@ impl DeepSeek {
         let target = if plan.beta { &self.beta } else { &self.stable };
         let mut response = target.send(request).await?;
         response.head.adaptations.splice(0..0, plan.adaptations);
-        Ok(match &self.memory {
-            Some(memory) => remember(response, memory.clone()),
-            None => response,
+        Ok(match (&self.memory, plan.trace) {
+            (Some(memory), Some(trace)) => remember(response, memory.clone(), trace),
+            _ => response,
         })
     }
 
@@ -157,38 +158,41 @@ impl Provider for DeepSeek {
 }
 
 /// Keeps the reasoning of an answer as it passes. A stream is kept once it has ended: half a thought is none.
-fn remember(response: Response, memory: ReasoningMemory) -> Response {
+fn remember(response: Response, memory: ReasoningMemory, trace: Trace) -> Response {
     let Response { head, body } = response;
     let body = match body {
         Body::Json(json) => {
             if let Ok(reply) = serde_json::from_slice::<ChatCompletion>(&json) {
-                reply.choices.iter().for_each(|choice| memory.remember(&choice.message));
+                reply.choices.iter().for_each(|choice| memory.remember_after(trace, &choice.message));
             }
             Body::Json(json)
         }
-        Body::Events(events) => Body::Events(remember_stream(events, memory)),
+        Body::Events(events) => Body::Events(remember_stream(events, memory, trace)),
         other => other,
     };
     Response { head, body }
 }
 
-fn remember_stream(events: EventStream, memory: ReasoningMemory) -> EventStream {
+fn remember_stream(events: EventStream, memory: ReasoningMemory, trace: Trace) -> EventStream {
     let state = (events, Collector::new(), memory);
-    EventStream::new(futures_util::stream::unfold(state, |(mut events, mut collector, memory)| async move {
-        match events.next().await {
-            Some(event) => {
-                if let Ok(event) = &event
-                    && let Ok(chunk) = event.json::<ChatChunk>()
-                {
-                    collector.push(chunk);
+    EventStream::new(futures_util::stream::unfold(
+        state,
+        move |(mut events, mut collector, memory)| async move {
+            match events.next().await {
+                Some(event) => {
+                    if let Ok(event) = &event
+                        && let Ok(chunk) = event.json::<ChatChunk>()
+                    {
+                        collector.push(chunk);
+                    }
+                    Some((event, (events, collector, memory)))
                 }
-                Some((event, (events, collector, memory)))
+                None => {
+                    let whole = collector.finish();
+                    whole.choices.iter().for_each(|choice| memory.remember_after(trace, &choice.message));
+                    None
+                }
             }
-            None => {
-                let whole = collector.finish();
-                whole.choices.iter().for_each(|choice| memory.remember(&choice.message));
-                None
-            }
-        }
-    }))
+        },
+    ))
 }
