@@ -36,7 +36,7 @@ pub(crate) fn adapt(
     user(body, policies, &mut plan)?;
     forced_tool_choice(body, policies, &mut plan)?;
     messages(body, memory, &mut plan)?;
-    plan.beta |= body.get_raw("tools").is_some_and(|tools| has_member(tools, "strict", "true"));
+    plan.beta |= all_tools_are_strict(body)?;
     Ok(plan)
 }
 
@@ -63,20 +63,19 @@ impl Plan {
 fn retired_name(body: &mut Document, policies: Policies, plan: &mut Plan) -> Result<()> {
     let Some(retired) = body.str("model").and_then(|model| models::retired(&model)) else { return Ok(()) };
     let thinking = if retired.thinks { "enabled" } else { "disabled" };
+    let says_itself = body.has("thinking") || body.has("reasoning_effort");
+    let with = if says_itself { String::new() } else { format!(" with thinking {thinking}") };
     let change = format!(
-        "`{}` was switched off on {}; sent as `{}` with thinking {thinking}",
+        "`{}` was switched off on {}; sent as `{}`{with}",
         retired.name, retired.off_since, retired.instead
     );
     plan.note(policies, "model", change, "ask for deepseek-flash, and say thinking on or off")?;
     body.set("model", retired.instead)?;
-    if !body.has("thinking") && !body.has("reasoning_effort") {
-        body.set("thinking", json!({ "type": thinking }))?;
-    }
-    Ok(())
+    if says_itself { Ok(()) } else { body.set("thinking", json!({ "type": thinking })) }
 }
 
 fn refuse_several_answers(body: &mut Document) -> Result<()> {
-    if body.get::<u64>("n")?.is_some_and(|n| n > 1) {
+    if body.get::<f64>("n")?.is_some_and(|n| n > 1.0) {
         return Err(Error::unsupported("DeepSeek gives one answer a call, and `n` asks for more")
             .with_param("n")
             .with_hint("make several calls; their common prefix is cached"));
@@ -136,7 +135,10 @@ fn user(body: &mut Document, policies: Policies, plan: &mut Plan) -> Result<()> 
         return Ok(());
     }
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let id: String = user.chars().map(|c| if fits(c) { c } else { '_' }).take(LONGEST).collect();
+    // Two users must not become one: what doesn't fit goes as the number of its byte.
+    let one =
+        |byte: u8| if fits(char::from(byte)) { char::from(byte).to_string() } else { format!("_{byte:02x}") };
+    let id: String = user.bytes().map(one).collect::<String>().chars().take(LONGEST).collect();
     plan.note(policies, "user", "sent as `user_id`, in the characters that DeepSeek takes", "send user_id")?;
     body.remove("user");
     body.set("user_id", id)
@@ -203,6 +205,15 @@ fn messages(body: &mut Document, memory: Option<&ReasoningMemory>, plan: &mut Pl
     if changed { body.set("messages", messages) } else { Ok(()) }
 }
 
+/// The beta wants every function strict and refuses the rest; the normal base takes the flag and doesn't enforce it.
+fn all_tools_are_strict(body: &Document) -> Result<bool> {
+    if !body.get_raw("tools").is_some_and(|tools| has_member(tools, "strict", "true")) {
+        return Ok(false);
+    }
+    let tools = body.get::<Vec<Value>>("tools")?.unwrap_or_default();
+    Ok(tools.iter().all(|tool| tool.pointer("/function/strict") == Some(&Value::Bool(true))))
+}
+
 /// A list of nothing but text parts as one text: DeepSeek refused lists for long, and some gateways still do.
 fn collapse_text(message: &mut Value) -> bool {
     let Some(Value::Array(parts)) = message.get("content") else { return false };
@@ -220,7 +231,9 @@ fn collapse_text(message: &mut Value) -> bool {
 /// Puts back what the model thought. An empty text says that nothing is known of it, and is taken.
 fn pass_back(message: &mut Value, recall: impl FnOnce() -> Option<Arc<str>>) -> bool {
     let Some(message) = message.as_object_mut() else { return false };
-    let is_answer = message.get("role").and_then(Value::as_str) == Some("assistant");
+    // In a prefix to be gone on with, reasoning is a beginning of the thought and not a memory of one.
+    let is_prefix = message.get("prefix") == Some(&Value::Bool(true));
+    let is_answer = message.get("role").and_then(Value::as_str) == Some("assistant") && !is_prefix;
     if !is_answer || message.get("reasoning_content").is_some_and(Value::is_string) {
         return false;
     }
@@ -274,7 +287,7 @@ mod tests {
             (json!({"reasoning_effort":"minimal"}), json!({"reasoning_effort":"low"}), "reasoning_effort"),
             (json!({"reasoning_effort":"xhigh"}), json!({"reasoning_effort":"high"}), "reasoning_effort"),
             (json!({"reasoning_effort":"max"}), json!({"reasoning_effort":"max"}), ""),
-            (json!({"user":"mail@x.example"}), json!({"user_id":"mail_x_example"}), "user"),
+            (json!({"user":"mail@x.example"}), json!({"user_id":"mail_40x_2eexample"}), "user"),
             (
                 json!({"tool_choice":"required"}),
                 json!({"tool_choice":"required","thinking":off}),

@@ -8,7 +8,7 @@
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policies {
-    /// Refuses what would otherwise be changed: retired names of models, roles, limits, users. Each is then an
+    /// Refuses what would otherwise be changed here: retired names of models, efforts, users, forced tool choices. Each is then an
     /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) error that says what to write.
     pub strict: bool,
     /// A tool choice that forces a call, while thinking.

@@ -9,6 +9,7 @@ use modelswitch_provider::{
     Result,
 };
 
+use crate::BASE_URL;
 use crate::config;
 use crate::inward::{self, Plan};
 use crate::memory::{ReasoningMemory, Trace};
@@ -17,8 +18,8 @@ use crate::policy::Policies;
 /// DeepSeek as a [`Provider`].
 ///
 /// Requests that OpenAI's apps send are put as DeepSeek takes them, each change told in
-/// [`Head::adaptations`](modelswitch_provider::Head::adaptations): retired model names, `reasoning_effort`, `user`, lists of
-/// text, forced tool choices. Chat prefix completion, strict tools and fill-in-the-middle go to `/beta` by themselves. What
+/// [`Head::adaptations`](modelswitch_provider::Head::adaptations): retired model names, `reasoning_effort`, `user`, forced
+/// tool choices. Lists of text are sent as text, which means the same. Chat prefix completion, strict tools and fill-in-the-middle go to `/beta` by themselves. What
 /// the model thought is remembered and put back where DeepSeek wants it, see [`ReasoningMemory`].
 ///
 /// ```no_run
@@ -79,10 +80,11 @@ impl DeepSeek {
     /// As [`OpenAiBuilder::build`].
     pub fn connect(builder: OpenAiBuilder) -> Result<Self> {
         let stable = builder.build()?;
-        let base = stable.base_url();
-        // `/v1` is an alias of the same place, and `/beta` may have been given already.
-        let root = ["/v1", "/beta"].iter().find_map(|end| base.strip_suffix(end)).unwrap_or(base);
-        let beta = stable.at(&format!("{root}/beta"))?;
+        let beta = match beta_url(stable.base_url()) {
+            Some(url) => stable.at(&url)?,
+            // A gateway in between serves what it serves, and nothing is known of a beta there.
+            None => stable.clone(),
+        };
         let memory = Some(ReasoningMemory::default());
         Ok(Self { stable, beta, policies: Policies::default(), memory, warned: Arc::default() })
     }
@@ -94,8 +96,8 @@ impl DeepSeek {
         self
     }
 
-    /// The same with a memory of your own, shared with other providers of the same account, or with none: then apps whose
-    /// messages have no `reasoning_content` can't use tools while the model thinks.
+    /// The same with a memory of your own, shared with other providers of the same account, or with none: then messages
+    /// that have no `reasoning_content` go back with an empty one.
     ///
     /// ```
     /// use modelswitch_deepseek::{DeepSeek, ReasoningMemory};
@@ -157,6 +159,15 @@ impl Provider for DeepSeek {
     }
 }
 
+/// Where the beta is: beside DeepSeek's own base URL, or a simulator's on this machine. `/v1` is an alias of the same place,
+/// and `/beta` may have been given already.
+fn beta_url(base: &str) -> Option<String> {
+    let is_known = base.starts_with(BASE_URL)
+        || ["http://127.0.0.1", "http://localhost"].iter().any(|host| base.starts_with(host));
+    let root = ["/v1", "/beta"].iter().find_map(|end| base.strip_suffix(end)).unwrap_or(base);
+    is_known.then(|| format!("{root}/beta"))
+}
+
 /// Keeps the reasoning of an answer as it passes. A stream is kept once it has ended: half a thought is none.
 fn remember(response: Response, memory: ReasoningMemory, trace: Trace) -> Response {
     let Response { head, body } = response;
@@ -174,21 +185,22 @@ fn remember(response: Response, memory: ReasoningMemory, trace: Trace) -> Respon
 }
 
 fn remember_stream(events: EventStream, memory: ReasoningMemory, trace: Trace) -> EventStream {
-    let state = (events, Collector::new(), memory);
+    let state = (events, Some(Collector::new()), memory);
     EventStream::new(futures_util::stream::unfold(
         state,
         move |(mut events, mut collector, memory)| async move {
             match events.next().await {
-                Some(event) => {
-                    if let Ok(event) = &event
+                Some(Ok(event)) => {
+                    if let Some(collector) = &mut collector
                         && let Ok(chunk) = event.json::<ChatChunk>()
                     {
                         collector.push(chunk);
                     }
-                    Some((event, (events, collector, memory)))
+                    Some((Ok(event), (events, collector, memory)))
                 }
+                Some(Err(error)) => Some((Err(error), (events, None, memory))),
                 None => {
-                    let whole = collector.finish();
+                    let whole = collector.map(Collector::finish).unwrap_or_default();
                     whole.choices.iter().for_each(|choice| memory.remember_after(trace, &choice.message));
                     None
                 }

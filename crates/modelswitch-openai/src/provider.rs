@@ -47,12 +47,19 @@ impl OpenAiProvider {
         }
     }
 
-    /// The same service at another base URL, over the same connections: a beta, a region. The key goes there too.
+    /// The same service at another base URL of the same origin, over the same connections: a beta, a version.
     ///
     /// # Errors
-    /// [`Config`](modelswitch_provider::ErrorKind::Config) for what isn't a URL of an API.
+    /// [`Config`](modelswitch_provider::ErrorKind::Config) for what isn't a URL of an API, and for another origin: the key
+    /// was given for this one.
     pub fn at(&self, base_url: &str) -> Result<Self> {
         let base_url = check_base_url(Some(base_url), self.profile())?;
+        let here = check_base_url(Some(self.base_url()), self.profile())?;
+        if here.origin() != base_url.origin() {
+            return Err(Error::config(
+                "the other base URL is of another origin, for which the key was not given",
+            ));
+        }
         let mut other = self.clone();
         other.transport.base_url = base_url.as_str().trim_end_matches('/').to_owned();
         Ok(other)

@@ -552,7 +552,8 @@ impl fmt::Debug for Error {
         if let Some(wait) = inner.retry_after {
             text.field("retry_after", &wait);
         }
-        text.field("attempts", &inner.attempts);
+        // `main` prints this of an error that reaches it, and whoever runs the program wants to know what to do.
+        text.field("attempts", &inner.attempts).field("hint", &self.hint());
         if let Some(source) = &inner.source {
             text.field("source", &source.to_string());
         }
