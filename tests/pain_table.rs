@@ -340,9 +340,13 @@ async fn a_base_url_with_a_slash_at_its_end_gives_two_in_stock_and_one_in_ours()
 }
 
 #[tokio::test]
-async fn a_redirect_to_another_origin_is_not_followed_and_the_key_stays_here() {
+async fn a_redirect_to_another_origin_is_followed_by_stock_and_not_by_ours() {
     let world = world().await;
     let elsewhere = format!("{}/chat/completions", world.other.base_url());
+    world.deepseek.script(Script::redirect(307, &elsewhere));
+    let _ = stock(&world.deepseek).chat().create(ask("deepseek-flash", "x")).await;
+    assert_eq!(world.other.requests().len(), 1);
+    world.other.clear_requests();
     world.deepseek.script(Script::redirect(307, &elsewhere).times(4));
     let error = world.client().chat().create(ask("fast", "x")).await.unwrap_err().provider_error().unwrap();
     assert_eq!(error.kind(), ErrorKind::Config);
