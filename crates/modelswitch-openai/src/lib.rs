@@ -17,6 +17,8 @@ mod dialect;
 mod door;
 mod error;
 mod http_client;
+mod moment;
+mod price;
 mod profile;
 mod provider;
 mod retry_after;
@@ -27,6 +29,11 @@ mod transport;
 pub use async_openai;
 pub use door::{Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt};
 pub use http_client::HttpClient;
-pub use profile::{Auth, FailureKind, History, Profile, ReasoningRules, RequestRules, ResponseRules};
+pub use moment::Moment;
+pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};
+pub use profile::{
+    Auth, Capability, DefaultMaxOutput, FailureKind, History, Modality, ModelFacts, ModelReasoning, PassBack,
+    Profile, ReasoningRules, RequestRules, ResponseRules, Retired,
+};
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
 pub use transport::Timeouts;
