@@ -27,6 +27,6 @@ mod transport;
 pub use async_openai;
 pub use door::{Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt};
 pub use http_client::HttpClient;
-pub use profile::{Auth, FailureKind, History, Profile, ReasoningRules, RequestRules, ResponseRules};
+pub use profile::{Auth, AuthAt, FailureKind, History, Profile, ReasoningRules, RequestRules, ResponseRules};
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
 pub use transport::Timeouts;
