@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use modelswitch_deepseek::DeepSeek;
-use modelswitch_layers::{Retry, Stack};
+use modelswitch_layers::{Layer, ReasoningOrigin, Retry, Stack};
 use modelswitch_openai::{HttpClient, OpenAiBuilder, OpenAiProvider, Profile, Timeouts};
 use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response, Result};
 use serde::Serialize;
@@ -56,9 +56,9 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
-    /// A provider that code brought along. It is taken as it is.
-    pub(crate) fn in_code(name: &str, provider: Arc<dyn Provider>) -> Self {
-        let provider = if provider.name() == name {
+    /// A provider that code brought along. It is taken as it is, but for what others thought, which is kept from it too.
+    pub(crate) fn in_code(name: &str, provider: Arc<dyn Provider>, reasoning: &ReasoningOrigin) -> Self {
+        let once = if provider.name() == name {
             provider
         } else {
             Arc::new(Named { name: name.into(), inner: provider })
@@ -71,7 +71,7 @@ impl Connected {
             default_model: None,
             models: Vec::new(),
         };
-        Self { info, once: provider.clone(), provider, key_error: None }
+        Self { info, provider: reasoning.wrap(once.clone()), once, key_error: None }
     }
 }
 
@@ -86,6 +86,8 @@ pub(crate) struct Shared<'a> {
     /// The pool of connections, and whether it came from code: then its own time limit counts.
     pub(crate) http: HttpClient,
     pub(crate) http_is_given: bool,
+    /// Keeps what one of them thought from the others.
+    pub(crate) reasoning: ReasoningOrigin,
 }
 
 /// Makes a provider. A key that can't be had is no mistake here: the provider says so when it is asked.
@@ -138,7 +140,10 @@ pub(crate) fn connect(
             (Arc::new(unready) as Arc<dyn Provider>, Some(error))
         }
     };
-    let provider = Stack::new().layer(retry(config.retry.or(shared.retry))).over(once.clone());
+    let provider = Stack::new()
+        .layer(shared.reasoning.clone())
+        .layer(retry(config.retry.or(shared.retry)))
+        .over(once.clone());
     let info = ProviderInfo {
         name: name.to_owned(),
         base_url: base_url.or_else(|| profile.base_url.clone()),

@@ -64,6 +64,15 @@
 //! A key never stands in the file, and no settings variable is taken for one; either is refused, and not repeated. A key
 //! that is missing fails the first call to its provider and leaves the others alone.
 //!
+//! # Reasoning
+//!
+//! What one provider thought is never sent to another: an app keeps `reasoning_content` in its history for the provider
+//! that wants it back, and asks another one with the same history, or falls back. One
+//! [`ReasoningOrigin`](modelswitch_layers::ReasoningOrigin) goes around all providers of a registry, those given in code
+//! too. It remembers in memory, as hashes, who gave which reasoning, takes it out of requests to others and says so in
+//! [`Head::adaptations`](modelswitch_provider::Head::adaptations). Reasoning that no provider of this registry is known to
+//! have given passes: after a restart, from another machine, or an app's own.
+//!
 //! # Invariants
 //!
 //! * Only `load.rs` names figment; its errors and the TOML parser's are put in words of our own, since theirs quote values.
