@@ -17,8 +17,12 @@ mod config;
 mod inward;
 mod memory;
 mod models;
+mod outward;
+mod parameters;
 mod policy;
 mod provider;
+mod rule;
+mod schema;
 
 use modelswitch_layers::{Retry, Stack};
 use modelswitch_openai::{Client, HttpService};
@@ -26,8 +30,10 @@ use modelswitch_provider::Result;
 
 pub use config::DeepSeekConfig;
 pub use memory::ReasoningMemory;
-pub use policy::{ForcedToolChoice, Policies};
+pub use parameters::{DeepSeekParameters, Effort, Thinking, prefix, strict_function};
+pub use policy::{BrokenOff, EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
 pub use provider::DeepSeek;
+pub use schema::{NotStrict, SchemaMismatch, SchemaProblem, strict_problems};
 
 /// The official base URL. The canonical paths under it have no `/v1`.
 pub const BASE_URL: &str = "https://api.deepseek.com";

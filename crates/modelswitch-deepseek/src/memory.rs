@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use modelswitch_provider::Message;
 
+use crate::inward::LEGACY_ID;
+
 /// What DeepSeek thought in earlier turns, for apps whose message types can't say it.
 ///
 /// DeepSeek wants the `reasoning_content` of earlier turns back when a request carries tools, and refuses it otherwise
@@ -121,8 +123,11 @@ impl ReasoningMemory {
 
     fn key(&self, trace: Trace, answer: &Message) -> Option<u64> {
         if let Some(call) = answer.tool_calls.first() {
+            // An id that was given here, where the app's own types have none, says nothing of the conversation.
+            let before = if call.id.starts_with(LEGACY_ID) { trace } else { Trace::default() };
             return Some(self.0.hasher.hash_one((
                 "call",
+                before.0,
                 &call.id,
                 &call.function.name,
                 &call.function.arguments,

@@ -2,18 +2,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use modelswitch_openai::{OpenAiBuilder, OpenAiProvider, Profile};
-use modelswitch_provider::{
-    ApiKey, Body, ChatChunk, ChatCompletion, Collector, Endpoint, EventStream, Provider, Request, Response,
-    Result,
-};
+use modelswitch_openai::{BrokenOffIsFinishReason, OpenAiBuilder, OpenAiProvider, Profile};
+use modelswitch_provider::{Adaptation, ApiKey, Document, Endpoint, Provider, Request, Response, Result};
 
 use crate::BASE_URL;
 use crate::config;
-use crate::inward::{self, Plan};
-use crate::memory::{ReasoningMemory, Trace};
-use crate::policy::Policies;
+use crate::inward::{self, Plan, Terms};
+use crate::memory::ReasoningMemory;
+use crate::outward;
+use crate::policy::{BrokenOff, Policies};
 
 /// DeepSeek as a [`Provider`].
 ///
@@ -113,23 +110,53 @@ impl DeepSeek {
     }
 
     async fn chat(&self, mut request: Request) -> Result<Response> {
-        let plan = match request.document_mut() {
-            Some(body) => inward::adapt(body, self.policies, self.memory.as_ref())
-                .map_err(|error| error.with_provider(self.stable.name()))?,
-            None => Plan::default(),
-        };
-        self.warn_of_retired_name(&plan);
+        let plan: Plan = self.adapt(&mut request, inward::chat)?;
+        self.warn_of_retired_name(&plan.adaptations);
         let target = if plan.beta { &self.beta } else { &self.stable };
         let mut response = target.send(request).await?;
-        response.head.adaptations.splice(0..0, plan.adaptations);
-        Ok(match (&self.memory, plan.trace) {
-            (Some(memory), Some(trace)) => remember(response, memory.clone(), trace),
-            _ => response,
-        })
+        response.head.adaptations.splice(0..0, plan.adaptations.iter().cloned());
+        outward::finish(response, plan, self.memory.as_ref())
     }
 
-    fn warn_of_retired_name(&self, plan: &Plan) {
-        if let Some(retired) = plan.adaptations.iter().find(|one| one.parameter == "model")
+    async fn complete(&self, mut request: Request) -> Result<Response> {
+        let adaptations = self.adapt(&mut request, inward::model_of_completion)?;
+        self.send_adapted(&self.beta, request, adaptations).await
+    }
+
+    async fn respond(&self, mut request: Request) -> Result<Response> {
+        let adaptations = self.adapt(&mut request, inward::responses)?;
+        self.send_adapted(&self.stable, request, adaptations).await
+    }
+
+    async fn send_adapted(
+        &self,
+        target: &OpenAiProvider,
+        request: Request,
+        adaptations: Vec<Adaptation>,
+    ) -> Result<Response> {
+        self.warn_of_retired_name(&adaptations);
+        let mut response = target.send(request).await?;
+        response.head.adaptations.splice(0..0, adaptations);
+        Ok(response)
+    }
+
+    /// Puts a request as DeepSeek takes it; one without a JSON body is as it is.
+    fn adapt<T: Default>(
+        &self,
+        request: &mut Request,
+        adapt: impl FnOnce(&mut Document, Terms<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let policies = request.extensions.get::<Policies>().copied().unwrap_or(self.policies);
+        if policies.broken_off == BrokenOff::FinishReason {
+            request.extensions.insert(BrokenOffIsFinishReason);
+        }
+        let terms = Terms { policies, profile: self.stable.profile(), memory: self.memory.as_ref() };
+        let Some(body) = request.document_mut() else { return Ok(T::default()) };
+        adapt(body, terms).map_err(|error| error.with_provider(self.stable.name()))
+    }
+
+    fn warn_of_retired_name(&self, adaptations: &[Adaptation]) {
+        if let Some(retired) = adaptations.iter().find(|one| one.parameter == "model")
             && !self.warned.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(
@@ -152,7 +179,9 @@ impl Provider for DeepSeek {
             self.chat(request).await
         } else if request.endpoint == Endpoint::COMPLETIONS {
             // Fill-in-the-middle is a beta feature.
-            self.beta.send(request).await
+            self.complete(request).await
+        } else if request.endpoint == Endpoint::RESPONSES {
+            self.respond(request).await
         } else {
             self.stable.send(request).await
         }
@@ -166,45 +195,4 @@ fn beta_url(base: &str) -> Option<String> {
         || ["http://127.0.0.1", "http://localhost"].iter().any(|host| base.starts_with(host));
     let root = ["/v1", "/beta"].iter().find_map(|end| base.strip_suffix(end)).unwrap_or(base);
     is_known.then(|| format!("{root}/beta"))
-}
-
-/// Keeps the reasoning of an answer as it passes. A stream is kept once it has ended: half a thought is none.
-fn remember(response: Response, memory: ReasoningMemory, trace: Trace) -> Response {
-    let Response { head, body } = response;
-    let body = match body {
-        Body::Json(json) => {
-            if let Ok(reply) = serde_json::from_slice::<ChatCompletion>(&json) {
-                reply.choices.iter().for_each(|choice| memory.remember_after(trace, &choice.message));
-            }
-            Body::Json(json)
-        }
-        Body::Events(events) => Body::Events(remember_stream(events, memory, trace)),
-        other => other,
-    };
-    Response { head, body }
-}
-
-fn remember_stream(events: EventStream, memory: ReasoningMemory, trace: Trace) -> EventStream {
-    let state = (events, Some(Collector::new()), memory);
-    EventStream::new(futures_util::stream::unfold(
-        state,
-        move |(mut events, mut collector, memory)| async move {
-            match events.next().await {
-                Some(Ok(event)) => {
-                    if let Some(collector) = &mut collector
-                        && let Ok(chunk) = event.json::<ChatChunk>()
-                    {
-                        collector.push(chunk);
-                    }
-                    Some((Ok(event), (events, collector, memory)))
-                }
-                Some(Err(error)) => Some((Err(error), (events, None, memory))),
-                None => {
-                    let whole = collector.map(Collector::finish).unwrap_or_default();
-                    whole.choices.iter().for_each(|choice| memory.remember_after(trace, &choice.message));
-                    None
-                }
-            }
-        },
-    ))
 }

@@ -25,8 +25,11 @@ mod sse;
 mod transport;
 
 pub use async_openai;
-pub use door::{Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt};
+pub use dialect::BrokenOffIsFinishReason;
+pub use door::{ATTACHED_REASONING, Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt};
 pub use http_client::HttpClient;
-pub use profile::{Auth, FailureKind, History, Profile, ReasoningRules, RequestRules, ResponseRules};
+pub use profile::{
+    Auth, BrokenOff, FailureKind, History, Profile, ReasoningRules, RequestRules, ResponseRules,
+};
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
 pub use transport::Timeouts;

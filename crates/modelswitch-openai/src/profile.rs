@@ -125,6 +125,19 @@ pub enum History {
 pub struct ResponseRules {
     /// Headers that hold the id of the request, besides the usual ones.
     pub request_id: Vec<String>,
+    /// What an answer becomes that the service broke off, by its finish reason.
+    pub broken_off: BrokenOff,
+}
+
+/// What an answer becomes that the service broke off, by its finish reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BrokenOff {
+    /// An error of the kind that the reason means.
+    #[default]
+    Error,
+    /// An answer with the finish reason `length`, the service's own word beside it as `native_finish_reason`.
+    FinishReason,
 }
 
 /// An [`ErrorKind`] by its name.

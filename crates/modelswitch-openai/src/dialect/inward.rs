@@ -28,6 +28,8 @@ pub(super) fn adapt(
         document.set("model", model)?;
     }
     if kind == Kind::Chat {
+        // For adapters that pass reasoning back. Whoever this is, it isn't one.
+        document.remove(crate::ATTACHED_REASONING);
         rename_token_limit(profile, document, &mut adaptations);
         adapt_messages(profile, document, &mut adaptations)?;
     }

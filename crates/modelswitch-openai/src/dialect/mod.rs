@@ -24,6 +24,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::Profile;
+use crate::profile::BrokenOff;
 use crate::scrub::Scrub;
 use crate::sse::BYTE_ORDER_MARK;
 use crate::transport::{Answer, Transport, whole};
@@ -59,6 +60,22 @@ impl Kind {
         }
     }
 }
+
+/// In [`Request::extensions`](modelswitch_provider::Request::extensions): an answer that the service broke off ends with the
+/// finish reason `length`, and the service's own word beside it as `native_finish_reason`, instead of with an error. The same
+/// for all requests is `broken_off` in [`ResponseRules`](crate::ResponseRules).
+///
+/// ```
+/// use modelswitch_openai::BrokenOffIsFinishReason;
+/// use modelswitch_provider::Request;
+/// use serde_json::json;
+///
+/// let mut request = Request::chat(&json!({ "model": "m", "messages": [] }))?;
+/// request.extensions.insert(BrokenOffIsFinishReason);
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct BrokenOffIsFinishReason;
 
 /// What is known of one exchange while its answer is read.
 #[derive(Clone)]
@@ -104,7 +121,7 @@ impl Dialect {
         head.headers = headers;
         head.adaptations = adaptations;
         let context = Context {
-            profile: self.profile.clone(),
+            profile: self.profile_for(&request),
             kind,
             wants_stream: request.is_stream(),
             // A download is whatever it is.
@@ -116,6 +133,15 @@ impl Dialect {
             Ok(body) => Ok(Response { head, body }),
             Err(error) => Err(self.explain(head.blame(error).with_status(status))),
         }
+    }
+
+    fn profile_for(&self, request: &Request) -> Arc<Profile> {
+        if request.extensions.get::<BrokenOffIsFinishReason>().is_none() {
+            return self.profile.clone();
+        }
+        let mut profile = Profile::clone(&self.profile);
+        profile.response.broken_off = BrokenOff::FinishReason;
+        Arc::new(profile)
     }
 
     /// Counts the try, and gives the profile's advice to errors that were not a service's own.

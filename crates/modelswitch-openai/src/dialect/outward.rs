@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Context, Kind, reasoning, repair, responses};
+use crate::profile::BrokenOff;
 use crate::sse::BYTE_ORDER_MARK;
 use crate::{Profile, error};
 
@@ -285,10 +286,34 @@ pub(super) fn repair_finish_reason(
         Some(Value::Null) | None => return Ok(()),
         Some(other) => other.to_string(),
     };
-    if let Some(kind) = profile.finish_reasons.get(&reason) {
-        return Err(failed_by_reason(kind.kind(), &reason));
+    let meaning = match meaning_of(profile, &reason, calls_tools) {
+        Ok(meaning) => meaning,
+        // Something is missing: whoever doesn't want an error must not take it for a whole answer.
+        Err(_) if profile.response.broken_off == BrokenOff::FinishReason => Some("length"),
+        Err(kind) => return Err(failed_by_reason(kind, &reason)),
+    };
+    if meaning != Some(reason.as_str()) {
+        choice.insert("finish_reason".to_owned(), meaning.into());
+        if !reason.is_empty() {
+            choice.entry("native_finish_reason").or_insert_with(|| reason.into());
+        }
     }
-    let meaning = match reason.to_ascii_lowercase().as_str() {
+    Ok(())
+}
+
+/// What a finish reason is called by OpenAI; `None` for one that says nothing.
+///
+/// # Errors
+/// The kind of failure that it means.
+fn meaning_of(
+    profile: &Profile,
+    reason: &str,
+    calls_tools: bool,
+) -> std::result::Result<Option<&'static str>, ErrorKind> {
+    if let Some(kind) = profile.finish_reasons.get(reason) {
+        return Err(kind.kind());
+    }
+    Ok(match reason.to_ascii_lowercase().as_str() {
         "" => None,
         "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "complete" | "completed" | "end" => {
             Some("stop")
@@ -298,27 +323,16 @@ pub(super) fn repair_finish_reason(
             Some("content_filter")
         }
         "function_call" => Some("function_call"),
-        "insufficient_system_resource" => return Err(failed_by_reason(ErrorKind::Overloaded, &reason)),
-        "aborted" | "abort" | "cancelled" | "canceled" => {
-            return Err(failed_by_reason(ErrorKind::Interrupted, &reason));
-        }
-        other if other.contains("error") || other.contains("fail") => {
-            return Err(failed_by_reason(ErrorKind::Upstream, &reason));
-        }
+        "insufficient_system_resource" => return Err(ErrorKind::Overloaded),
+        "aborted" | "abort" | "cancelled" | "canceled" => return Err(ErrorKind::Interrupted),
+        other if other.contains("error") || other.contains("fail") => return Err(ErrorKind::Upstream),
         // Whatever it is called, an answer that was cut must not pass for a whole one.
         other if ["length", "max", "limit", "trunc", "exceed"].iter().any(|word| other.contains(word)) => {
             Some("length")
         }
         _ if calls_tools => Some("tool_calls"),
         _ => Some("stop"),
-    };
-    if meaning != Some(reason.as_str()) {
-        choice.insert("finish_reason".to_owned(), meaning.into());
-        if !reason.is_empty() {
-            choice.entry("native_finish_reason").or_insert_with(|| reason.into());
-        }
-    }
-    Ok(())
+    })
 }
 
 fn failed_by_reason(kind: ErrorKind, reason: &str) -> Error {

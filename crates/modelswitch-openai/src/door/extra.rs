@@ -1,4 +1,4 @@
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use modelswitch_provider::{Document, Error, Request, Result};
@@ -20,8 +20,15 @@ use super::header;
 /// let reply = client.chat().headers(quick.headers()?).create(request).await?;
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Extra(Map<String, Value>);
+
+/// The names of the fields: what is in them is a user's.
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Extra").field(&self.0.keys()).finish()
+    }
+}
 
 impl Extra {
     /// No fields yet.
@@ -33,6 +40,26 @@ impl Extra {
     #[must_use]
     pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.0.insert(name.into(), value.into());
+        self
+    }
+
+    /// Attaches to an assistant's message, by its number in the request (from 0), what the model thought before it. Types that
+    /// have no field for it can't say it themselves; a provider that wants it back, such as DeepSeek, puts it there, and no
+    /// other ever gets it.
+    ///
+    /// ```
+    /// use modelswitch_openai::Extra;
+    ///
+    /// // The second message is an answer whose reasoning was kept in a database.
+    /// let extra = Extra::new().reasoning_content(1, "0.80 is more than 0.11");
+    /// # let _ = extra;
+    /// ```
+    #[must_use]
+    pub fn reasoning_content(mut self, message: usize, reasoning: impl Into<String>) -> Self {
+        let attached = self.0.entry(ATTACHED_REASONING).or_insert_with(|| Value::Object(Map::new()));
+        if let Some(attached) = attached.as_object_mut() {
+            attached.insert(message.to_string(), Value::String(reasoning.into()));
+        }
         self
     }
 
@@ -48,6 +75,10 @@ impl Extra {
         Ok(HeaderMap::from_iter([(HeaderName::from_static(header::EXTRA), value)]))
     }
 }
+
+/// The member of a request under which reasoning is attached to its messages, by their numbers. An adapter that passes
+/// reasoning back puts it there; it never reaches the wire.
+pub const ATTACHED_REASONING: &str = "modelswitch_reasoning";
 
 /// # Errors
 /// [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest) when the header isn't a JSON object, or the

@@ -1,0 +1,100 @@
+//! A request as OpenAI's apps send it, put as DeepSeek takes it. What the profile's data can say (token limit, roles) is done
+//! below; this is the rest. Facts are from <https://api-docs.deepseek.com/api/create-chat-completion>,
+//! <https://api-docs.deepseek.com/guides/thinking_mode> and <https://api-docs.deepseek.com/guides/responses_api>, read on
+//! 2026-11-21.
+//!
+//! Everything looks before it parses: a request that DeepSeek takes as it is passes as the bytes it came in.
+
+mod format;
+mod functions;
+mod look;
+mod messages;
+mod notes;
+mod parameters;
+mod responses;
+mod tools;
+
+use std::sync::Arc;
+
+use modelswitch_openai::Profile;
+use modelswitch_provider::{Adaptation, Document, Endpoint, Result};
+
+pub(crate) use self::functions::{LEGACY_ID, Legacy};
+pub(crate) use self::responses::adapt as responses;
+
+use self::notes::Notes;
+use crate::memory::{ReasoningMemory, Trace};
+use crate::policy::Policies;
+use crate::schema::Checker;
+
+/// What adapting a request has to know besides the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    pub(crate) policies: Policies,
+    pub(crate) profile: &'a Profile,
+    pub(crate) memory: Option<&'a ReasoningMemory>,
+}
+
+/// What a request became, and what has to be done with its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) adaptations: Vec<Adaptation>,
+    /// Chat prefix completion and strict tools live under `/beta`.
+    pub(crate) beta: bool,
+    /// The conversation so far, where its answer is worth remembering.
+    pub(crate) trace: Option<Trace>,
+    /// The app speaks of functions where DeepSeek speaks of tools.
+    pub(crate) legacy: Option<Legacy>,
+    /// The answer comes as the arguments of a tool that the app knows nothing of.
+    pub(crate) answer_tool: bool,
+    /// What the answer must be like.
+    pub(crate) checker: Option<Arc<Checker>>,
+    /// An answer without anything in it is a failure.
+    pub(crate) refuses_empty: bool,
+}
+
+impl Plan {
+    /// True when the answer passes as it comes.
+    pub(crate) fn leaves_the_answer_alone(&self) -> bool {
+        self.trace.is_none()
+            && self.legacy.is_none()
+            && !self.answer_tool
+            && self.checker.is_none()
+            && !self.refuses_empty
+    }
+}
+
+/// A chat request.
+///
+/// # Errors
+/// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) for what DeepSeek can't do, before anything is sent.
+pub(crate) fn chat(body: &mut Document, terms: Terms<'_>) -> Result<Plan> {
+    let mut notes = Notes::new(terms.policies);
+    let mut plan = Plan { refuses_empty: terms.policies.empty_answer.is_refused(), ..Plan::default() };
+    parameters::model(body, &Endpoint::CHAT_COMPLETIONS, terms.profile, &mut notes)?;
+    parameters::refuse_what_it_cannot(body)?;
+    parameters::effort(body, &mut notes)?;
+    parameters::user(body, &mut notes)?;
+    plan.legacy = functions::adapt(body, &mut notes)?;
+    tools::adapt(body, &mut notes)?;
+    let instructions = format::adapt(body, &mut plan, &mut notes)?;
+    tools::forced_choice(body, &mut notes)?;
+    parameters::without_effect(body, &mut notes)?;
+    messages::adapt(body, terms, instructions, &mut plan, &mut notes)?;
+    plan.beta |= tools::all_are_strict(body)?;
+    plan.adaptations = notes.into_list();
+    Ok(plan)
+}
+
+/// A text completion: no more than the model's name is put right here.
+///
+/// # Errors
+/// As [`chat`].
+pub(crate) fn model_of_completion(body: &mut Document, terms: Terms<'_>) -> Result<Vec<Adaptation>> {
+    let mut notes = Notes::new(terms.policies);
+    parameters::model(body, &Endpoint::COMPLETIONS, terms.profile, &mut notes)?;
+    Ok(notes.into_list())
+}
+
+#[cfg(test)]
+mod tests;
