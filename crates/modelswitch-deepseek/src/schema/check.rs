@@ -193,7 +193,8 @@ impl fmt::Debug for Checker {
     }
 }
 
-#[cfg(all(test, feature = "json-schema"))]
+#[cfg(test)]
+#[cfg(feature = "json-schema")]
 mod tests {
     use super::*;
     use modelswitch_provider::ErrorKind;

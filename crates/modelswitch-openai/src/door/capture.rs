@@ -4,8 +4,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use modelswitch_provider::{Error, Head, Usage};
+use modelswitch_provider::{ChatCompletion, Collector, Error, Head, Usage};
 use serde::Deserialize;
 
 use super::header;
@@ -44,6 +45,10 @@ struct Told {
     head: Option<Head>,
     error: Option<Error>,
     usage: Option<Usage>,
+    /// A whole answer as the service wrote it.
+    whole: Option<Bytes>,
+    /// What a stream has come to so far.
+    pieces: Option<Collector>,
 }
 
 /// The captures of one service that still have a holder.
@@ -77,6 +82,27 @@ impl Capture {
     /// The tokens as the service counted them; of a stream, once the chunk with the usage has passed.
     pub fn usage(&self) -> Option<Usage> {
         self.sink.told().usage.clone()
+    }
+
+    /// The answer of a chat with every field that the service sent, those included that async-openai's types have no room
+    /// for; of a stream, what has passed so far. `None` for other endpoints.
+    ///
+    /// ```no_run
+    /// # fn show(capture: modelswitch_openai::Capture) {
+    /// if let Some(answer) = capture.completion() {
+    ///     println!("{:?}", answer.choices[0].extra.get("logprobs"));
+    /// }
+    /// # }
+    /// ```
+    pub fn completion(&self) -> Option<ChatCompletion> {
+        let (whole, pieces) = {
+            let told = self.sink.told();
+            (told.whole.clone(), told.pieces.clone())
+        };
+        match (whole, pieces) {
+            (Some(whole), _) => serde_json::from_slice(&whole).ok(),
+            (None, pieces) => pieces.map(Collector::finish),
+        }
     }
 
     /// What went wrong, with the upstream body; also from the middle of a stream.
@@ -137,6 +163,18 @@ impl Sink {
             && let Ok(Look { usage: usage @ Some(_) }) = serde_json::from_slice(json)
         {
             self.told().usage = usage;
+        }
+    }
+
+    /// Keeps a chat's answer.
+    pub(super) fn keep(&self, json: &Bytes) {
+        self.told().whole = Some(json.clone());
+    }
+
+    /// Keeps a piece of a chat's answer.
+    pub(super) fn keep_piece(&self, json: &[u8]) {
+        if let Ok(chunk) = serde_json::from_slice(json) {
+            self.told().pieces.get_or_insert_default().push(chunk);
         }
     }
 

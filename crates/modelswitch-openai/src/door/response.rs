@@ -26,11 +26,15 @@ pub(super) fn write(
     if let Some(capture) = &capture {
         capture.begin(&head);
     }
-    let with_reasoning = with_reasoning && *endpoint == Endpoint::CHAT_COMPLETIONS;
+    let is_chat = *endpoint == Endpoint::CHAT_COMPLETIONS;
+    let with_reasoning = with_reasoning && is_chat;
     let (content_type, body) = match body {
         Body::Json(json) => {
             if let Some(capture) = &capture {
                 capture.see(&json);
+                if is_chat {
+                    capture.keep(&json);
+                }
             }
             if *endpoint == Endpoint::RESPONSES {
                 check_response(&head, &json)?;
@@ -41,7 +45,8 @@ pub(super) fn write(
         Body::Events(events) => {
             let is_responses = *endpoint == Endpoint::RESPONSES;
             let events = if is_responses { only_known(events) } else { events };
-            ("text/event-stream", frames(events, with_reasoning, !is_responses, capture))
+            let form = Form { is_chat, with_reasoning, has_terminator: !is_responses };
+            ("text/event-stream", frames(events, form, capture))
         }
         Body::Other(bytes) => ("", reqwest::Body::wrap_stream(bytes)),
         _ => ("", reqwest::Body::from("")),
@@ -82,14 +87,17 @@ fn only_known(events: EventStream) -> EventStream {
     }))
 }
 
-/// Events as bytes, one frame an event. A failure goes out as an `error` event and the stream stops without a
-/// terminator: failing the body instead would leave async-openai no more than a sentence.
-fn frames(
-    events: EventStream,
+/// What a stream of an endpoint is like.
+#[derive(Clone, Copy)]
+struct Form {
+    is_chat: bool,
     with_reasoning: bool,
     has_terminator: bool,
-    capture: Option<Arc<Sink>>,
-) -> reqwest::Body {
+}
+
+/// Events as bytes, one frame an event. A failure goes out as an `error` event and the stream stops without a
+/// terminator: failing the body instead would leave async-openai no more than a sentence.
+fn frames(events: EventStream, form: Form, capture: Option<Arc<Sink>>) -> reqwest::Body {
     let state = (events, capture, false);
     let frames = stream::unfold(state, move |(mut events, capture, is_over)| async move {
         if is_over {
@@ -99,8 +107,11 @@ fn frames(
             Some(Ok(event)) => {
                 if let Some(capture) = &capture {
                     capture.see(&event.data);
+                    if form.is_chat {
+                        capture.keep_piece(&event.data);
+                    }
                 }
-                (frame(&if with_reasoning { reasoning::into_chunk(event) } else { event }), false)
+                (frame(&if form.with_reasoning { reasoning::into_chunk(event) } else { event }), false)
             }
             Some(Err(error)) => {
                 if let Some(capture) = &capture {
@@ -108,7 +119,7 @@ fn frames(
                 }
                 (error_frame(&error), true)
             }
-            None if has_terminator => (Bytes::from_static(b"data: [DONE]\n\n"), true),
+            None if form.has_terminator => (Bytes::from_static(b"data: [DONE]\n\n"), true),
             None => return None,
         };
         Some((Ok::<_, std::convert::Infallible>(frame), (events, capture, is_over)))
