@@ -4,13 +4,17 @@
 
 use std::sync::{Arc, Mutex};
 
+use async_openai::types::chat::{
+    ChatCompletionRequestAssistantMessageArgs, ChatCompletionRequestUserMessage, ChatCompletionTool,
+    ChatCompletionTools, FunctionObjectArgs,
+};
 use futures_util::StreamExt;
 use modelswitch::prelude::*;
-use modelswitch::{ApiKey, ErrorKind, Registry};
+use modelswitch::{ApiKey, ErrorKind, Extra, Registry};
 use modelswitch_provider::mock::MockProvider;
 use modelswitch_provider::{Request, Response};
 use modelswitch_sim::{Script, Sim};
-use modelswitch_tests::{World, world};
+use modelswitch_tests::{World, ask, world};
 use serde_json::{Value, json};
 
 const QUESTION: &str = "9.11 or 9.8?";
@@ -62,6 +66,41 @@ async fn a_conversation_goes_to_another_provider_without_the_thoughts_and_back_w
             assert_eq!(sent["reasoning_content"], answer.reasoning_content.clone().unwrap());
             assert!(reply.head.adaptations.is_empty(), "{:?}", reply.head.adaptations);
         }
+    }
+}
+
+#[tokio::test]
+async fn what_an_app_on_async_openai_attaches_goes_to_the_provider_that_thought_it_and_to_no_other() {
+    let deepseek = Sim::start().await.unwrap();
+    let registry = Registry::builder()
+        .toml(format!(
+            "[providers.here]\nprofile = 'deepseek'\nbase_url = '{url}'\napi_key = {{ env = 'KEY' }}\n[providers.there]\nprofile = 'deepseek'\nbase_url = '{url}'\napi_key = {{ env = 'KEY' }}",
+            url = deepseek.base_url()
+        ))
+        .environment([("KEY".to_owned(), deepseek.key().to_owned())])
+        .build()
+        .unwrap();
+    let client = registry.client().unwrap();
+    let reply = client.chat().create(ask("here/deepseek-flash", QUESTION)).await.unwrap();
+    let thought = reply.reasoning_content().unwrap();
+    for (provider, text, wanted) in [
+        ("here", thought.as_str(), thought.as_str()),
+        ("there", &thought, ""),
+        ("there", "from a database", "from a database"),
+    ] {
+        let mut request = ask(&format!("{provider}/deepseek-flash"), QUESTION);
+        let answer = ChatCompletionRequestAssistantMessageArgs::default().content("9.8").build().unwrap();
+        request.messages.push(answer.into());
+        request.messages.push(ChatCompletionRequestUserMessage::from("Why?").into());
+        let function = FunctionObjectArgs::default()
+            .name("unused")
+            .parameters(json!({ "type": "object", "properties": {} }))
+            .build()
+            .unwrap();
+        request.tools = Some(vec![ChatCompletionTools::Function(ChatCompletionTool { function })]);
+        let attached = Extra::new().reasoning_content(1, text).headers().unwrap();
+        client.chat().headers(attached).create(request).await.unwrap();
+        assert_eq!(answer_that_was_sent(&deepseek)["reasoning_content"], wanted, "{provider}");
     }
 }
 

@@ -142,12 +142,8 @@ async fn every_recorded_response_decodes_through_door_one_or_is_an_error_of_its_
 }
 
 /// What async-openai's types have no room for; it is in the capture.
-const NO_ROOM: [&str; 4] = [
-    "/reasoning_content",
-    "/prompt_cache_hit_tokens",
-    "/prompt_cache_miss_tokens",
-    "/tool_calls/*/index",
-];
+const NO_ROOM: [&str; 4] =
+    ["/reasoning_content", "/prompt_cache_hit_tokens", "/prompt_cache_miss_tokens", "/tool_calls/*/index"];
 
 /// A message's calls are numbered by their place in async-openai's types, and a chunk's are not.
 fn has_no_room(path: &str) -> bool {

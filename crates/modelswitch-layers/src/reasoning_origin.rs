@@ -30,7 +30,7 @@ use crate::layer::Wrapped;
 /// which provider, by its [name](Provider::name), gave which reasoning: of whole answers and of streams, of every choice,
 /// under `reasoning_content` and under `reasoning`. It keeps a keyed hash of each, never the text. When a message of a
 /// chat request carries reasoning that others gave and this provider didn't, that member is taken out before the
-/// provider sees the request. The [head](modelswitch_provider::Head::adaptations) of the answer tells of it, and a line at
+/// provider sees the request; what an app attached beside the messages likewise. The [head](modelswitch_provider::Head::adaptations) of the answer tells of it, and a line at
 /// debug level in the log, without the text.
 ///
 /// The same reasoning given by two providers passes to both. White space makes no difference, since apps trim. Of a stream
@@ -134,29 +134,72 @@ impl Provider for Wrapped<ReasoningOrigin> {
 /// The members of a message that hold reasoning, by the two names that are in use.
 const FIELDS: [&str; 2] = ["reasoning_content", "reasoning"];
 
+/// The member of a request that carries reasoning of its messages, by their numbers, from apps whose types have no field
+/// for it. Which adapter passes it back is not known here; whose it is may be.
+const ATTACHED: &str = "modelswitch_reasoning";
+
 /// On the way in.
 impl ReasoningOrigin {
     /// Takes out of a request what others than this provider thought.
     fn leave_out_of(&self, body: &mut Document, provider: &str) -> Result<LeftOut> {
         let mut left_out = LeftOut::default();
+        let has_any = |name| body.get_raw(name).is_some_and(|text: &str| has_reasoning(text.as_bytes()));
+        let (in_messages, attached) = (has_any("messages"), body.has(ATTACHED));
+        if !(in_messages || attached) || !self.may_keep_from(provider) {
+            return Ok(left_out);
+        }
+        if in_messages {
+            self.leave_out_of_messages(body, provider, &mut left_out)?;
+        }
+        if attached {
+            self.leave_out_of_attached(body, provider, &mut left_out)?;
+        }
+        if !left_out.is_empty() {
+            tracing::debug!(
+                provider,
+                members = left_out.count(),
+                "reasoning of other providers was left out"
+            );
+        }
+        Ok(left_out)
+    }
+
+    fn leave_out_of_messages(
+        &self,
+        body: &mut Document,
+        provider: &str,
+        left_out: &mut LeftOut,
+    ) -> Result<()> {
         // A clone shares everything, and lets the messages be read while they are replaced.
         let original = body.clone();
-        let Some(text) = original.get_raw("messages") else { return Ok(left_out) };
-        if !has_reasoning(text.as_bytes()) || !self.may_keep_from(provider) {
-            return Ok(left_out);
-        }
+        let text = original.get_raw("messages").unwrap_or_default();
         // Messages that can't be read are the service's to refuse.
-        let Ok(messages) = serde_json::from_str::<Vec<&RawValue>>(text) else { return Ok(left_out) };
-        let messages: Vec<Message<'_>> = messages
-            .into_iter()
-            .map(|message| self.without_foreign(message, provider, &mut left_out))
-            .collect();
-        if left_out.is_empty() {
-            return Ok(left_out);
+        let Ok(messages) = serde_json::from_str::<Vec<&RawValue>>(text) else { return Ok(()) };
+        let messages: Vec<Message<'_>> =
+            messages.into_iter().map(|message| self.without_foreign(message, provider, left_out)).collect();
+        if left_out.is_empty() { Ok(()) } else { body.set("messages", messages) }
+    }
+
+    fn leave_out_of_attached(
+        &self,
+        body: &mut Document,
+        provider: &str,
+        left_out: &mut LeftOut,
+    ) -> Result<()> {
+        let Some(Ok(mut attached)) = body.get_raw(ATTACHED).map(|text| Document::parse(text.to_owned()))
+        else {
+            return Ok(());
+        };
+        let numbers: Vec<String> = attached.names().map(str::to_owned).collect();
+        let mut changed = false;
+        for number in numbers {
+            let text = attached.str(&number);
+            if let Some(givers) = text.and_then(|text| self.foreign_givers(&text, provider)) {
+                changed |= attached.remove(&number);
+                left_out.add(FIELDS[0], givers);
+            }
         }
-        tracing::debug!(provider, members = left_out.count(), "reasoning of other providers was left out");
-        body.set("messages", messages)?;
-        Ok(left_out)
+        if changed { body.set(ATTACHED, attached) } else { Ok(()) }
     }
 
     fn without_foreign<'a>(

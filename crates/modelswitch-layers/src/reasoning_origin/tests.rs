@@ -129,6 +129,22 @@ async fn both_names_of_the_member_are_looked_at_and_all_else_stays_as_it_was_wri
 }
 
 #[tokio::test]
+async fn what_is_attached_beside_the_messages_is_looked_at_too() {
+    let origin = ReasoningOrigin::default();
+    hear(&origin, "a", "because").await;
+    let body = r#"{"messages":[{}],"modelswitch_reasoning":{"0":"because","1":"own","2":5},"n":1}"#;
+    let mut sent = Document::parse(body).unwrap();
+    let left_out = origin.leave_out_of(&mut sent, "b").unwrap();
+    assert_eq!(sent.to_bytes(), r#"{"messages":[{}],"modelswitch_reasoning":{"1":"own","2":5},"n":1}"#);
+    assert_eq!(left_out.adaptations().next().unwrap().parameter, "reasoning_content");
+    for (provider, body) in [("a", body), ("b", r#"{"modelswitch_reasoning":["because"]}"#)] {
+        let mut sent = Document::parse(body).unwrap();
+        assert!(origin.leave_out_of(&mut sent, provider).unwrap().is_empty());
+        assert_eq!(sent.to_bytes(), body);
+    }
+}
+
+#[tokio::test]
 async fn what_two_providers_thought_alike_passes_to_both_and_to_no_third() {
     let origin = ReasoningOrigin::default();
     hear(&origin, "a", "because").await;
