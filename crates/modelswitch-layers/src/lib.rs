@@ -38,6 +38,7 @@
 //! |---|---|---|
 //! | counts or limits what a caller asked for | above `Retry` | a repeated try is no new wish of the caller |
 //! | falls back to other providers | above `Retry` | the same provider comes first; an exhausted error may still succeed elsewhere |
+//! | keeps something from a provider: [`ReasoningOrigin`] | above `Retry` | no try may see it; what is handed on is what was given |
 //! | limits the time of one try | below `Retry` | a try that hangs must end before the next can start |
 //!
 //! # What each layer does, when it bites and what it costs
@@ -45,6 +46,7 @@
 //! | layer | bites when | costs while nothing fails |
 //! |---|---|---|
 //! | [`Retry`] | a try failed in a way that may pass, and nothing was handed on yet | one clone of the request, which shares the body; a stream is handed on at its first content instead of at its headers |
+//! | [`ReasoningOrigin`] | a conversation carries what another provider thought | a look for the word in a chat request, an answer and each event; a hash of the reasoning that there is |
 //!
 //! # Invariants
 //!
@@ -54,9 +56,11 @@
 //! * No prompt, answer, key or upstream message is in a layer's log or `Debug`.
 
 mod layer;
+mod reasoning_origin;
 mod retry;
 mod stack;
 
 pub use layer::{Layer, LayerFn, layer_fn};
+pub use reasoning_origin::ReasoningOrigin;
 pub use retry::Retry;
 pub use stack::Stack;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use modelswitch_layers::ReasoningOrigin;
 use modelswitch_openai::{HttpClient, Profile};
 use modelswitch_provider::{ApiKey, Error, Provider, Result};
 use serde::Serialize;
@@ -128,7 +129,8 @@ impl RegistryBuilder {
     }
 
     /// Adds a provider of your own, an `Arc<dyn Provider>` too. It is taken as it is, with no retry around it, and
-    /// replaces a configured one of that name.
+    /// replaces a configured one of that name. Only what other providers thought is kept from it, and what it thinks
+    /// from them ([`ReasoningOrigin`](modelswitch_layers::ReasoningOrigin)).
     pub fn provider(mut self, name: impl Into<String>, provider: impl Provider) -> Self {
         self.providers.push((name.into(), Arc::new(provider)));
         self
@@ -235,6 +237,7 @@ impl RegistryBuilder {
             keys: &self.keys,
             http,
             http_is_given: self.http_client.is_some(),
+            reasoning: ReasoningOrigin::default(),
         };
         let in_code = |name: &str| self.providers.iter().any(|(own, _)| own == name);
         // Those that the environment brought come in the profiles' order, the most wanted first.
@@ -262,7 +265,7 @@ impl RegistryBuilder {
                 ));
             }
             connected.retain(|other: &Connected| other.info.name != *name);
-            connected.push(Connected::in_code(name, provider.clone()));
+            connected.push(Connected::in_code(name, provider.clone(), &shared.reasoning));
         }
         for name in self.keys.keys().filter(|name| !connected.iter().any(|one| one.info.name == **name)) {
             if mistakes.is_empty() {

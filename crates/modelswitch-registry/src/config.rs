@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use modelswitch_deepseek::{BrokenOff, EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
 use serde::de::{
-    self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer,
+    self, DeserializeOwned, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+    value::{MapAccessDeserializer, StrDeserializer},
 };
 use serde::{Deserialize, de::Error as _};
 
@@ -38,8 +40,45 @@ pub(crate) struct ProviderConfig {
     pub(crate) models: Vec<String>,
     pub(crate) allow_plain_http: Option<Flag>,
     pub(crate) headers: Headers,
+    /// What an adapter does where a service and OpenAI's API differ; for profiles that have one.
+    pub(crate) policy: Option<PolicyConfig>,
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
+}
+
+/// The policies of DeepSeek's adapter, the only one so far.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PolicyConfig {
+    strict: Option<Flag>,
+    forced_tool_choice: Option<Word<ForcedToolChoice>>,
+    json_schema: Option<Word<JsonSchema>>,
+    broken_off: Option<Word<BrokenOff>>,
+    empty_answer: Option<Word<EmptyAnswer>>,
+    pub(crate) reasoning_memory: Option<MemoryConfig>,
+}
+
+impl PolicyConfig {
+    /// These settings, and the adapter's own where they say nothing.
+    pub(crate) fn policies(self) -> Policies {
+        let mut policies = Policies::default();
+        if let Some(Flag(strict)) = self.strict {
+            policies.strict = strict;
+        }
+        if let Some(Word(choice)) = self.forced_tool_choice {
+            policies.forced_tool_choice = choice;
+        }
+        if let Some(Word(schema)) = self.json_schema {
+            policies.json_schema = schema;
+        }
+        if let Some(Word(broken_off)) = self.broken_off {
+            policies.broken_off = broken_off;
+        }
+        if let Some(Word(empty_answer)) = self.empty_answer {
+            policies.empty_answer = empty_answer;
+        }
+        policies
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -245,5 +284,98 @@ impl<'de> Deserialize<'de> for Flag {
             }
         }
         deserializer.deserialize_any(Switch)
+    }
+}
+
+/// One of the words that a type is written with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Word<T>(pub(crate) T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Word<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text<T>(std::marker::PhantomData<T>);
+        impl<T: DeserializeOwned> Visitor<'_> for Text<T> {
+            type Value = Word<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&one_of(words::<T>()))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                T::deserialize(text.trim().into_deserializer()).map(Word)
+            }
+        }
+        deserializer.deserialize_any(Text(std::marker::PhantomData))
+    }
+}
+
+/// `"a", "b" or "c"`
+pub(crate) fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match quoted.as_slice() {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        few => few.concat(),
+    }
+}
+
+/// The words that a type without data is written with: it names them when it is given another.
+fn words<T: DeserializeOwned>() -> &'static [&'static str] {
+    #[derive(Debug)]
+    struct Refusal(&'static [&'static str]);
+    impl fmt::Display for Refusal {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("another word was wanted")
+        }
+    }
+    impl std::error::Error for Refusal {}
+    impl de::Error for Refusal {
+        fn custom<M: fmt::Display>(_: M) -> Self {
+            Self(&[])
+        }
+        fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+            Self(expected)
+        }
+    }
+    T::deserialize(StrDeserializer::<Refusal>::new("")).err().map_or(&[], |Refusal(words)| words)
+}
+
+/// How much of what a model thought is remembered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum MemoryConfig {
+    /// Nothing.
+    Off,
+    /// As much as the adapter thinks right.
+    On,
+    /// So many answers and so many bytes, each where it is given.
+    Bounded { answers: Option<Count>, bytes: Option<Count> },
+}
+
+impl<'de> Deserialize<'de> for MemoryConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Table {
+            answers: Option<Count>,
+            bytes: Option<Count>,
+        }
+        struct Memory;
+        impl<'de> Visitor<'de> for Memory {
+            type Value = MemoryConfig;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or { answers = 4000, bytes = 33554432 }")
+            }
+            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Self::Value, E> {
+                Ok(if on { MemoryConfig::On } else { MemoryConfig::Off })
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                match text.trim().parse() {
+                    Ok(on) => self.visit_bool(on),
+                    Err(_) => Err(E::invalid_value(Unexpected::Other("another text"), &self)),
+                }
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let Table { answers, bytes } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(MemoryConfig::Bounded { answers, bytes })
+            }
+        }
+        deserializer.deserialize_any(Memory)
     }
 }

@@ -5,13 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use modelswitch_deepseek::DeepSeek;
-use modelswitch_layers::{Retry, Stack};
+use modelswitch_deepseek::{DeepSeek, ReasoningMemory};
+use modelswitch_layers::{Layer, ReasoningOrigin, Retry, Stack};
 use modelswitch_openai::{HttpClient, OpenAiBuilder, OpenAiProvider, Profile, Timeouts};
 use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response, Result};
 use serde::Serialize;
 
-use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
+use crate::config::{Count, MemoryConfig, PolicyConfig, ProviderConfig, RetryConfig, TimeoutConfig};
 use crate::environment::Environment;
 use crate::key::{Folders, Key, KeyInfo, KeySource, default_variable};
 use crate::load::Places;
@@ -58,9 +58,9 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
-    /// A provider that code brought along. It is taken as it is.
-    pub(crate) fn in_code(name: &str, provider: Arc<dyn Provider>) -> Self {
-        let provider = if provider.name() == name {
+    /// A provider that code brought along. It is taken as it is, but for what others thought, which is kept from it too.
+    pub(crate) fn in_code(name: &str, provider: Arc<dyn Provider>, reasoning: &ReasoningOrigin) -> Self {
+        let once = if provider.name() == name {
             provider
         } else {
             Arc::new(Named { name: name.into(), inner: provider })
@@ -73,7 +73,7 @@ impl Connected {
             default_model: None,
             models: Vec::new(),
         };
-        Self { info, retired: Vec::new(), once: provider.clone(), provider, key_error: None }
+        Self { info, retired: Vec::new(), provider: reasoning.wrap(once.clone()), once, key_error: None }
     }
 }
 
@@ -88,6 +88,8 @@ pub(crate) struct Shared<'a> {
     /// The pool of connections, and whether it came from code: then its own time limit counts.
     pub(crate) http: HttpClient,
     pub(crate) http_is_given: bool,
+    /// Keeps what one of them thought from the others.
+    pub(crate) reasoning: ReasoningOrigin,
 }
 
 /// Makes a provider. A key that can't be had is no mistake here: the provider says so when it is asked.
@@ -102,6 +104,7 @@ pub(crate) fn connect(
     check_name(name, shared)?;
     let profile = profile_of(name, config, shared)?;
     check_headers(name, config, shared)?;
+    check_policy(name, config, &profile, shared)?;
     let key = read_key(name, config, &profile, shared)?;
     let (base_url, url_place) = base_url_of(name, config, &profile, shared);
 
@@ -129,6 +132,7 @@ pub(crate) fn connect(
         let place = url_place.clone().or_else(|| shared.places.of(&["providers", name]));
         Mistake::new(place, format!("`{}`: {}", dotted(name), error.message()), error.hint().to_owned())
     };
+    let over_http = |builder| over_http(builder, config.policy.unwrap_or_default());
     let (once, key_error) = match key.value {
         Ok(Some(key)) => (over_http(builder.api_key(key)).map_err(wrong)?, None),
         Ok(None) => (over_http(builder).map_err(wrong)?, None),
@@ -140,7 +144,10 @@ pub(crate) fn connect(
             (Arc::new(unready) as Arc<dyn Provider>, Some(error))
         }
     };
-    let provider = Stack::new().layer(retry(config.retry.or(shared.retry))).over(once.clone());
+    let provider = Stack::new()
+        .layer(shared.reasoning.clone())
+        .layer(retry(config.retry.or(shared.retry)))
+        .over(once.clone());
     let info = ProviderInfo {
         name: name.to_owned(),
         base_url: base_url.or_else(|| profile.base_url.clone()),
@@ -164,12 +171,32 @@ fn with_key_hint(mut profile: Profile, key: &KeyInfo) -> Profile {
     profile
 }
 
+/// The profile that has an adapter of its own, with policies and a balance.
+const DEEPSEEK: &str = "deepseek";
+
 /// The one place where a profile may get more than the plain transport.
-fn over_http(builder: OpenAiBuilder) -> Result<Arc<dyn Provider>> {
+fn over_http(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<Arc<dyn Provider>> {
     match builder.profile().name.as_str() {
-        "deepseek" => Ok(Arc::new(DeepSeek::connect(builder)?)),
+        DEEPSEEK => Ok(Arc::new(deepseek(builder, policy)?)),
         _ => Ok(Arc::new(builder.build()?)),
     }
+}
+
+fn deepseek(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<DeepSeek> {
+    // What `ReasoningMemory::default` keeps, for a table that says one of the two.
+    const ANSWERS: usize = 4_000;
+    const BYTES: usize = 32 << 20;
+    let size = |count: Option<Count>, otherwise| {
+        count.map_or(otherwise, |count| usize::try_from(count.0).unwrap_or(usize::MAX))
+    };
+    let deepseek = DeepSeek::connect(builder)?.with_policies(policy.policies());
+    Ok(match policy.reasoning_memory {
+        None | Some(MemoryConfig::On) => deepseek,
+        Some(MemoryConfig::Off) => deepseek.with_memory(None),
+        Some(MemoryConfig::Bounded { answers, bytes }) => {
+            deepseek.with_memory(ReasoningMemory::new(size(answers, ANSWERS), size(bytes, BYTES)))
+        }
+    })
 }
 
 pub(crate) fn timeouts(config: TimeoutConfig) -> Timeouts {
@@ -261,6 +288,27 @@ fn check_headers(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Re
             "write api_key = {{ env = \"{}\" }} instead; the key is put into the right header",
             default_variable(name)
         ),
+    ))
+}
+
+/// A setting that does nothing would be taken for one that does.
+fn check_policy(
+    name: &str,
+    config: &ProviderConfig,
+    profile: &Profile,
+    shared: &Shared<'_>,
+) -> Result<(), Mistake> {
+    if config.policy.is_none() || profile.name == DEEPSEEK {
+        return Ok(());
+    }
+    Err(Mistake::new(
+        shared.places.of(&["providers", name, "policy"]),
+        format!(
+            "`{}.policy`: the profile `{}` has no policies; those that have: {DEEPSEEK}",
+            dotted(name),
+            profile.name
+        ),
+        format!("take it out, or write profile = \"{DEEPSEEK}\" if the service is one"),
     ))
 }
 

@@ -22,6 +22,9 @@
 //! timeout  = { first_byte = "30m" }         # instead of the common ones below; retry likewise
 //! allow_plain_http = false                  # true: a key may go over http to another machine
 //!
+//! [providers.deepseek.policy]               # see "Policies" below
+//! forced_tool_choice = "auto"
+//!
 //! [models]                                  # aliases: the names that apps ask for
 //! fast     = "deepseek/deepseek-flash"
 //! smart    = ["deepseek/deepseek-v4-pro", "openai/gpt-5.5"]
@@ -63,6 +66,34 @@
 //!
 //! A key never stands in the file, and no settings variable is taken for one; either is refused, and not repeated. A key
 //! that is missing fails the first call to its provider and leaves the others alone.
+//!
+//! # Policies
+//!
+//! What an adapter does where a service and OpenAI's API differ. Only DeepSeek has them, so the table stands in a provider
+//! whose profile is `deepseek`; in any other it is an error. What is left out is the adapter's own choice, the first word
+//! of each line. They mean what [`Policies`](modelswitch_deepseek::Policies) and
+//! [`ReasoningMemory`](modelswitch_deepseek::ReasoningMemory) say.
+//!
+//! ```toml
+//! [providers.deepseek.policy]
+//! strict = false                            # true: refuse what would have to be changed, instead of changing it
+//! forced_tool_choice = "disable_thinking"   # or "auto", "refuse": a forced tool choice while thinking
+//! json_schema = "json_object"               # or "strict_tool", "refuse": response_format json_schema
+//! broken_off = "error"                      # or "finish_reason": an answer that the service broke off
+//! empty_answer = "accept"                   # or "error": an answer that ends properly and says nothing
+//! reasoning_memory = true                   # or false, or { answers = 4000, bytes = 33554432 }
+//! ```
+//!
+//! A variable sets one too: `MODELSWITCH_PROVIDERS__DEEPSEEK__POLICY__STRICT=true`.
+//!
+//! # Reasoning
+//!
+//! What one provider thought is never sent to another: an app keeps `reasoning_content` in its history for the provider
+//! that wants it back, and asks another one with the same history, or falls back. One
+//! [`ReasoningOrigin`](modelswitch_layers::ReasoningOrigin) goes around all providers of a registry, those given in code
+//! too. It remembers in memory, as hashes, who gave which reasoning, takes it out of requests to others and says so in
+//! [`Head::adaptations`](modelswitch_provider::Head::adaptations). Reasoning that no provider of this registry is known to
+//! have given passes: after a restart, from another machine, or an app's own.
 //!
 //! # Invariants
 //!

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use crate::builder::RegistryBuilder;
-use crate::config::{Config, DURATION, LITERAL_KEY};
+use crate::config::{Config, DURATION, LITERAL_KEY, one_of};
 use crate::environment::Environment;
 use crate::key::default_variable;
 use crate::mistake::{Mistake, Place, dotted, none_of, quoted};
@@ -192,8 +192,8 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
         Kind::InvalidValue(_, expected) | Kind::InvalidLength(_, expected) => {
             wrong_type(place, &name, "which this is not", expected)
         }
+        Kind::UnknownVariant(word, words) => wrong_word(place, &name, word, words),
         Kind::Message(_)
-        | Kind::UnknownVariant(..)
         | Kind::MissingField(_)
         | Kind::DuplicateField(_)
         | Kind::ISizeOutOfRange(_)
@@ -218,6 +218,14 @@ fn wrong_type(place: Option<Place>, name: &str, found: &str, expected: &str) -> 
         own => own,
     };
     Mistake::new(place, format!("`{name}` must be {expected}, {found}"), format!("write {expected}"))
+}
+
+/// The wrong word isn't repeated: it may be anything.
+fn wrong_word(place: Option<Place>, name: &str, word: &str, words: &[&str]) -> Mistake {
+    let near = nearest(word.trim(), words.iter().copied());
+    let what = format!("`{name}` must be {}, which this is not{}", one_of(words), did_you_mean(near));
+    let hint = near.map_or_else(|| one_of(words), |near| format!("\"{near}\""));
+    Mistake::new(place, what, format!("write {hint}"))
 }
 
 /// The number that was probably meant in seconds. A longer one might be anything, and isn't repeated.
@@ -267,6 +275,9 @@ fn also_called(name: &str) -> Option<&'static str> {
         "retries" | "max_attempts" | "max_retries" => "attempts",
         "variable" | "var" => "env",
         "path" => "file",
+        "policies" => "policy",
+        "entries" | "most_entries" => "answers",
+        "most_bytes" | "size" => "bytes",
         _ => return None,
     })
 }

@@ -13,7 +13,7 @@ fn check(toml: &str, variables: &[(&str, &str)], message: &str, hint: &str) {
 }
 
 const OF_A_PROVIDER: &str =
-    "allow_plain_http, api_key, base_url, default_model, headers, models, profile, retry, timeout";
+    "allow_plain_http, api_key, base_url, default_model, headers, models, policy, profile, retry, timeout";
 const PROFILES: &str = "deepseek, openai, openai-compatible, llamacpp, ollama, vllm";
 const CUSTOM: &str = "for another service write profile = \"openai-compatible\" and base_url = \"https://…\"";
 
@@ -196,6 +196,120 @@ fn a_value_of_another_type_says_what_is_wanted_and_is_not_repeated() {
         assert!(error.hint().starts_with("write "), "{}", error.hint());
         assert!(!shown(&error).contains("canary"));
     }
+}
+
+#[test]
+fn a_wrong_word_of_a_policy_is_told_with_the_right_ones_and_the_nearest() {
+    let policy = |line: &str| format!("[providers.deepseek.policy]\n{line}");
+    let words = "\"disable_thinking\", \"auto\" or \"refuse\"";
+    check(
+        &policy("forced_tool_choice = 'refuze'"),
+        &[],
+        &format!(
+            "line 2, column 1: `providers.deepseek.policy.forced_tool_choice` must be {words}, which this is not; did you mean `refuse`?"
+        ),
+        "write \"refuse\"",
+    );
+    check(
+        &policy(&format!("forced_tool_choice = '{CANARY}'")),
+        &[],
+        &format!(
+            "line 2, column 1: `providers.deepseek.policy.forced_tool_choice` must be {words}, which this is not"
+        ),
+        &format!("write {words}"),
+    );
+    check(
+        &policy("json_schema = true"),
+        &[],
+        "line 2, column 1: `providers.deepseek.policy.json_schema` must be \"json_object\", \"strict_tool\" or \"refuse\", not true or false",
+        "write \"json_object\", \"strict_tool\" or \"refuse\"",
+    );
+    for (line, setting, words) in [
+        ("broken_off = 'stop'", "broken_off", "\"error\" or \"finish_reason\""),
+        ("empty_answer = 'retry'", "empty_answer", "\"accept\" or \"error\""),
+    ] {
+        check(
+            &policy(line),
+            &[],
+            &format!(
+                "line 2, column 1: `providers.deepseek.policy.{setting}` must be {words}, which this is not"
+            ),
+            &format!("write {words}"),
+        );
+    }
+    check(
+        "[providers.deepseek]",
+        &[("MODELSWITCH_PROVIDERS__DEEPSEEK__POLICY__BROKEN_OFF", "eror")],
+        "$MODELSWITCH_PROVIDERS__DEEPSEEK__POLICY__BROKEN_OFF: `providers.deepseek.policy.broken_off` must be \"error\" or \"finish_reason\", which this is not; did you mean `error`?",
+        "write \"error\"",
+    );
+}
+
+#[test]
+fn a_wrong_setting_of_a_policy_is_told_like_any_other() {
+    let policy = |line: &str| format!("[providers.deepseek.policy]\n{line}");
+    check(
+        &policy("forced_tool_choise = 'auto'"),
+        &[],
+        "line 2, column 1: `providers.deepseek.policy.forced_tool_choise` is not a setting; did you mean `forced_tool_choice`? allowed here: broken_off, empty_answer, forced_tool_choice, json_schema, reasoning_memory, strict",
+        "write `forced_tool_choice` instead of `forced_tool_choise`",
+    );
+    check(
+        &policy("strict = 'maybe'"),
+        &[],
+        "line 2, column 1: `providers.deepseek.policy.strict` must be true or false, which this is not",
+        "write true or false",
+    );
+    let memory = "true, false or { answers = 4000, bytes = 33554432 }";
+    for (line, found) in [
+        ("reasoning_memory = 4000", "not a number"),
+        ("reasoning_memory = 'canary'", "which this is not"),
+        ("reasoning_memory = [1]", "not a list"),
+    ] {
+        check(
+            &policy(line),
+            &[],
+            &format!(
+                "line 2, column 1: `providers.deepseek.policy.reasoning_memory` must be {memory}, {found}"
+            ),
+            &format!("write {memory}"),
+        );
+    }
+    check(
+        &policy("reasoning_memory = { answers = 0 }"),
+        &[],
+        "line 2, column 22: `providers.deepseek.policy.reasoning_memory.answers` must be a whole number of at least 1, which this is not",
+        "write a whole number of at least 1",
+    );
+    check(
+        &policy("reasoning_memory = { entries = 10 }"),
+        &[],
+        "line 2, column 22: `providers.deepseek.policy.reasoning_memory.entries` is not a setting; did you mean `answers`? allowed here: answers, bytes",
+        "write `answers` instead of `entries`",
+    );
+    check(
+        "[providers.deepseek]\npolicy = 'strict'",
+        &[],
+        "line 2, column 1: `providers.deepseek.policy` must be a section of its own, [section] and lines below it, not a text",
+        "write a section of its own, [section] and lines below it",
+    );
+}
+
+#[test]
+fn a_policy_of_a_profile_that_has_none_names_the_one_that_has() {
+    let hint = "take it out, or write profile = \"deepseek\" if the service is one";
+    check(
+        "[providers.local]\nprofile = 'llamacpp'\n[providers.local.policy]\nstrict = true",
+        &[],
+        "line 3, column 18: `providers.local.policy`: the profile `llamacpp` has no policies; those that have: deepseek",
+        hint,
+    );
+    check(
+        "[providers.openai]",
+        &[("MODELSWITCH_PROVIDERS__OPENAI__POLICY__STRICT", "true")],
+        "$MODELSWITCH_PROVIDERS__OPENAI__POLICY__STRICT: `providers.openai.policy`: the profile `openai` has no policies; those that have: deepseek",
+        hint,
+    );
 }
 
 #[test]
