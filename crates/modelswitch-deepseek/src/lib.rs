@@ -14,20 +14,25 @@
 //! | a queued request's line is held open for ten minutes, with blank lines or comments | 2026-11-21 | <https://api-docs.deepseek.com/quick_start/rate_limit> |
 
 mod config;
+mod cost;
 mod inward;
 mod memory;
 mod models;
 mod policy;
 mod provider;
+mod tokens;
 
 use modelswitch_layers::{Retry, Stack};
 use modelswitch_openai::{Client, HttpService};
 use modelswitch_provider::Result;
 
 pub use config::DeepSeekConfig;
+pub use cost::{cost, cost_with};
 pub use memory::ReasoningMemory;
+pub use models::{model, models};
 pub use policy::{ForcedToolChoice, Policies};
 pub use provider::DeepSeek;
+pub use tokens::{TokenEstimate, estimate_prompt, estimate_tokens};
 
 /// The official base URL. The canonical paths under it have no `/v1`.
 pub const BASE_URL: &str = "https://api.deepseek.com";
