@@ -14,6 +14,7 @@
 //! | a queued request's line is held open for ten minutes, with blank lines or comments | 2026-11-21 | <https://api-docs.deepseek.com/quick_start/rate_limit> |
 
 mod config;
+mod cost;
 mod inward;
 mod memory;
 mod models;
@@ -22,17 +23,21 @@ mod parameters;
 mod policy;
 mod provider;
 mod schema;
+mod tokens;
 
 use modelswitch_layers::{Retry, Stack};
 use modelswitch_openai::{Client, HttpService};
 use modelswitch_provider::Result;
 
 pub use config::DeepSeekConfig;
+pub use cost::{cost, cost_with};
 pub use memory::ReasoningMemory;
+pub use models::{model, models};
 pub use parameters::{DeepSeekParameters, Effort, Thinking, prefix, strict_function};
 pub use policy::{BrokenOff, EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
 pub use provider::DeepSeek;
 pub use schema::{NotStrict, SchemaMismatch, SchemaProblem, strict_problems};
+pub use tokens::{TokenEstimate, estimate_prompt, estimate_tokens};
 
 /// The official base URL. The canonical paths under it have no `/v1`.
 pub const BASE_URL: &str = "https://api.deepseek.com";

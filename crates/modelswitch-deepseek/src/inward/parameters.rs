@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use modelswitch_openai::{Profile, Retired};
+use modelswitch_openai::{Modality, Profile, Retired};
 use modelswitch_provider::{Document, Endpoint, Error, Result};
 use serde_json::{Value, json};
 
@@ -201,6 +201,11 @@ pub(super) fn without_effect(body: &mut Document, notes: &mut Notes) -> Result<(
 pub(super) fn thinks(body: &Document) -> bool {
     let off = body.get_raw("thinking").is_some_and(|thinking| has_member(thinking, "type", "\"disabled\""));
     !off && body.str("reasoning_effort").as_deref() != Some("none")
+}
+
+/// False for a model that is known to take no images.
+pub(super) fn sees(profile: &Profile, model: &str) -> bool {
+    profile.model(model).and_then(|facts| facts.takes(Modality::Image)) != Some(false)
 }
 
 /// Switches thinking off, for a call that can't be made with it.
