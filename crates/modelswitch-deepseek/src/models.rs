@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use modelswitch_openai::{ModelFacts, Profile};
+use modelswitch_openai::{ModelFacts, Profile, Retired};
 
 /// Read once: facts are looked up with every call.
 static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::embedded("deepseek").unwrap_or_default());
@@ -45,4 +45,9 @@ pub fn model(id: &str) -> Option<&'static ModelFacts> {
 
 pub(crate) fn profile() -> &'static Profile {
     &PROFILE
+}
+
+/// Whether the model of a retired name answered without thinking.
+pub(crate) fn did_not_think(retired: &Retired) -> bool {
+    retired.set.get("thinking").and_then(|thinking| thinking.get("type")?.as_str()) == Some("disabled")
 }

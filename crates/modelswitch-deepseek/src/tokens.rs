@@ -198,8 +198,8 @@ fn thinks_hard(request: &ChatRequest) -> bool {
     if let Some(effort) = request.extra.get("reasoning_effort").and_then(Value::as_str) {
         return !matches!(effort, "none" | "minimal" | "low");
     }
-    let retired = request.model.as_deref().and_then(models::retired);
-    thinking.is_some() || retired.is_none_or(|retired| retired.thinks)
+    let retired = request.model.as_deref().and_then(|model| models::profile().retired(model));
+    thinking.is_some() || !retired.is_some_and(models::did_not_think)
 }
 
 /// The tokens of texts, in hundredths, apart by how well they can be guessed.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::look::has_member;
 use super::notes::Notes;
+use crate::models;
 
 /// The default where none is named; what stands for a retired name.
 ///
@@ -46,9 +47,7 @@ pub(super) fn model(
 fn respond_as(retired: &Retired, body: &mut Document) -> Result<String> {
     let says_itself = body.has("reasoning");
     body.set("model", &retired.instead)?;
-    let is_off =
-        retired.set.get("thinking").and_then(|thinking| thinking.get("type")) == Some(&"disabled".into());
-    if says_itself || !is_off {
+    if says_itself || !models::did_not_think(retired) {
         return Ok(String::new());
     }
     body.set("reasoning", json!({ "effort": "none" }))?;
