@@ -13,18 +13,26 @@
 //! | thinking is on by default, and its tokens count against `max_tokens` first | 2026-11-21 | <https://api-docs.deepseek.com/guides/thinking_mode> |
 //! | a queued request's line is held open for ten minutes, with blank lines or comments | 2026-11-21 | <https://api-docs.deepseek.com/quick_start/rate_limit> |
 
+mod answer;
+pub mod anthropic;
+mod balance;
 mod config;
+mod files;
+mod fim;
 mod inward;
 mod memory;
 mod models;
 mod policy;
 mod provider;
+mod root;
 
 use modelswitch_layers::{Retry, Stack};
 use modelswitch_openai::{Client, HttpService};
 use modelswitch_provider::Result;
 
+pub use balance::{Balance, BalanceInfo, Currency};
 pub use config::DeepSeekConfig;
+pub use files::{FileList, FileObject, FilePurpose, FileQuery, FileUpload, Files};
 pub use memory::ReasoningMemory;
 pub use policy::{ForcedToolChoice, Policies};
 pub use provider::DeepSeek;
