@@ -17,6 +17,7 @@ mod answer;
 pub mod anthropic;
 mod balance;
 mod config;
+mod error;
 mod files;
 mod fim;
 mod inward;
@@ -32,6 +33,7 @@ use modelswitch_provider::Result;
 
 pub use balance::{Balance, BalanceInfo, Currency};
 pub use config::DeepSeekConfig;
+pub use error::{Concurrency, ContextExceeded, DeepSeekErrorExt};
 pub use files::{FileList, FileObject, FilePurpose, FileQuery, FileUpload, Files};
 pub use memory::ReasoningMemory;
 pub use policy::{ForcedToolChoice, Policies};
