@@ -26,6 +26,7 @@ mod models;
 mod policy;
 mod provider;
 mod root;
+mod verify;
 
 use modelswitch_layers::{Retry, Stack};
 use modelswitch_openai::{Client, HttpService};
@@ -38,6 +39,7 @@ pub use files::{FileList, FileObject, FilePurpose, FileQuery, FileUpload, Files}
 pub use memory::ReasoningMemory;
 pub use policy::{ForcedToolChoice, Policies};
 pub use provider::DeepSeek;
+pub use verify::{KeyState, Verification, verify, verify_at};
 
 /// The official base URL. The canonical paths under it have no `/v1`.
 pub const BASE_URL: &str = "https://api.deepseek.com";
