@@ -138,10 +138,10 @@ const STATUS_PAGE: &str = "https://status.deepseek.com";
 
 fn advice(error: &Error) -> Option<Cow<'static, str>> {
     match error.kind() {
-        ErrorKind::Authentication => authentication(error).map(Cow::Borrowed),
-        ErrorKind::InsufficientBalance => Some(Cow::Borrowed(
-            "top up at https://platform.deepseek.com/top_up; the key itself is good, and nothing else must be changed",
-        )),
+        ErrorKind::Authentication => authentication(error),
+        ErrorKind::InsufficientBalance => {
+            Some(Cow::Borrowed("top up at https://platform.deepseek.com/top_up"))
+        }
         ErrorKind::RateLimited => Some(rate_limited(error)),
         ErrorKind::ModelNotFound => model_not_found(error),
         ErrorKind::ContextLength => error.context().map(|context| Cow::Owned(shorten(&context))),
@@ -168,27 +168,26 @@ fn advice(error: &Error) -> Option<Cow<'static, str>> {
     }
 }
 
-fn authentication(error: &Error) -> Option<&'static str> {
-    let text = error.message();
+/// Whoever knows where the key came from has said so in the error's advice already; that stays in it.
+fn authentication(error: &Error) -> Option<Cow<'static, str>> {
+    const MAKE_ONE: &str = "check that DEEPSEEK_API_KEY is whole and of DeepSeek, or make a new one at https://platform.deepseek.com/api_keys";
+    const NOT_THERE: &str = "no key reached DeepSeek, perhaps since a proxy takes it off";
+    let (text, known) = (error.message(), error.hint());
     if says(text, "(a web page") {
         // Somebody else answered, and that advice is there already.
         return None;
     }
     if error.status().is_some_and(|status| status.as_u16() == 403) {
-        return Some(
+        return Some(Cow::Borrowed(
             "a firewall, DeepSeek's or one on the way, refused the call; check the network and base_url before the key",
-        );
+        ));
     }
+    let names_page = known.contains("platform.deepseek.com");
     if says(text, "governor") {
-        return Some(
-            "no key reached DeepSeek: set DEEPSEEK_API_KEY (keys are made at https://platform.deepseek.com/api_keys), \
-             or look for a proxy that takes it off",
-        );
+        let rest = if names_page { known } else { MAKE_ONE };
+        return (!known.starts_with(NOT_THERE)).then(|| Cow::Owned(format!("{NOT_THERE}; {rest}")));
     }
-    Some(
-        "DeepSeek doesn't know this key: check that DEEPSEEK_API_KEY is whole and of DeepSeek, or make a new one at \
-         https://platform.deepseek.com/api_keys",
-    )
+    (!names_page).then_some(Cow::Borrowed(MAKE_ONE))
 }
 
 fn rate_limited(error: &Error) -> Cow<'static, str> {
@@ -569,6 +568,16 @@ mod tests {
         let page = answered(ErrorKind::Authentication, 403, "HTTP 403 Forbidden (a web page: Stop)")
             .with_hint("mine");
         assert_eq!(explain(page).hint(), "mine");
+        let known = "check the key from $MINE; keys are made at https://platform.deepseek.com/api_keys";
+        let key = answered(
+            ErrorKind::Authentication,
+            401,
+            "Authentication Fails, Your api key: ****-key is invalid",
+        );
+        assert_eq!(explain(key.with_hint(known)).hint(), known);
+        let none =
+            answered(ErrorKind::Authentication, 401, "Authentication Fails (governor)").with_hint(known);
+        assert!(explain(none).hint().ends_with(known));
         let path = answered(ErrorKind::ModelNotFound, 404, "HTTP 404 Not Found").with_hint("mine");
         assert_eq!(explain(path).hint(), "mine");
         let new = answered(ErrorKind::InvalidRequest, 400, "something that nobody has seen yet");
