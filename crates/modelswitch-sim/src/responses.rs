@@ -47,6 +47,10 @@ pub(crate) fn answer(
     match ask.mode {
         Some(Mode::Cut) => answer.stopped_inside(Ending::Cut),
         Some(Mode::Stall) => answer.stopped_inside(Ending::Stall),
+        Some(Mode::Blank) => {
+            let nothing = if ask.stream { Piece::keep_alive() } else { Piece::Other("\n\n\n".into()) };
+            Answer { pieces: vec![nothing], ..answer }
+        }
         _ => answer,
     }
 }

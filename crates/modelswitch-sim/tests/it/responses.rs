@@ -159,6 +159,8 @@ async fn an_answer_that_is_cut_or_broken_off_says_so() {
     let events = events(post(&sim, "/responses", &streamed(asks(json!("[sim:aborted]")))).await).await;
     assert_eq!(events.last().unwrap()["type"], "response.failed");
     assert_eq!(post(&sim, "/responses", &asks(json!("[sim:503]"))).await.status(), 503);
+    let blank = post(&sim, "/responses", &asks(json!("[sim:blank]"))).await;
+    assert_eq!((blank.status().as_u16(), blank.text().await.unwrap().trim()), (200, ""));
     let (message, _) = refusal(&sim, "/responses", &asks(json!("[sim:risk]"))).await;
     assert_eq!(message, "Content Exists Risk");
 }

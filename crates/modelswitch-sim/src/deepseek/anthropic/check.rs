@@ -7,16 +7,8 @@ use crate::deepseek::check::images::{Images, address, inline, uploaded};
 use crate::deepseek::check::{About, Refusal, context, limits, tools};
 
 /// The parts of a message that are understood.
-const PARTS: [&str; 8] = [
-    "text",
-    "image",
-    "thinking",
-    "tool_use",
-    "tool_result",
-    "server_tool_use",
-    "web_search_tool_result",
-    "file",
-];
+const PARTS: [&str; 7] =
+    ["text", "image", "thinking", "tool_use", "tool_result", "server_tool_use", "web_search_tool_result"];
 
 pub(super) fn messages(body: &Value, ask: &Ask, model: &str, about: &About<'_>) -> Result<(), Refusal> {
     let messages = body.get("messages").and_then(Value::as_array).filter(|messages| !messages.is_empty());
