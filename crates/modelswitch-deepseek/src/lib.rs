@@ -7,11 +7,27 @@
 //!
 //! `DEEPSEEK_BASE_URL` replaces the base URL wherever none is given in code.
 //!
-//! | what | as of | source |
-//! |---|---|---|
-//! | models `deepseek-flash` and `deepseek-v4-pro`; `deepseek-chat` and `deepseek-reasoner` are off since July 2026 | 2026-11-21 | <https://api-docs.deepseek.com/quick_start/pricing> |
-//! | thinking is on by default, and its tokens count against `max_tokens` first | 2026-11-21 | <https://api-docs.deepseek.com/guides/thinking_mode> |
-//! | a queued request's line is held open for ten minutes, with blank lines or comments | 2026-11-21 | <https://api-docs.deepseek.com/quick_start/rate_limit> |
+//! # What there is
+//!
+//! | wish | here |
+//! |---|---|
+//! | an app of 2025 that asks for `deepseek-chat` | [`guide::coming_from_deepseek_chat`] |
+//! | tool loops, and reasoning that has to go back | [`guide::reasoning`], [`ReasoningMemory`] |
+//! | thinking on or off, its effort, users | [`DeepSeekParameters`] |
+//! | what to do with requests that DeepSeek can't take | [`Policies`] |
+//! | answers after a JSON schema | [`JsonSchema`], [`SchemaMismatch`], [`strict_problems`] |
+//! | an answer that goes on with a beginning; strict tools | [`prefix`], [`strict_function`] |
+//! | fill in the middle | [`complete`](modelswitch_provider::ProviderExt::complete) and `complete_stream`; `completions()` of async-openai |
+//! | the Responses endpoint | `responses()` of async-openai |
+//! | Anthropic's messages | [`anthropic`] |
+//! | files | [`DeepSeek::files`] |
+//! | models, limits, prices | [`models`], [`cost`], [`estimate_tokens`] |
+//! | money left | [`DeepSeek::balance`] |
+//! | is the key good? | [`DeepSeek::verify`], [`verify`] |
+//! | the numbers in an error | [`DeepSeekErrorExt`] |
+//!
+//! What is known of the service was read on 2026-11-21 from <https://api-docs.deepseek.com> and from recorded traffic. Where
+//! sources disagree both readings are taken, and the item says so. Nothing here was tried against the live service yet.
 
 mod answer;
 pub mod anthropic;
@@ -21,6 +37,7 @@ mod cost;
 mod error;
 mod files;
 mod fim;
+pub mod guide;
 mod inward;
 mod memory;
 mod models;

@@ -1,4 +1,4 @@
-use modelswitch_openai::Extra;
+use modelswitch_openai::{ATTACHED_PREFIX, Extra};
 use modelswitch_provider::{ChatRequest, Message, Tool};
 use serde_json::{Value, json};
 
@@ -84,6 +84,24 @@ pub trait DeepSeekParameters: Sized {
     #[must_use]
     fn effort(self, effort: Effort) -> Self {
         self.parameter("reasoning_effort", effort.as_str().into())
+    }
+
+    /// Says that the last message, of the assistant, is a beginning that the model goes on with (beta). For messages whose type has
+    /// no field for it, as async-openai's; on the provider trait [`prefix`] makes such a message.
+    ///
+    /// ```no_run
+    /// # async fn run(client: modelswitch_openai::Client, request: async_openai::types::chat::CreateChatCompletionRequest) -> Result<(), Box<dyn std::error::Error>> {
+    /// use async_openai::traits::RequestOptionsBuilder;
+    /// use modelswitch_deepseek::DeepSeekParameters;
+    /// use modelswitch_openai::Extra;
+    ///
+    /// let begun = Extra::new().last_is_prefix();
+    /// let reply = client.chat().headers(begun.headers()?).create(request).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    fn last_is_prefix(self) -> Self {
+        self.parameter(ATTACHED_PREFIX, true.into())
     }
 
     /// Keeps safety, caches and scheduling of one of your users apart from the others'. At most 512 letters, digits, `-` and `_`

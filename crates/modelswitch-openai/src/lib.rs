@@ -28,7 +28,9 @@ mod transport;
 
 pub use async_openai;
 pub use dialect::BrokenOffIsFinishReason;
-pub use door::{ATTACHED_REASONING, Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt};
+pub use door::{
+    ATTACHED_PREFIX, ATTACHED_REASONING, Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt,
+};
 pub use http_client::HttpClient;
 pub use moment::Moment;
 pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use modelswitch_openai::{ATTACHED_REASONING, PassBack};
+use modelswitch_openai::{ATTACHED_PREFIX, ATTACHED_REASONING, PassBack};
 use modelswitch_provider::{Document, Error, Message, Result};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -24,6 +24,8 @@ pub(super) fn adapt(
     notes: &mut Notes,
 ) -> Result<()> {
     let attached = take_attached(body)?;
+    let marks_prefix = body.bool(ATTACHED_PREFIX) == Some(true);
+    body.remove(ATTACHED_PREFIX);
     let model = body.str("model").unwrap_or_default().into_owned();
     let thoughts = Thoughts::of(body, &terms, &model);
     let sees = parameters::sees(terms.profile, &model);
@@ -31,12 +33,16 @@ pub(super) fn adapt(
     let is_needed = Look::of(text).finds_something()
         || thoughts.wants_the_conversation()
         || !attached.is_empty()
+        || marks_prefix
         || instructions.is_some();
     if !is_needed {
         return Ok(());
     }
     let Some(mut messages) = body.get::<Vec<Box<RawValue>>>("messages")? else { return Ok(()) };
-    let mut changed = false;
+    let mut changed = marks_prefix;
+    if marks_prefix {
+        mark_prefix(&mut messages)?;
+    }
     let mut trace = Trace::default();
     for (index, message) in messages.iter_mut().enumerate() {
         let mut editor = Editor { model: &model, sees, index, thoughts, notes: &mut *notes };
@@ -157,9 +163,7 @@ impl Editor<'_, '_> {
         if !changed {
             return Ok(None);
         }
-        serde_json::value::to_raw_value(&message)
-            .map(Some)
-            .map_err(|_| Error::invalid_request("a message can't be sent"))
+        raw(&message).map(Some)
     }
 
     fn refuse_media(&self, message: &Map<String, Value>) -> Result<()> {
@@ -255,6 +259,24 @@ fn take_attached(body: &mut Document) -> Result<BTreeMap<usize, String>> {
     Ok(attached.unwrap_or_default())
 }
 
+fn mark_prefix(messages: &mut [Box<RawValue>]) -> Result<()> {
+    let last = messages
+        .last_mut()
+        .and_then(|last| Some((serde_json::from_str::<Map<String, Value>>(last.get()).ok()?, last)));
+    let Some((mut message, last)) = last.filter(|(message, _)| is_role(message, "assistant")) else {
+        return Err(Error::invalid_request("only a last message of the assistant can be a prefix")
+            .with_param("messages")
+            .with_hint("put the beginning of the answer behind the other messages, as the assistant's"));
+    };
+    message.insert("prefix".to_owned(), true.into());
+    *last = raw(&message)?;
+    Ok(())
+}
+
+fn raw(message: &impl serde::Serialize) -> Result<Box<RawValue>> {
+    serde_json::value::to_raw_value(message).map_err(|_| Error::invalid_request("a message can't be sent"))
+}
+
 fn typed(message: &RawValue) -> Message {
     serde_json::from_str(message.get()).unwrap_or_default()
 }
@@ -292,8 +314,7 @@ fn insert_instructions(messages: &mut Vec<Box<RawValue>>, instructions: String) 
         matches!(role.as_str(), "system" | "developer")
     };
     let place = messages.iter().take_while(|message| is_system(message)).count();
-    let message = serde_json::value::to_raw_value(&Message::system(instructions))
-        .map_err(|_| Error::invalid_request("the instructions can't be sent"))?;
+    let message = raw(&Message::system(instructions))?;
     messages.insert(place, message);
     Ok(())
 }

@@ -253,6 +253,15 @@ fn reasoning_that_is_attached_goes_to_its_message_and_never_to_the_wire_by_itsel
 }
 
 #[test]
+fn a_last_message_is_marked_as_a_prefix_for_types_that_cannot_say_it() {
+    let ask = |role: &str| json!({"messages":[{"role":role,"content":"x"}],"modelswitch_prefix":true});
+    let (got, plan) = adapted(ask("assistant")).unwrap();
+    assert_eq!(got, json!({"messages":[{"role":"assistant","content":"x","prefix":true}]}));
+    assert!(plan.beta);
+    assert_eq!(adapted(ask("user")).unwrap_err().kind(), ErrorKind::InvalidRequest);
+}
+
+#[test]
 fn functions_go_out_as_tools_with_their_history() {
     let function = json!({"name":"weather","parameters":{"type":"object","properties":{}}});
     let sent = json!({

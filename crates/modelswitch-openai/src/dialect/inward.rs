@@ -28,8 +28,9 @@ pub(super) fn adapt(
         document.set("model", model)?;
     }
     if kind == Kind::Chat {
-        // For adapters that pass reasoning back. Whoever this is, it isn't one.
+        // For adapters that know what to do with them. Whoever this is, it isn't one.
         document.remove(crate::ATTACHED_REASONING);
+        document.remove(crate::ATTACHED_PREFIX);
         rename_token_limit(profile, document, &mut adaptations);
         adapt_messages(profile, document, &mut adaptations)?;
     }

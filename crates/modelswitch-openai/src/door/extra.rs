@@ -76,6 +76,10 @@ impl Extra {
     }
 }
 
+/// The member of a request that says that its last message is a beginning to be gone on with, for types that have no field for
+/// it. An adapter that knows what that is says it in the message; it never reaches the wire.
+pub const ATTACHED_PREFIX: &str = "modelswitch_prefix";
+
 /// The member of a request under which reasoning is attached to its messages, by their numbers. An adapter that passes
 /// reasoning back puts it there; it never reaches the wire.
 pub const ATTACHED_REASONING: &str = "modelswitch_reasoning";

@@ -10,7 +10,7 @@ mod service;
 
 pub use capture::Capture;
 pub use error::OpenAiErrorExt;
-pub use extra::{ATTACHED_REASONING, Extra};
+pub use extra::{ATTACHED_PREFIX, ATTACHED_REASONING, Extra};
 pub use reasoning::ReasoningExt;
 pub use service::{Client, HttpService};
 
