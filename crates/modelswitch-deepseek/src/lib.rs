@@ -21,7 +21,6 @@ mod outward;
 mod parameters;
 mod policy;
 mod provider;
-mod rule;
 mod schema;
 
 use modelswitch_layers::{Retry, Stack};

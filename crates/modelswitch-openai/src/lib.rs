@@ -17,6 +17,8 @@ mod dialect;
 mod door;
 mod error;
 mod http_client;
+mod moment;
+mod price;
 mod profile;
 mod provider;
 mod retry_after;
@@ -28,8 +30,11 @@ pub use async_openai;
 pub use dialect::BrokenOffIsFinishReason;
 pub use door::{ATTACHED_REASONING, Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt};
 pub use http_client::HttpClient;
+pub use moment::Moment;
+pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};
 pub use profile::{
-    Auth, BrokenOff, FailureKind, History, Profile, ReasoningRules, RequestRules, ResponseRules,
+    Auth, BrokenOff, Capability, DefaultMaxOutput, FailureKind, History, Modality, ModelFacts,
+    ModelReasoning, PassBack, Profile, ReasoningRules, RequestRules, ResponseRules, Retired,
 };
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
 pub use transport::Timeouts;

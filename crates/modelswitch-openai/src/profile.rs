@@ -1,9 +1,13 @@
+mod model;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use modelswitch_provider::{Error, ErrorKind, Result};
 use serde::Deserialize;
+
+pub use model::{Capability, DefaultMaxOutput, Modality, ModelFacts, ModelReasoning, PassBack, Retired};
 
 /// A service described as data: where it is, how it is asked, and how it deviates from OpenAI's own.
 ///
@@ -44,8 +48,13 @@ pub struct Profile {
     pub key_url: Option<String>,
     /// The model that answers when a request names none.
     pub default_model: Option<String>,
-    /// The names that this service owns: a request for such a bare name can be routed to it.
+    /// The names that this service owns, the most wanted first: a request for such a bare name can be routed to it.
     pub models: Vec<String>,
+    /// What is known of models, by exact id; see [`model`](Self::model()).
+    #[serde(rename = "model")]
+    pub facts: BTreeMap<String, ModelFacts>,
+    /// Names that it owned and no longer takes. Requests for them are still routed to it, but they are in no list.
+    pub retired: BTreeMap<String, Retired>,
     /// How the key is sent.
     pub auth: Auth,
     /// Headers sent with every request.
@@ -103,6 +112,10 @@ pub struct ReasoningRules {
     pub fields: Vec<String>,
     /// What becomes of `reasoning_content` in the history of a request.
     pub history: History,
+    /// When the service wants it back, unless a model's facts say otherwise; see [`pass_back`](Profile::pass_back).
+    pub pass_back: PassBack,
+    /// What stands for reasoning that is wanted back and unknown; without it, nothing is sent.
+    pub empty: Option<String>,
 }
 
 /// What becomes of `reasoning_content` in the history of a request.
@@ -214,7 +227,81 @@ impl Profile {
             profile.title.clone_from(&name);
         }
         profile.name = name;
+        profile.fill_in_served()?;
         Ok(profile)
+    }
+
+    /// What is known of a model, by its exact id. An accepted alias knows what the id that serves it does.
+    pub fn model(&self, id: &str) -> Option<&ModelFacts> {
+        self.facts.get(id)
+    }
+
+    /// All models of which something is known: those of [`models`](Self::models) in their order, then others.
+    ///
+    /// ```
+    /// use modelswitch_openai::Profile;
+    ///
+    /// let deepseek = Profile::embedded("deepseek").ok_or("there is one")?;
+    /// assert_eq!(deepseek.known_models().map(|(id, _)| id).next(), Some("deepseek-flash"));
+    /// # Ok::<(), &str>(())
+    /// ```
+    pub fn known_models(&self) -> impl Iterator<Item = (&str, &ModelFacts)> {
+        let owned = self.models.iter().filter_map(|id| self.facts.get_key_value(id));
+        let others = self.facts.iter().filter(|(id, _)| !self.models.contains(id));
+        owned.chain(others).map(|(id, facts)| (id.as_str(), facts))
+    }
+
+    /// What stands for a name that the service no longer takes.
+    pub fn retired(&self, name: &str) -> Option<&Retired> {
+        self.retired.get(name)
+    }
+
+    /// All names that the service no longer takes.
+    pub fn retired_names(&self) -> impl Iterator<Item = (&str, &Retired)> {
+        self.retired.iter().map(|(name, retired)| (name.as_str(), retired))
+    }
+
+    /// When a model wants the reasoning of earlier turns back: its own rule, else the service's. A retired name goes by
+    /// what stands for it.
+    ///
+    /// ```
+    /// use modelswitch_openai::{PassBack, Profile};
+    ///
+    /// let deepseek = Profile::embedded("deepseek").ok_or("there is one")?;
+    /// assert_eq!(deepseek.pass_back("deepseek-flash"), PassBack::WithTools);
+    /// assert_eq!(deepseek.empty_reasoning("deepseek-flash"), Some(""));
+    /// # Ok::<(), &str>(())
+    /// ```
+    pub fn pass_back(&self, model: &str) -> PassBack {
+        self.model_reasoning(model).and_then(|own| own.pass_back).unwrap_or(self.reasoning.pass_back)
+    }
+
+    /// What is sent as the reasoning of a turn that must have some and whose own is unknown; `None` when nothing is.
+    pub fn empty_reasoning(&self, model: &str) -> Option<&str> {
+        let own = self.model_reasoning(model).and_then(|own| own.empty.as_deref());
+        own.or(self.reasoning.empty.as_deref())
+    }
+
+    fn model_reasoning(&self, model: &str) -> Option<&ModelReasoning> {
+        let id = self.retired(model).map_or(model, |retired| &retired.instead);
+        Some(&self.model(id)?.reasoning)
+    }
+
+    /// Gives accepted aliases what the ids that serve them know.
+    fn fill_in_served(&mut self) -> Result<()> {
+        let known = self.facts.clone();
+        for (alias, facts) in &mut self.facts {
+            let Some(id) = &facts.serves else { continue };
+            let served = known.get(id).filter(|served| served.serves.is_none()).ok_or_else(|| {
+                Error::config(format!(
+                    "the profile `{}` says that `{id}` serves `{alias}`, and knows no model `{id}`",
+                    self.name
+                ))
+                .with_hint(format!("add [model.\"{id}\"], or name the id that really serves"))
+            })?;
+            facts.fill_from(served);
+        }
+        Ok(())
     }
 
     /// The service's id of a request, from the headers of its answer.
@@ -233,6 +320,8 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Moment;
+    use modelswitch_provider::Document;
 
     #[test]
     fn every_embedded_profile_can_be_read() {
@@ -240,6 +329,136 @@ mod tests {
             let profile = Profile::from_toml(name, text).unwrap();
             assert_eq!(profile.name, name);
             assert!(name == "openai-compatible" || profile.base_url.is_some());
+        }
+    }
+
+    #[test]
+    fn everything_that_an_embedded_profile_refers_to_exists() {
+        for profile in Profile::embedded_names().map(|name| Profile::embedded(name).unwrap()) {
+            let owns = |id: &String| profile.models.contains(id);
+            assert!(profile.default_model.as_ref().is_none_or(owns), "{}", profile.name);
+            for (id, facts) in &profile.facts {
+                assert!(owns(id), "{id} is in `models`");
+                assert!(facts.serves.as_ref().is_none_or(owns), "{id} is served");
+                assert!(facts.read.is_some(), "{id} says when it was read");
+                assert!(facts.max_output <= facts.context, "{id}");
+                for price in &facts.prices {
+                    assert!(
+                        price.until.is_none_or(|until| price.since < until),
+                        "{id} since {}",
+                        price.since
+                    );
+                    assert!(!price.rates.is_empty(), "{id} since {}", price.since);
+                }
+            }
+            for (name, retired) in profile.retired_names() {
+                assert!(owns(&retired.instead), "what stands for {name}");
+                assert!(!owns(&name.to_owned()) && profile.model(name).is_none(), "{name} is retired");
+            }
+        }
+    }
+
+    #[test]
+    fn an_alias_knows_what_serves_it_and_keeps_its_own_history() {
+        let profile = Profile::from_toml(
+            "mine",
+            r#"
+            [model.new]
+            context = 1000
+            input = ["text"]
+            reasoning.pass_back = "always"
+            [[model.new.prices]]
+            since = "2026-02-01"
+            rates.USD = { input = "1", output = "1" }
+            [model.old]
+            serves = "new"
+            context = 500
+            [[model.old.prices]]
+            since = "2026-01-01"
+            rates.USD = { input = "2", output = "2" }
+            "#,
+        )
+        .unwrap();
+        let old = profile.model("old").unwrap();
+        assert_eq!((old.context, old.takes(Modality::Image)), (Some(500), Some(false)));
+        assert_eq!(profile.pass_back("old"), PassBack::Always);
+        let since = |day: &str| Some(old.price_at(day.parse::<Moment>().ok()?.time())?.since.to_string());
+        assert_eq!(since("2026-01-31").as_deref(), Some("2026-01-01"));
+        assert_eq!(since("2026-02-01").as_deref(), Some("2026-02-01"));
+        assert_eq!(since("2025-12-31"), None);
+    }
+
+    #[test]
+    fn an_alias_of_nothing_is_an_error_that_names_both() {
+        let error = Profile::from_toml("mine", "[model.old]\nserves = 'new'").unwrap_err();
+        assert!(error.message().contains("`new` serves `old`"), "{error}");
+    }
+
+    #[test]
+    fn a_model_may_have_its_own_rule_of_passing_reasoning_back() {
+        let profile = Profile::from_toml(
+            "mine",
+            r#"
+            [reasoning]
+            pass_back = "with_tools"
+            empty = ""
+            [model.strange.reasoning]
+            pass_back = "never"
+            empty = " "
+            [retired.older]
+            since = "2026-01-01"
+            instead = "strange"
+            "#,
+        )
+        .unwrap();
+        for (model, pass_back, empty) in [
+            ("usual", PassBack::WithTools, ""),
+            ("strange", PassBack::Never, " "),
+            ("older", PassBack::Never, " "),
+        ] {
+            assert_eq!((profile.pass_back(model), profile.empty_reasoning(model)), (pass_back, Some(empty)));
+        }
+        assert_eq!(Profile::default().empty_reasoning("x"), None);
+    }
+
+    #[test]
+    fn a_retired_name_sets_its_parameters_unless_the_request_says_them() {
+        let deepseek = Profile::embedded("deepseek").unwrap();
+        for (name, body, expected, set) in [
+            (
+                "deepseek-chat",
+                r#"{"model":"deepseek-chat"}"#,
+                r#"{"model":"deepseek-flash","thinking":{"type":"disabled"}}"#,
+                true,
+            ),
+            (
+                "deepseek-reasoner",
+                r#"{"model":"x"}"#,
+                r#"{"model":"deepseek-flash","thinking":{"type":"enabled"}}"#,
+                true,
+            ),
+            (
+                "deepseek-chat",
+                r#"{"model":"x","thinking":{"type":"enabled"}}"#,
+                r#"{"model":"deepseek-flash","thinking":{"type":"enabled"}}"#,
+                false,
+            ),
+            (
+                "deepseek-chat",
+                r#"{"model":"x","reasoning_effort":"low"}"#,
+                r#"{"model":"deepseek-flash","reasoning_effort":"low"}"#,
+                false,
+            ),
+            (
+                "deepseek-chat",
+                r#"{"model":"x","thinking":null}"#,
+                r#"{"model":"deepseek-flash","thinking":{"type":"disabled"}}"#,
+                true,
+            ),
+        ] {
+            let mut document = Document::parse(body).unwrap();
+            assert_eq!(deepseek.retired(name).unwrap().apply(&mut document).unwrap(), set);
+            assert_eq!(document.to_bytes(), expected);
         }
     }
 

@@ -179,6 +179,31 @@ impl Usage {
             .or_else(|| self.extra.get("prompt_cache_hit_tokens")?.as_u64())
     }
 
+    /// The tokens of the request that were read anew, for which the full price of input is paid: DeepSeek's
+    /// `prompt_cache_miss_tokens` where it is given, else all that didn't come from the cache. A service that says nothing
+    /// of a cache has none.
+    ///
+    /// ```
+    /// use modelswitch_provider::Usage;
+    /// use serde_json::json;
+    ///
+    /// let deepseek = Usage::from_wire(&json!({
+    ///     "prompt_tokens": 339, "prompt_cache_hit_tokens": 320, "prompt_cache_miss_tokens": 19 }))?;
+    /// assert_eq!(deepseek.uncached_tokens(), 19);
+    ///
+    /// let openai = Usage::from_wire(&json!({
+    ///     "prompt_tokens": 1500, "prompt_tokens_details": { "cached_tokens": 1024 } }))?;
+    /// assert_eq!(openai.uncached_tokens(), 476);
+    ///
+    /// let local = Usage::from_wire(&json!({ "prompt_tokens": 12 }))?;
+    /// assert_eq!(local.uncached_tokens(), 12);
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn uncached_tokens(&self) -> u64 {
+        let said = self.extra.get("prompt_cache_miss_tokens").and_then(Value::as_u64);
+        said.unwrap_or_else(|| self.prompt_tokens.saturating_sub(self.cached_tokens().unwrap_or_default()))
+    }
+
     /// The tokens of the answer that were spent on reasoning.
     pub fn reasoning_tokens(&self) -> Option<u64> {
         self.detail("completion_tokens_details", "reasoning_tokens")

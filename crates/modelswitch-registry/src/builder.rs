@@ -302,9 +302,12 @@ impl fmt::Debug for RegistryBuilder {
 }
 
 fn names_of(connected: &[Connected]) -> Names {
-    Names::new(
-        connected.iter().map(|one| (Arc::from(one.info.name.as_str()), one.info.models.clone())).collect(),
-    )
+    let owned = connected.iter().map(|one| (Arc::from(one.info.name.as_str()), one.info.models.clone()));
+    let mut names = Names::new(owned.collect());
+    for one in connected {
+        names.add_retired(&one.info.name, &one.retired);
+    }
+    names
 }
 
 /// The [code](Error::code) of the error that says that nothing is configured at all: neither a file nor a key. A program

@@ -47,6 +47,8 @@ impl ProviderInfo {
 #[derive(Clone, Debug)]
 pub(crate) struct Connected {
     pub(crate) info: ProviderInfo,
+    /// Bare names that it owns, but that are shown nowhere: its service no longer takes them.
+    pub(crate) retired: Vec<String>,
     /// With its layers, as everybody gets it.
     pub(crate) provider: Arc<dyn Provider>,
     /// Without them, for whoever wants to see one try fail.
@@ -71,7 +73,8 @@ impl Connected {
             default_model: None,
             models: Vec::new(),
         };
-        Self { info, provider: reasoning.wrap(once.clone()), once, key_error: None }
+        let provider = reasoning.wrap(once.clone());
+        Self { info, retired: Vec::new(), provider, once, key_error: None }
     }
 }
 
@@ -152,9 +155,10 @@ pub(crate) fn connect(
         key: key.info,
         default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
         models: owned_models(config, &profile),
-        profile: Some(profile.name),
+        profile: Some(profile.name.clone()),
     };
-    Ok(Connected { info, provider, once, key_error })
+    let retired = profile.retired_names().map(|(name, _)| name.to_owned()).collect();
+    Ok(Connected { info, retired, provider, once, key_error })
 }
 
 /// Who is told that a key was refused must hear which key: the profile only knows the usual variable.

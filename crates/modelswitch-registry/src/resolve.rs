@@ -27,6 +27,9 @@ impl fmt::Display for Target {
 pub(crate) struct Names {
     /// The providers in their order, each with the bare names that it owns.
     providers: Vec<(Arc<str>, Vec<String>)>,
+    /// Bare names that a provider's service no longer takes, with their owner: requests for them still find it, but nobody
+    /// is told of them.
+    retired: Vec<(String, Arc<str>)>,
     aliases: BTreeMap<String, Target>,
     /// What answers when a request names no model.
     pub(crate) default: Option<Target>,
@@ -54,6 +57,11 @@ pub(crate) type Written = BTreeMap<String, Vec<String>>;
 impl Names {
     pub(crate) fn new(providers: Vec<(Arc<str>, Vec<String>)>) -> Self {
         Self { providers, ..Self::default() }
+    }
+
+    pub(crate) fn add_retired(&mut self, provider: &str, names: &[String]) {
+        let provider: Arc<str> = provider.into();
+        self.retired.extend(names.iter().map(|name| (name.clone(), provider.clone())));
     }
 
     pub(crate) fn add_alias(&mut self, alias: String, target: Target) {
@@ -120,21 +128,32 @@ impl Names {
                 model => Ok(Target { provider: provider.clone(), model: model.into() }),
             };
         }
-        let mut owners = self.providers.iter().filter(|(_, models)| models.iter().any(|model| model == name));
-        match (owners.next(), owners.next()) {
-            (Some((provider, _)), None) => Ok(Target { provider: provider.clone(), model: name.into() }),
-            (Some(first), Some(second)) => {
-                let all = [first, second].into_iter().chain(owners);
-                Err(Nothing::Several(all.map(|(provider, _)| format!("{provider}/{name}")).collect()))
+        match self.owners(name).as_slice() {
+            [provider] => Ok(Target { provider: (*provider).clone(), model: name.into() }),
+            several @ [_, _, ..] => {
+                Err(Nothing::Several(several.iter().map(|provider| format!("{provider}/{name}")).collect()))
             }
-            (None, _) => {
-                Err(match (name.split_once('/'), self.providers.iter().find(|(p, _)| **p == *name)) {
-                    (Some((provider, _)), _) => Nothing::NoProvider(provider.to_owned()),
-                    (None, Some((provider, _))) => Nothing::NoModel(provider.clone()),
-                    (None, None) => Nothing::Unknown,
-                })
-            }
+            [] => Err(match (name.split_once('/'), self.providers.iter().find(|(p, _)| **p == *name)) {
+                (Some((provider, _)), _) => Nothing::NoProvider(provider.to_owned()),
+                (None, Some((provider, _))) => Nothing::NoModel(provider.clone()),
+                (None, None) => Nothing::Unknown,
+            }),
         }
+    }
+
+    /// Who owns a bare name. Who serves it comes before whose service has retired it.
+    fn owners(&self, name: &str) -> Vec<&Arc<str>> {
+        let serves = |models: &[String]| models.iter().any(|model| model == name);
+        let living: Vec<_> = self
+            .providers
+            .iter()
+            .filter(|(_, models)| serves(models))
+            .map(|(provider, _)| provider)
+            .collect();
+        if !living.is_empty() {
+            return living;
+        }
+        self.retired.iter().filter(|(retired, _)| retired == name).map(|(_, provider)| provider).collect()
     }
 
     /// What makes a provider be there that isn't.
@@ -248,6 +267,27 @@ mod tests {
     #[test]
     fn a_bare_name_belongs_to_its_only_owner() {
         check("deepseek-flash", "deepseek/deepseek-flash");
+    }
+
+    #[test]
+    fn a_retired_name_finds_its_owner_and_is_in_no_list() {
+        let mut names = names();
+        names.add_retired("deepseek", &["deepseek-chat".to_owned(), "old".to_owned()]);
+        names.add_retired("empty", &["old".to_owned()]);
+        assert_eq!(names.resolve("deepseek-chat").unwrap().to_string(), "deepseek/deepseek-chat");
+        let error = names.resolve("deepseek-chta").unwrap_err();
+        assert!(!error.message().contains("deepseek-chat"), "{error}");
+        assert_eq!(
+            names.place("old"),
+            Err(Nothing::Several(vec!["deepseek/old".into(), "empty/old".into()]))
+        );
+    }
+
+    #[test]
+    fn who_still_serves_a_name_comes_before_whose_service_has_retired_it() {
+        let mut names = names();
+        names.add_retired("empty", &["deepseek-flash".to_owned()]);
+        assert_eq!(names.resolve("deepseek-flash").unwrap().to_string(), "deepseek/deepseek-flash");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use modelswitch_openai::ATTACHED_REASONING;
+use modelswitch_openai::{ATTACHED_REASONING, PassBack};
 use modelswitch_provider::{Document, Error, Message, Result};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -14,7 +14,6 @@ use super::parameters::thinks;
 use super::{Plan, Terms};
 use crate::memory::Trace;
 use crate::models;
-use crate::rule::{self, PassBack};
 
 /// # Errors
 /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) for pictures and sounds that the model doesn't take.
@@ -73,27 +72,22 @@ struct Thoughts<'a> {
 impl<'a> Thoughts<'a> {
     fn of(body: &Document, terms: &Terms<'a>, model: &str) -> Self {
         Self {
-            rule: rule::pass_back(terms.profile, model),
+            rule: terms.profile.pass_back(model),
             thinks: thinks(body),
             has_tools: body.get_raw("tools").is_some_and(|tools| tools != "[]" && tools != "null"),
-            empty: rule::empty_reasoning(terms.profile, model),
+            empty: terms.profile.empty_reasoning(model),
         }
     }
 
     /// True when answers of this conversation will be wanted back.
     fn wants_the_conversation(self) -> bool {
-        self.thinks
-            && match self.rule {
-                PassBack::Never => false,
-                PassBack::ToolTurns | PassBack::WithTools => self.has_tools,
-                PassBack::Always => true,
-            }
+        self.thinks && self.rule.wants(self.has_tools, self.has_tools)
     }
 
     fn wants(self, message: &Map<String, Value>) -> bool {
-        let called =
+        let calls =
             message.get("tool_calls").and_then(Value::as_array).is_some_and(|calls| !calls.is_empty());
-        self.wants_the_conversation() && (self.rule != PassBack::ToolTurns || called)
+        self.wants_the_conversation() && self.rule.wants(self.has_tools, calls)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use modelswitch_openai::Profile;
+use modelswitch_openai::{Profile, Retired};
 use modelswitch_provider::{Document, Endpoint, Error, Result};
 use serde_json::{Value, json};
 
 use super::look::has_member;
 use super::notes::Notes;
-use crate::models;
 
 /// The default where none is named; what stands for a retired name.
 ///
@@ -20,35 +19,40 @@ pub(super) fn model(
     profile: &Profile,
     notes: &mut Notes,
 ) -> Result<()> {
-    let named = body.str("model").filter(|model| !model.is_empty()).map(Cow::into_owned);
-    let Some(model) = named.clone().or_else(|| profile.default_model.clone()) else { return Ok(()) };
-    let Some(retired) = models::retired(&model) else {
-        // The default is put in below, where a model that is no text is refused too.
-        return Ok(());
+    // The default itself is put in below, where a model that is no text is refused too.
+    let default = profile.default_model.as_deref().filter(|_| !body.has("model")).map(Cow::Borrowed);
+    let Some(name) = body.str("model").or(default).map(Cow::into_owned) else { return Ok(()) };
+    let Some(retired) = profile.retired(&name) else { return Ok(()) };
+    let mut sent = body.clone();
+    let with = match endpoint.path() {
+        "/chat/completions" if retired.apply(&mut sent)? => {
+            format!(" with thinking {}", if thinks(&sent) { "enabled" } else { "disabled" })
+        }
+        "/responses" => respond_as(retired, &mut sent)?,
+        // Fill-in-the-middle never thinks, so there is nothing to switch.
+        _ => {
+            sent.set("model", &retired.instead)?;
+            String::new()
+        }
     };
-    if named.is_none() && body.has("model") {
-        return Ok(());
+    let since = retired.since.date();
+    let change = format!("`{name}` was switched off on {since}; sent as `{}`{with}", retired.instead);
+    notes.change("model", change, "ask for a model that is there, and say thinking on or off")?;
+    *body = sent;
+    Ok(())
+}
+
+/// The Responses API has a switch of its own.
+fn respond_as(retired: &Retired, body: &mut Document) -> Result<String> {
+    let says_itself = body.has("reasoning");
+    body.set("model", &retired.instead)?;
+    let is_off =
+        retired.set.get("thinking").and_then(|thinking| thinking.get("type")) == Some(&"disabled".into());
+    if says_itself || !is_off {
+        return Ok(String::new());
     }
-    let is_chat = *endpoint == Endpoint::CHAT_COMPLETIONS;
-    let is_responses = *endpoint == Endpoint::RESPONSES;
-    let says_itself =
-        body.has("thinking") || body.has("reasoning_effort") || (is_responses && body.has("reasoning"));
-    let thinking = if retired.thinks { "enabled" } else { "disabled" };
-    // Fill-in-the-middle never thinks, so there is nothing to switch.
-    let switches = !says_itself && (is_chat || is_responses);
-    let with = if switches { format!(" with thinking {thinking}") } else { String::new() };
-    let change = format!(
-        "`{}` was switched off on {}; sent as `{}`{with}",
-        retired.name, retired.off_since, retired.instead
-    );
-    notes.change("model", change, "ask for deepseek-flash, and say thinking on or off")?;
-    body.set("model", retired.instead)?;
-    match (switches, is_responses) {
-        (false, _) => Ok(()),
-        (true, false) => body.set("thinking", json!({ "type": thinking })),
-        (true, true) if retired.thinks => Ok(()),
-        (true, true) => body.set("reasoning", json!({ "effort": "none" })),
-    }
+    body.set("reasoning", json!({ "effort": "none" }))?;
+    Ok(" with thinking disabled".to_owned())
 }
 
 /// # Errors

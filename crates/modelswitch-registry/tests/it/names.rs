@@ -38,6 +38,18 @@ fn bare_names_belong_to_their_only_owner() {
 }
 
 #[test]
+fn a_name_that_a_service_has_retired_still_finds_it_and_is_told_to_nobody() {
+    let registry = text("[providers.deepseek]\n[providers.openai]").build().unwrap();
+    for name in ["deepseek-chat", "deepseek-reasoner"] {
+        assert_eq!(registry.model(name).unwrap().name(), "deepseek");
+    }
+    assert!(!registry.providers()[0].models.iter().any(|model| model == "deepseek-chat"));
+    let error = registry.model("no-such-model").unwrap_err();
+    assert!(error.message().contains("deepseek/deepseek-flash"), "{error}");
+    assert!(!error.message().contains("deepseek-chat") && !error.hint().contains("deepseek-chat"), "{error}");
+}
+
+#[test]
 fn a_provider_that_is_not_there_says_which_are() {
     let registry = text("[providers.deepseek]\n[providers.openai]").build().unwrap();
     let error = registry.provider("depseek").unwrap_err();
