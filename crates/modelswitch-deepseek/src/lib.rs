@@ -13,7 +13,14 @@
 //! | thinking is on by default, and its tokens count against `max_tokens` first | 2026-11-21 | <https://api-docs.deepseek.com/guides/thinking_mode> |
 //! | a queued request's line is held open for ten minutes, with blank lines or comments | 2026-11-21 | <https://api-docs.deepseek.com/quick_start/rate_limit> |
 
+mod answer;
+pub mod anthropic;
+mod balance;
 mod config;
+mod cost;
+mod error;
+mod files;
+mod fim;
 mod inward;
 mod memory;
 mod models;
@@ -21,18 +28,28 @@ mod outward;
 mod parameters;
 mod policy;
 mod provider;
+mod root;
 mod schema;
+mod tokens;
+mod verify;
 
 use modelswitch_layers::{Retry, Stack};
 use modelswitch_openai::{Client, HttpService};
 use modelswitch_provider::Result;
 
+pub use balance::{Balance, BalanceInfo, Currency};
 pub use config::DeepSeekConfig;
+pub use cost::{cost, cost_with};
+pub use error::{Concurrency, ContextExceeded, DeepSeekErrorExt};
+pub use files::{FileList, FileObject, FilePurpose, FileQuery, FileUpload, Files};
 pub use memory::ReasoningMemory;
+pub use models::{model, models};
 pub use parameters::{DeepSeekParameters, Effort, Thinking, prefix, strict_function};
 pub use policy::{BrokenOff, EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
 pub use provider::DeepSeek;
 pub use schema::{NotStrict, SchemaMismatch, SchemaProblem, strict_problems};
+pub use tokens::{TokenEstimate, estimate_prompt, estimate_tokens};
+pub use verify::{KeyState, Verification, verify, verify_at};
 
 /// The official base URL. The canonical paths under it have no `/v1`.
 pub const BASE_URL: &str = "https://api.deepseek.com";

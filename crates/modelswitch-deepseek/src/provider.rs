@@ -5,12 +5,10 @@ use async_trait::async_trait;
 use modelswitch_openai::{BrokenOffIsFinishReason, OpenAiBuilder, OpenAiProvider, Profile};
 use modelswitch_provider::{Adaptation, ApiKey, Document, Endpoint, Provider, Request, Response, Result};
 
-use crate::BASE_URL;
-use crate::config;
 use crate::inward::{self, Plan, Terms};
 use crate::memory::ReasoningMemory;
-use crate::outward;
 use crate::policy::{BrokenOff, Policies};
+use crate::{config, error, files, fim, outward, root};
 
 /// DeepSeek as a [`Provider`].
 ///
@@ -29,6 +27,8 @@ use crate::policy::{BrokenOff, Policies};
 pub struct DeepSeek {
     stable: OpenAiProvider,
     beta: OpenAiProvider,
+    /// Where the balance, the files and Anthropic's API are, whichever base URL was given.
+    root: OpenAiProvider,
     policies: Policies,
     memory: Option<ReasoningMemory>,
     /// A retired name is warned of once, not at each call.
@@ -77,13 +77,13 @@ impl DeepSeek {
     /// As [`OpenAiBuilder::build`].
     pub fn connect(builder: OpenAiBuilder) -> Result<Self> {
         let stable = builder.build()?;
-        let beta = match beta_url(stable.base_url()) {
-            Some(url) => stable.at(&url)?,
-            // A gateway in between serves what it serves, and nothing is known of a beta there.
-            None => stable.clone(),
+        let (root, beta) = match root::root_url(stable.base_url()) {
+            Some(url) => (stable.at(url)?, stable.at(&format!("{url}/beta"))?),
+            // Nothing is known of a beta there.
+            None => (stable.clone(), stable.clone()),
         };
         let memory = Some(ReasoningMemory::default());
-        Ok(Self { stable, beta, policies: Policies::default(), memory, warned: Arc::default() })
+        Ok(Self { stable, beta, root, policies: Policies::default(), memory, warned: Arc::default() })
     }
 
     /// The same with other policies.
@@ -109,6 +109,21 @@ impl DeepSeek {
         self
     }
 
+    async fn send_by_endpoint(&self, mut request: Request) -> Result<Response> {
+        if request.endpoint == Endpoint::CHAT_COMPLETIONS {
+            self.chat(request).await
+        } else if request.endpoint == Endpoint::COMPLETIONS {
+            self.complete(request).await
+        } else if request.endpoint == Endpoint::RESPONSES {
+            self.respond(request).await
+        } else if root::is_at_root(&request.endpoint) {
+            let adaptations = files::adapt(&mut request);
+            self.send_adapted(&self.root, request, adaptations).await
+        } else {
+            self.stable.send(request).await
+        }
+    }
+
     async fn chat(&self, mut request: Request) -> Result<Response> {
         let plan: Plan = self.adapt(&mut request, inward::chat)?;
         self.warn_of_retired_name(&plan.adaptations);
@@ -119,7 +134,12 @@ impl DeepSeek {
     }
 
     async fn complete(&self, mut request: Request) -> Result<Response> {
-        let adaptations = self.adapt(&mut request, inward::model_of_completion)?;
+        let adaptations = self.adapt(&mut request, |body, terms| {
+            let mut adaptations = inward::model_of_completion(body, terms)?;
+            adaptations.extend(fim::adapt(body)?);
+            Ok(adaptations)
+        })?;
+        // Fill-in-the-middle is a beta feature.
         self.send_adapted(&self.beta, request, adaptations).await
     }
 
@@ -175,24 +195,8 @@ impl Provider for DeepSeek {
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
-        if request.endpoint == Endpoint::CHAT_COMPLETIONS {
-            self.chat(request).await
-        } else if request.endpoint == Endpoint::COMPLETIONS {
-            // Fill-in-the-middle is a beta feature.
-            self.complete(request).await
-        } else if request.endpoint == Endpoint::RESPONSES {
-            self.respond(request).await
-        } else {
-            self.stable.send(request).await
-        }
+        let endpoint = request.endpoint.clone();
+        let sent = self.send_by_endpoint(request).await;
+        sent.map(|response| error::explained(files::outward(&endpoint, response))).map_err(error::explain)
     }
-}
-
-/// Where the beta is: beside DeepSeek's own base URL, or a simulator's on this machine. `/v1` is an alias of the same place,
-/// and `/beta` may have been given already.
-fn beta_url(base: &str) -> Option<String> {
-    let is_known = base.starts_with(BASE_URL)
-        || ["http://127.0.0.1", "http://localhost"].iter().any(|host| base.starts_with(host));
-    let root = ["/v1", "/beta"].iter().find_map(|end| base.strip_suffix(end)).unwrap_or(base);
-    is_known.then(|| format!("{root}/beta"))
 }

@@ -23,7 +23,7 @@ use crate::layer::Wrapped;
 /// What is **not** repeated although it is retryable: a request that makes something that stays, such as
 /// `POST /files`, unless the service certainly did nothing (`RateLimited` and `Overloaded`). After a timeout, a reset or
 /// a 500 the thing may exist, and a second try would make a second one. Reading, deleting, and POSTs that only want an
-/// answer (chat, completions, embeddings, responses, moderations, audio, images) are repeated. A response that is asked
+/// answer (chat, completions, embeddings, responses, Anthropic's messages, moderations, audio, images) are repeated. A response that is asked
 /// for with `background: true` goes on at the service without anybody who waits: it stays, too.
 ///
 /// How long it waits: `Retry-After` where the service gave one, never less, and a random share of a doubling delay on top
@@ -226,6 +226,9 @@ impl Retry {
 const ANSWERS: [Endpoint; 4] =
     [Endpoint::CHAT_COMPLETIONS, Endpoint::COMPLETIONS, Endpoint::EMBEDDINGS, Endpoint::RESPONSES];
 
+/// Anthropic's chat, which some services have on the side. Its batches, one path further, stay.
+const MESSAGES: [&str; 3] = ["/anthropic/v1/messages", "/v1/messages", "/messages"];
+
 /// Families of paths whose POSTs want an answer and nothing else.
 const ANSWERING_PATHS: [&str; 3] = ["/audio/", "/images/", "/moderations"];
 
@@ -234,6 +237,7 @@ fn leaves_something(request: &Request) -> bool {
     let in_background = endpoint.path() == Endpoint::RESPONSES.path()
         && request.document().is_some_and(|body| body.bool("background") == Some(true));
     let answers = ANSWERS.iter().any(|known| known.path() == endpoint.path())
+        || MESSAGES.contains(&endpoint.path())
         || ANSWERING_PATHS.iter().any(|family| endpoint.path().starts_with(family));
     !endpoint.method().is_idempotent() && (in_background || !answers)
 }

@@ -184,7 +184,9 @@ fn phrase_kind(profile: &Profile, said: &Said) -> Option<ErrorKind> {
 fn kind_of_type(said: &Said) -> Option<ErrorKind> {
     [&said.code, &said.kind].into_iter().flatten().find_map(|name| match name.as_str() {
         "invalid_request_error" | "BadRequestError" => Some(ErrorKind::InvalidRequest),
-        "authentication_error" | "invalid_api_key" => Some(ErrorKind::Authentication),
+        "authentication_error" | "permission_error" | "invalid_api_key" => Some(ErrorKind::Authentication),
+        "billing_error" => Some(ErrorKind::InsufficientBalance),
+        "request_too_large" => Some(ErrorKind::InvalidRequest),
         "rate_limit_error" | "rate_limit_exceeded" => Some(ErrorKind::RateLimited),
         "service_unavailable_error" | "overloaded_error" | "overloaded" => Some(ErrorKind::Overloaded),
         "timeout" | "timeout_error" => Some(ErrorKind::Timeout),

@@ -33,7 +33,7 @@ pub use http_client::HttpClient;
 pub use moment::Moment;
 pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};
 pub use profile::{
-    Auth, BrokenOff, Capability, DefaultMaxOutput, FailureKind, History, Modality, ModelFacts,
+    Auth, AuthAt, BrokenOff, Capability, DefaultMaxOutput, FailureKind, History, Modality, ModelFacts,
     ModelReasoning, PassBack, Profile, ReasoningRules, RequestRules, ResponseRules, Retired,
 };
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};

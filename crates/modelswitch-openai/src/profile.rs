@@ -57,6 +57,8 @@ pub struct Profile {
     pub retired: BTreeMap<String, Retired>,
     /// How the key is sent.
     pub auth: Auth,
+    /// Paths under which the key is sent otherwise.
+    pub auth_at: Vec<AuthAt>,
     /// Headers sent with every request.
     pub headers: BTreeMap<String, String>,
     /// How requests are put.
@@ -90,6 +92,33 @@ impl Default for Auth {
     fn default() -> Self {
         Self { header: "authorization".to_owned(), scheme: "Bearer".to_owned(), required: true }
     }
+}
+
+/// How a key is sent to the endpoints under a path, instead of the usual way: a service that speaks Anthropic's API on
+/// the side takes the key there as Anthropic does.
+///
+/// ```
+/// use modelswitch_openai::Profile;
+///
+/// let profile = Profile::from_toml("mine", r#"
+///     [[auth_at]]
+///     prefix = "/anthropic"
+///     header = "x-api-key"
+/// "#)?;
+/// assert_eq!(profile.auth_at[0].header, "x-api-key");
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AuthAt {
+    /// The path, and all paths below it.
+    pub prefix: String,
+    /// The header.
+    pub header: String,
+    /// The word before the key; none when empty.
+    #[serde(default)]
+    pub scheme: String,
 }
 
 /// How requests are put.

@@ -7,7 +7,7 @@ use modelswitch_provider::{ApiKey, Error, Provider, Request, Response, Result};
 use reqwest::Url;
 
 use crate::dialect::Dialect;
-use crate::transport::{Timeouts, Transport};
+use crate::transport::{Credential, Timeouts, Transport};
 use crate::{HttpClient, Profile};
 
 /// Any OpenAI-compatible service, after its [`Profile`]: one try over HTTP.
@@ -214,12 +214,16 @@ impl OpenAiBuilder {
             headers.insert(name, value);
         }
         let auth = match &self.api_key {
-            Some(key) => {
-                let scheme = Some(profile.auth.scheme.as_str()).filter(|scheme| !scheme.is_empty());
-                Some((header_name(&profile.auth.header)?, key.to_header(scheme)?))
-            }
+            Some(key) => Some(credential(key, &profile.auth.header, &profile.auth.scheme)?),
             None => None,
         };
+        let mut auth_at = Vec::new();
+        for rule in &profile.auth_at {
+            if let Some(key) = &self.api_key {
+                let (header, value) = credential(key, &rule.header, &rule.scheme)?;
+                auth_at.push(Credential { prefix: rule.prefix.clone(), header, value });
+            }
+        }
         let client = match self.http_client {
             Some(client) => client,
             None => HttpClient::new(self.timeouts.connect)?,
@@ -228,6 +232,7 @@ impl OpenAiBuilder {
             client,
             base_url: base_url.as_str().trim_end_matches('/').to_owned(),
             auth,
+            auth_at,
             key: self.api_key,
             headers,
             timeouts: self.timeouts,
@@ -324,6 +329,11 @@ fn no_key(profile: &Profile) -> Error {
         (None, variables) => format!("set {variables}"),
     };
     Error::config(format!("{} needs an API key and there is none", profile.title)).with_hint(hint)
+}
+
+fn credential(key: &ApiKey, header: &str, scheme: &str) -> Result<(HeaderName, HeaderValue)> {
+    let scheme = Some(scheme).filter(|scheme| !scheme.is_empty());
+    Ok((header_name(header)?, key.to_header(scheme)?))
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {

@@ -59,7 +59,7 @@ impl Scrub {
             return Vec::new();
         };
         let mut texts = Vec::new();
-        for name in ["messages", "input", "prompt", "instructions"] {
+        for name in ["messages", "input", "prompt", "suffix", "instructions", "system"] {
             if let Ok(Some(value)) = document.get::<Value>(name) {
                 collect(&value, &mut texts);
             }

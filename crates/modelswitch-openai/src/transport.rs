@@ -52,9 +52,25 @@ pub(crate) struct Transport {
     pub(crate) client: HttpClient,
     pub(crate) base_url: String,
     pub(crate) auth: Option<(HeaderName, HeaderValue)>,
+    /// Where the key is sent otherwise.
+    pub(crate) auth_at: Vec<Credential>,
     pub(crate) key: Option<ApiKey>,
     pub(crate) headers: HeaderMap,
     pub(crate) timeouts: Timeouts,
+}
+
+/// The key, as the endpoints under a path take it.
+#[derive(Clone)]
+pub(crate) struct Credential {
+    pub(crate) prefix: String,
+    pub(crate) header: HeaderName,
+    pub(crate) value: HeaderValue,
+}
+
+impl Credential {
+    fn is_for(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 /// Most of a failure's body that is kept.
@@ -105,7 +121,8 @@ impl Transport {
         for (name, value) in &request.headers {
             // The transport alone says who asks whom with which key.
             // Nothing is unpacked here, so nothing packed is asked for.
-            if ![AUTHORIZATION, HOST, CONTENT_LENGTH, ACCEPT_ENCODING].contains(name) {
+            let is_credential = self.auth_at.iter().any(|at| at.header == *name);
+            if !is_credential && ![AUTHORIZATION, HOST, CONTENT_LENGTH, ACCEPT_ENCODING].contains(name) {
                 headers.insert(name.clone(), value.clone());
             }
         }
@@ -123,8 +140,15 @@ impl Transport {
         if request.is_stream() {
             headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         }
-        if let Some((name, value)) = &self.auth {
-            headers.insert(name.clone(), value.clone());
+        match self.auth_at.iter().find(|at| at.is_for(request.endpoint.path())) {
+            Some(at) => {
+                headers.insert(at.header.clone(), at.value.clone());
+            }
+            None => {
+                if let Some((name, value)) = &self.auth {
+                    headers.insert(name.clone(), value.clone());
+                }
+            }
         }
         headers
     }

@@ -67,9 +67,25 @@ pub trait ProviderExt: Provider {
     ///
     /// # Errors
     /// As [`chat`](Self::chat).
-    async fn complete(&self, request: CompletionRequest) -> Result<Completion> {
-        let (head, body) = self.send(request.into_request()?).await?.into_json()?;
-        read(&head, "the completion", &body)
+    async fn complete(&self, mut request: CompletionRequest) -> Result<Completion> {
+        request.extra.remove("stream");
+        let response = self.send(request.into_request()?).await?;
+        if let Body::Events(_) = response.body {
+            return CompletionStream::new(response)?.completion().await;
+        }
+        let (head, body) = response.into_json()?;
+        let mut completion: Completion = read(&head, "the completion", &body)?;
+        completion.head = head;
+        Ok(completion)
+    }
+
+    /// Goes on with a text, as a stream of chunks.
+    ///
+    /// # Errors
+    /// As [`send`](Provider::send); the stream's own failures are its items.
+    async fn complete_stream(&self, request: CompletionRequest) -> Result<CompletionStream> {
+        let request = request.set("stream", true).into_request()?;
+        CompletionStream::new(self.send(request).await?)
     }
 
     /// Vectors for texts.
@@ -168,7 +184,124 @@ impl Stream for ChatStream {
     }
 }
 
+/// A streamed completion of a text: chunks as they come, or the completion they amount to.
+///
+/// It ends properly (`None`), or with an `Err`: never quietly half-way. Dropping it cancels the call.
+///
+/// ```
+/// # use modelswitch_provider::{CompletionRequest, ProviderExt, Result, mock::{MockProvider, events}};
+/// # use serde_json::json;
+/// use futures_util::StreamExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let chunk = |text: &str| Ok(json!({ "choices": [{ "index": 0, "text": text }] }));
+/// # let llm = MockProvider::script([Ok(events([chunk("a, "), chunk("b")]))]);
+/// let mut stream = llm.complete_stream(CompletionRequest::new("fn add(").suffix(") {}")).await?;
+/// let mut text = String::new();
+/// while let Some(chunk) = stream.next().await {
+///     text += chunk?.text();
+/// }
+/// assert_eq!(text, "a, b");
+/// # Ok::<(), modelswitch_provider::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct CompletionStream {
+    head: Head,
+    events: EventStream,
+}
+
+impl CompletionStream {
+    /// Reads a response as a stream of completion chunks. A whole completion counts as a stream of one chunk.
+    ///
+    /// # Errors
+    /// [`Decode`](crate::ErrorKind::Decode) when it is neither.
+    pub fn new(response: Response) -> Result<Self> {
+        let Response { head, body } = response;
+        let events = match body {
+            Body::Events(events) => events,
+            // A chunk has the form of the whole.
+            Body::Json(body) => EventStream::new(stream::iter([Ok(Event::new(body))])),
+            Body::Other(_) => {
+                return Err(head.blame(Error::decode("the answer is neither JSON nor a stream of events")));
+            }
+        };
+        Ok(Self { head, events })
+    }
+
+    /// Who answers.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Waits for the rest and puts it together.
+    ///
+    /// # Errors
+    /// What the stream fails with.
+    pub async fn completion(mut self) -> Result<Completion> {
+        let mut completion = Completion::default();
+        while let Some(chunk) = self.next().await {
+            completion.push(chunk?);
+        }
+        completion.head = self.head;
+        Ok(completion)
+    }
+}
+
+impl Stream for CompletionStream {
+    type Item = Result<Completion>;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let event = std::task::ready!(Pin::new(&mut self.events).poll_next(cx));
+        Poll::Ready(
+            event.map(|event| event.and_then(|event| event.json()).map_err(|error| self.head.blame(error))),
+        )
+    }
+}
+
 fn read<T: DeserializeOwned>(head: &Head, what: &str, body: &Bytes) -> Result<T> {
     serde_json::from_slice(body)
         .map_err(|error| head.blame(Error::decode_json(what, &error).with_upstream_body(body.clone())))
+}
+
+#[cfg(all(test, feature = "mock"))]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use crate::mock::{MockProvider, events};
+    use serde_json::{Value, json};
+
+    fn chunk(text: &str) -> Result<Value> {
+        Ok(json!({ "id": "1", "choices": [{ "index": 0, "text": text }] }))
+    }
+
+    #[tokio::test]
+    async fn a_completion_comes_whole_or_streamed_whichever_way_the_service_sends_it() {
+        let whole = || Response::json(&chunk("a, b").unwrap());
+        let pieces = || Ok(events([chunk("a, "), chunk("b")]));
+        let llm = MockProvider::script([whole(), pieces(), whole(), pieces()]);
+        let request = || CompletionRequest::new("fn add(").set("stream", true);
+        for _ in 0..2 {
+            assert_eq!(llm.complete(request()).await.unwrap().text(), "a, b");
+        }
+        for _ in 0..2 {
+            let completion = llm.complete_stream(request()).await.unwrap().completion().await.unwrap();
+            assert_eq!((completion.text(), completion.id.as_str()), ("a, b", "1"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_completion_that_was_cut_is_an_error_that_says_whose_it_was() {
+        let llm = MockProvider::script([Ok(events([chunk("a"), Err(Error::interrupted("cut"))]))]);
+        let stream = llm.complete_stream(CompletionRequest::new("x")).await.unwrap();
+        let error = stream.completion().await.unwrap_err();
+        assert_eq!((error.kind(), error.provider()), (ErrorKind::Interrupted, Some("mock")));
+    }
+
+    #[tokio::test]
+    async fn the_wish_for_a_stream_is_the_methods_and_not_the_requests() {
+        let llm = MockProvider::answering(|request| {
+            assert!(!request.is_stream());
+            Response::json(&chunk("a").unwrap())
+        });
+        assert!(llm.complete(CompletionRequest::new("x").set("stream", true)).await.is_ok());
+    }
 }

@@ -82,7 +82,7 @@ pub use completion::{ChatCompletion, Choice, FinishReason, Usage};
 pub use document::Document;
 pub use embeddings::{Embedding, EmbeddingRequest, Embeddings};
 pub use error::{Error, ErrorKind, Result};
-pub use ext::{ChatStream, ProviderExt};
+pub use ext::{ChatStream, CompletionStream, ProviderExt};
 pub use key::ApiKey;
 pub use message::{Content, FunctionCall, Message, Role, Tool, ToolCall};
 pub use models::{Model, ModelList};

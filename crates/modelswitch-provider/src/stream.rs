@@ -111,7 +111,7 @@ impl fmt::Debug for Event {
 /// after it, never. Every layer asks here, so all have the same idea of "too late".
 ///
 /// Content is text, reasoning, a refusal, a tool call, audio or a finish reason; a chunk that only names the role, an
-/// empty delta and the opening events of `/responses` are not. What was read is in the returned response again. A
+/// empty delta and the opening events of `/responses` and of Anthropic's `/messages` are not. What was read is in the returned response again. A
 /// body that isn't a stream of events is committed as it is, and so is a stream that has sent 256 events or a MiB of
 /// nothing: somebody has to hold them.
 ///
@@ -157,7 +157,12 @@ fn is_content(event: &Event) -> bool {
     if let Some(Value::String(name)) = data.get("type") {
         return !matches!(
             name.as_str(),
-            "response.created" | "response.queued" | "response.in_progress" | "ping"
+            "response.created"
+                | "response.queued"
+                | "response.in_progress"
+                | "ping"
+                | "message_start"
+                | "content_block_start"
         );
     }
     match data.get("choices") {
@@ -223,6 +228,9 @@ mod tests {
             r#"{"choices":[{"delta":{"role":"assistant","content":null,"tool_calls":[]}}]}"#,
             r#"{"choices":[],"usage":null}"#,
             r#"{"type":"response.created","response":{}}"#,
+            r#"{"type":"message_start","message":{"content":[]}}"#,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}"#,
+            r#"{"type":"ping"}"#,
         ] {
             assert!(commit(vec![Ok(Event::new(opening)), cut()]).await.is_err(), "{opening}");
         }
@@ -237,6 +245,8 @@ mod tests {
             r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
             r#"{"choices":[{"text":"x"}]}"#,
             r#"{"type":"response.output_text.delta"}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"x"}}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#,
             r#"{"whatever":1}"#,
             "not json",
         ] {

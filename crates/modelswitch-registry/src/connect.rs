@@ -73,8 +73,7 @@ impl Connected {
             default_model: None,
             models: Vec::new(),
         };
-        let provider = reasoning.wrap(once.clone());
-        Self { info, retired: Vec::new(), provider, once, key_error: None }
+        Self { info, retired: Vec::new(), provider: reasoning.wrap(once.clone()), once, key_error: None }
     }
 }
 

@@ -7,12 +7,16 @@ pub(crate) enum Mode {
     Cut,
     Stall,
     Resource,
+    Aborted,
     ErrorInStream,
     Long,
     Empty,
     Blank,
     Risk,
     Context,
+    BadJson,
+    NotJson,
+    TokensPerMinute,
 }
 
 impl Mode {
@@ -26,12 +30,16 @@ impl Mode {
             "cut" => Self::Cut,
             "stall" => Self::Stall,
             "resource" => Self::Resource,
+            "aborted" => Self::Aborted,
             "error-in-stream" => Self::ErrorInStream,
             "long" => Self::Long,
             "empty" => Self::Empty,
             "blank" => Self::Blank,
             "risk" => Self::Risk,
             "context" => Self::Context,
+            "bad-json" => Self::BadJson,
+            "not-json" => Self::NotJson,
+            "429-tpm" => Self::TokensPerMinute,
             number => Self::Status(number.parse().ok().filter(|status| (400..600).contains(status))?),
         })
     }
@@ -61,6 +69,7 @@ mod tests {
         for (text, mode) in [
             ("please [sim:503]", Some(Mode::Status(503))),
             ("[sim:what] [sim:cut] now", Some(Mode::Cut)),
+            ("[sim:429-tpm]", Some(Mode::TokensPerMinute)),
             ("[sim:200]", None),
             ("[sim:stall", None),
             ("sim:stall]", None),

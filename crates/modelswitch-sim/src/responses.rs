@@ -16,35 +16,29 @@ pub(crate) struct Form {
     pub(crate) model: &'static str,
 }
 
-/// Answers a request whose model and key are good.
+/// Answers a request that is good, with what it asks for.
 pub(crate) fn answer(
     shared: &Shared,
+    ask: &Ask,
     body: &Value,
     ids: &mut Ids,
     form: &Form,
     failure: fn(u16) -> Answer,
 ) -> Answer {
-    let ask = Ask::responses(body);
-    match ask.mode {
-        Some(Mode::Status(status)) => return failure(status),
-        Some(Mode::Risk | Mode::Context) => return failure(400),
-        _ => {}
-    }
-    let turn = Turn::compose(&ask, form.model, form.thinking);
+    let turn = Turn::compose(ask, form.model, form.thinking);
     let items = items(&turn, ids, form);
     let head = Head { id: id(ids, "resp_", form), created: now(), body, form };
-    let cached = shared.cached_tokens(&ask.prefixes).min(ask.prompt_tokens);
-    let usage = json!({
-        "input_tokens": ask.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
-        "output_tokens": turn.completion_tokens(),
-        "output_tokens_details": {"reasoning_tokens": turn.reasoning_tokens()},
-        "total_tokens": ask.prompt_tokens + turn.completion_tokens(),
-    });
-    let status = if turn.finish == "length" { "incomplete" } else { "completed" };
+    let usage = usage(shared, ask, &turn, form);
+    let status = match turn.finish {
+        "length" => "incomplete",
+        "insufficient_system_resource" | "aborted" => "failed",
+        _ => "completed",
+    };
     let done = head.response(status, items.iter().map(Item::done).collect(), usage);
     let answer = if ask.stream {
-        Answer::events(events(&head, &items, done, ask.mode), shared.settings.chunk_delay)
+        let keep_alives = std::iter::repeat_with(Piece::keep_alive).take(shared.settings.keep_alives);
+        let events = events(&head, &items, done, ask.mode);
+        Answer::events(keep_alives.chain(events).collect(), shared.settings.chunk_delay)
     } else if ask.mode == Some(Mode::ErrorInStream) {
         failure(503)
     } else {
@@ -53,8 +47,24 @@ pub(crate) fn answer(
     match ask.mode {
         Some(Mode::Cut) => answer.stopped_inside(Ending::Cut),
         Some(Mode::Stall) => answer.stopped_inside(Ending::Stall),
+        Some(Mode::Blank) => {
+            let nothing = if ask.stream { Piece::keep_alive() } else { Piece::Other("\n\n\n".into()) };
+            Answer { pieces: vec![nothing], ..answer }
+        }
         _ => answer,
     }
+}
+
+fn usage(shared: &Shared, ask: &Ask, turn: &Turn, form: &Form) -> Value {
+    let (input, output) = (ask.prompt.tokens, turn.completion_tokens());
+    let mut details = json!({"cached_tokens": shared.cached_tokens(&ask.prompt, turn)});
+    if let (false, Some(details)) = (form.deepseek, details.as_object_mut()) {
+        details.insert("cache_write_tokens".to_owned(), json!(0));
+    }
+    json!({
+        "input_tokens": input, "input_tokens_details": details, "output_tokens": output,
+        "output_tokens_details": {"reasoning_tokens": turn.reasoning_tokens()}, "total_tokens": input + output,
+    })
 }
 
 struct Head<'a> {
@@ -71,9 +81,11 @@ impl Head<'_> {
             _ => default,
         };
         let cut = if status == "incomplete" { json!({"reason": "max_output_tokens"}) } else { Value::Null };
-        json!({
+        let error = json!({"code": "server_error", "message": "[simulated] The answer was broken off"});
+        let mut response = json!({
             "id": self.id, "object": "response", "created_at": self.created, "status": status,
-            "background": false, "error": null, "incomplete_details": cut,
+            "background": false, "error": if status == "failed" { error } else { Value::Null },
+            "incomplete_details": cut,
             "completed_at": if status == "completed" { json!(now()) } else { Value::Null },
             "instructions": asked("instructions", Value::Null),
             "max_output_tokens": asked("max_output_tokens", Value::Null),
@@ -83,8 +95,34 @@ impl Head<'_> {
             "text": {"format": self.body.pointer("/text/format").cloned().unwrap_or(json!({"type": "text"}))},
             "tool_choice": asked("tool_choice", json!("auto")), "tools": asked("tools", json!([])),
             "top_logprobs": 0, "top_p": 1.0, "truncation": "disabled", "usage": usage,
-            "metadata": asked("metadata", json!({})),
-        })
+            "metadata": if self.form.deepseek { json!({}) } else { asked("metadata", json!({})) },
+        });
+        if let (true, Some(fields)) = (self.form.deepseek, response.as_object_mut()) {
+            fields.extend(self.deepseeks());
+        }
+        response
+    }
+
+    /// What DeepSeek writes beside, or instead: it echoes little of what it ignores.
+    fn deepseeks(&self) -> impl Iterator<Item = (String, Value)> {
+        let nothing = [
+            "content_filters",
+            "max_tool_calls",
+            "moderation",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "safety_identifier",
+        ];
+        let format = self.body.pointer("/text/format").cloned().unwrap_or(json!({"type": "text"}));
+        let something = [
+            ("frequency_penalty", json!(0.0)),
+            ("presence_penalty", json!(0.0)),
+            ("text", json!({"format": format, "verbosity": null})),
+            ("user", self.body.get("user").cloned().unwrap_or_default()),
+            ("reasoning", json!({"effort": self.body.pointer("/reasoning/effort"), "summary": null})),
+        ];
+        let nothing = nothing.into_iter().map(|name| (name, Value::Null));
+        nothing.chain(something).map(|(name, value)| (name.to_owned(), value))
     }
 }
 
@@ -100,6 +138,7 @@ enum Kind {
     Reasoning,
     Message,
     Call { name: String, call_id: String },
+    Custom { name: String, call_id: String },
 }
 
 impl Item {
@@ -110,7 +149,7 @@ impl Item {
     fn part(&self, text: &str) -> Value {
         match self.kind {
             Kind::Reasoning => json!({"type": "reasoning_text", "text": text}),
-            Kind::Message | Kind::Call { .. } => {
+            Kind::Message | Kind::Call { .. } | Kind::Custom { .. } => {
                 json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text})
             }
         }
@@ -133,6 +172,10 @@ impl Item {
             Kind::Call { name, call_id } => json!({
                 "type": "function_call", "id": self.id, "call_id": call_id, "name": name, "status": status,
                 "arguments": arguments,
+            }),
+            Kind::Custom { name, call_id } => json!({
+                "type": "custom_tool_call", "id": self.id, "call_id": call_id, "name": name, "status": status,
+                "input": arguments,
             }),
         }
     }
@@ -163,7 +206,8 @@ fn items(turn: &Turn, ids: &mut Ids, form: &Form) -> Vec<Item> {
         let letters = ids.letters(24);
         let call_id =
             if form.deepseek { format!("call_{index:02}_{letters}") } else { format!("call_{letters}") };
-        let kind = Kind::Call { name: call.name.clone(), call_id };
+        let name = call.name.clone();
+        let kind = if call.custom { Kind::Custom { name, call_id } } else { Kind::Call { name, call_id } };
         items.push(Item { id: id(ids, "fc_", form), kind, tokens: call.arguments.clone(), phase: false });
     }
     items
@@ -199,7 +243,7 @@ fn events(head: &Head<'_>, items: &[Item], done: Value, mode: Option<Mode>) -> V
     for (index, item) in items.iter().enumerate() {
         item_events(&mut out, index, item);
     }
-    let last = if done.get("status") == Some(&json!("incomplete")) { "incomplete" } else { "completed" };
+    let last = done.get("status").and_then(Value::as_str).unwrap_or("completed").to_owned();
     out.push(&format!("response.{last}"), json!({"response": done}));
     out.pieces
 }
@@ -211,6 +255,7 @@ fn item_events(out: &mut Writer, index: usize, item: &Item) {
         Kind::Reasoning => ("response.reasoning_text", true),
         Kind::Message => ("response.output_text", true),
         Kind::Call { .. } => ("response.function_call_arguments", false),
+        Kind::Custom { .. } => ("response.custom_tool_call_input", false),
     };
     let at = |mut value: Value| {
         if let Some(fields) = value.as_object_mut() {
@@ -233,6 +278,7 @@ fn item_events(out: &mut Writer, index: usize, item: &Item) {
     }
     let whole = match &item.kind {
         Kind::Call { name, .. } => json!({"arguments": text, "name": name}),
+        Kind::Custom { .. } => json!({"input": text}),
         Kind::Reasoning | Kind::Message => json!({"text": text}),
     };
     out.push(&format!("{name}.done"), at(whole));

@@ -69,7 +69,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<PieceBody>, Reset> {
-    let open = Open::new(&shared);
+    let mut open = Open::new(&shared);
     let (head, body) = request.into_parts();
     let body = collect(body, shared.settings.body_limit).await;
     let request = Recorded {
@@ -80,7 +80,7 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
     };
     shared.log().push(request.clone(), shared.settings.remember);
     let mut answer = match body {
-        Ok(_) => play(&shared, &request).await?,
+        Ok(_) => play(&shared, &request, &mut open).await?,
         Err(status) => Answer::empty(status),
     };
     let mut ids = shared.ids(&request);
@@ -100,10 +100,10 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
     Ok(response)
 }
 
-async fn play(shared: &Shared, request: &Recorded) -> Result<Answer, Reset> {
+async fn play(shared: &Shared, request: &Recorded, open: &mut Open) -> Result<Answer, Reset> {
     let script = shared.scripts().next(request.route()).unwrap_or_else(Script::normal);
     match script.play() {
-        Play::Normal => Ok(script.over(personality(shared, request))),
+        Play::Normal => Ok(script.over(personality(shared, request, open))),
         Play::Answer(answer) => Ok(*answer),
         Play::Reset(delay) => {
             tokio::time::sleep(delay).await;
@@ -112,10 +112,10 @@ async fn play(shared: &Shared, request: &Recorded) -> Result<Answer, Reset> {
     }
 }
 
-fn personality(shared: &Shared, request: &Recorded) -> Answer {
+fn personality(shared: &Shared, request: &Recorded, open: &mut Open) -> Answer {
     match shared.settings.personality {
-        Personality::DeepSeek => deepseek::answer(shared, request),
-        Personality::OpenAi => openai::answer(shared, request),
+        Personality::DeepSeek => deepseek::answer(shared, request, open),
+        Personality::OpenAi => openai::answer(shared, request, open),
     }
 }
 

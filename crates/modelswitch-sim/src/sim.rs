@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::recorded::Recorded;
 use crate::script::Script;
 use crate::server;
-use crate::state::{Settings, Shared};
+use crate::state::{Balance, Settings, Shared};
 
 /// Whom the simulator takes after.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -206,6 +206,13 @@ impl Default for SimBuilder {
                 body_limit: 48 << 20, // DeepSeek's documented limit of a request body.
                 remember: 10_000,     // Enough for any test; a demo that runs for days stays small.
                 header_read_timeout: Duration::from_secs(60), // Longer than clients' pools idle in tests.
+                concurrency: None,
+                balance: Balance {
+                    currency: "CNY".to_owned(),
+                    total: "110.00".to_owned(),
+                    granted: "10.00".to_owned(),
+                    topped_up: "100.00".to_owned(),
+                },
             },
         }
     }
@@ -274,6 +281,58 @@ impl SimBuilder {
     #[must_use]
     pub fn header_read_timeout(mut self, timeout: Duration) -> Self {
         self.settings.header_read_timeout = timeout;
+        self
+    }
+
+    /// The most calls of a model at once, all keys together; one more is answered 429 with the numbers in
+    /// its text. No limit unless set. A call counts until its answer is read to the end or its client
+    /// leaves; lists of models, files and the balance don't count, nor do scripted answers.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use modelswitch_sim::{Script, Sim};
+    /// use serde_json::json;
+    ///
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sim = Sim::builder().concurrency(1).start().await?;
+    /// let body = json!({"model": "deepseek-flash", "messages": [{"role": "user", "content": "[sim:stall]"}]});
+    /// let url = format!("{}/chat/completions", sim.base_url());
+    /// let ask = || reqwest::Client::new().post(&url).bearer_auth(sim.key()).json(&body).send();
+    /// let first = ask().await?; // Its body never ends, so the call stays open.
+    /// let second = ask().await?;
+    /// assert_eq!(second.status(), 429);
+    /// assert!(second.text().await?.contains("Your current concurrency is 2, which exceeds your concurrency limit of 1"));
+    /// # drop(first);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn concurrency(mut self, limit: usize) -> Self {
+        self.settings.concurrency = Some(limit);
+        self
+    }
+
+    /// What `GET /user/balance` shows, all of it topped up. With an amount of zero or less calls are
+    /// answered 402. CNY 110.00, 10.00 of them granted, unless set.
+    ///
+    /// ```
+    /// use modelswitch_sim::Sim;
+    /// use serde_json::Value;
+    ///
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sim = Sim::builder().balance("USD", "3.20").start().await?;
+    /// let url = format!("{}/user/balance", sim.base_url());
+    /// let balance: Value = reqwest::Client::new().get(url).bearer_auth(sim.key()).send().await?.json().await?;
+    /// assert_eq!(balance["balance_infos"][0]["total_balance"], "3.20");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn balance(mut self, currency: &str, total: &str) -> Self {
+        self.settings.balance = Balance {
+            currency: currency.to_owned(),
+            total: total.to_owned(),
+            granted: "0.00".to_owned(),
+            topped_up: total.to_owned(),
+        };
         self
     }
 

@@ -1,19 +1,19 @@
 //! What all connections of one simulator share.
 
 use std::collections::HashSet;
-use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
-use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
-use crate::openai::files::Files;
+use crate::ask::Prompt;
+use crate::files::Files;
 use crate::recorded::{Log, Recorded};
 use crate::script::Queue;
 use crate::sim::Personality;
+use crate::turn::Turn;
 
 /// What the builder decided.
 #[derive(Clone)]
@@ -26,6 +26,23 @@ pub(crate) struct Settings {
     pub(crate) body_limit: usize,
     pub(crate) remember: usize,
     pub(crate) header_read_timeout: Duration,
+    pub(crate) concurrency: Option<usize>,
+    pub(crate) balance: Balance,
+}
+
+/// What `GET /user/balance` shows.
+#[derive(Clone)]
+pub(crate) struct Balance {
+    pub(crate) currency: String,
+    pub(crate) total: String,
+    pub(crate) granted: String,
+    pub(crate) topped_up: String,
+}
+
+impl Balance {
+    pub(crate) fn is_spent(&self) -> bool {
+        self.total.parse::<f64>().is_ok_and(|total| total <= 0.0)
+    }
 }
 
 /// Settings, the record, the scripts and the counters. No lock is ever held across an await.
@@ -37,6 +54,7 @@ pub(crate) struct Shared {
     seen: Mutex<HashSet<u64>>,
     counter: AtomicU64,
     open: AtomicUsize,
+    calls: AtomicUsize,
     idle: Notify,
 }
 
@@ -50,6 +68,7 @@ impl Shared {
             seen: Mutex::default(),
             counter: AtomicU64::new(0),
             open: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
             idle: Notify::new(),
         }
     }
@@ -93,16 +112,17 @@ impl Shared {
         Ids { state: fnv(hash, &count.to_le_bytes()) }
     }
 
-    /// How many of a prompt's tokens an earlier prompt began with, in whole blocks of 128 as DeepSeek
-    /// counts them. `prefixes` are hashes of growing prefixes with their tokens.
-    pub(crate) fn cached_tokens(&self, prefixes: &[(u64, u64)]) -> u64 {
+    /// How many of a prompt's tokens an earlier prompt (or it and its answer) began with, in whole blocks
+    /// of 128 as DeepSeek counts them. From here on this prompt and its answer are known.
+    pub(crate) fn cached_tokens(&self, prompt: &Prompt, turn: &Turn) -> u64 {
+        let beginnings = &prompt.beginnings;
         let mut seen = lock(&self.seen);
         let hit =
-            prefixes.iter().rev().find(|(hash, _)| seen.contains(hash)).map_or(0, |(_, tokens)| *tokens);
+            beginnings.iter().rev().find(|(hash, _)| seen.contains(hash)).map_or(0, |(_, tokens)| *tokens);
         if seen.len() > 200_000 {
             seen.clear();
         }
-        seen.extend(prefixes.iter().map(|(hash, _)| *hash));
+        seen.extend(beginnings.iter().copied().chain(prompt.with_answer(turn)).map(|(hash, _)| hash));
         hit / 128 * 128
     }
 }
@@ -113,20 +133,49 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Counts a response as open until it is dropped.
-pub(crate) struct Open(Arc<Shared>);
+pub(crate) struct Open {
+    shared: Arc<Shared>,
+    /// Whether it is a call of a model, which the concurrency limit counts.
+    call: bool,
+}
 
 impl Open {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         shared.open.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(shared))
+        Self { shared: Arc::clone(shared), call: false }
+    }
+
+    /// Counts this as a call of a model, from here to the end of its body; over the limit says how many
+    /// there would be.
+    pub(crate) fn begin_call(&mut self) -> Result<(), TooMany> {
+        let current = self.shared.calls.fetch_add(1, Ordering::AcqRel) + 1;
+        match self.shared.settings.concurrency {
+            Some(limit) if current > limit => {
+                self.shared.calls.fetch_sub(1, Ordering::AcqRel);
+                Err(TooMany { current, limit })
+            }
+            _ => {
+                self.call = true;
+                Ok(())
+            }
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
-        self.0.idle.notify_waiters();
+        if self.call {
+            self.shared.calls.fetch_sub(1, Ordering::AcqRel);
+        }
+        self.shared.open.fetch_sub(1, Ordering::AcqRel);
+        self.shared.idle.notify_waiters();
     }
+}
+
+/// A call over the limit.
+pub(crate) struct TooMany {
+    pub(crate) current: usize,
+    pub(crate) limit: usize,
 }
 
 /// A stream of identifiers.
@@ -181,27 +230,6 @@ const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 
 fn fnv(start: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-/// Hashes of a conversation's growing prefixes.
-pub(crate) struct Prefixes {
-    hasher: DefaultHasher,
-    tokens: u64,
-    pub(crate) list: Vec<(u64, u64)>,
-}
-
-impl Prefixes {
-    pub(crate) fn new(scope: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        scope.hash(&mut hasher);
-        Self { hasher, tokens: 0, list: Vec::new() }
-    }
-
-    pub(crate) fn push(&mut self, text: &str, tokens: u64) {
-        text.hash(&mut self.hasher);
-        self.tokens += tokens;
-        self.list.push((self.hasher.finish(), self.tokens));
-    }
 }
 
 /// Seconds since 1970.

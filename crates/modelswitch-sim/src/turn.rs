@@ -13,11 +13,15 @@ pub(crate) struct Turn {
     pub(crate) content: Vec<String>,
     pub(crate) calls: Vec<Call>,
     pub(crate) finish: &'static str,
+    /// The stop sequence that ended it.
+    pub(crate) stopped_by: Option<String>,
 }
 
 pub(crate) struct Call {
     pub(crate) name: String,
     pub(crate) arguments: Vec<String>,
+    /// The arguments are text of a grammar of its own.
+    pub(crate) custom: bool,
 }
 
 impl Turn {
@@ -25,20 +29,31 @@ impl Turn {
     pub(crate) fn compose(ask: &Ask, speaker: &str, thinking: bool) -> Self {
         let calls = calls(ask);
         let said = shortened(&ask.last_user);
-        let content =
-            if calls.is_empty() { stopped(content(ask, speaker, &said), &ask.stop) } else { String::new() };
+        let whole = if calls.is_empty() { content(ask, speaker, &said) } else { String::new() };
+        let (content, stopped_by) = stopped(whole, &ask.stop);
         let mut turn = Self {
             reasoning: thinking.then(|| tokens(&reasoning(ask, &said, &calls))),
             content: tokens(&content),
             finish: if calls.is_empty() { "stop" } else { "tool_calls" },
             calls,
+            stopped_by,
         };
         turn.cap(ask.max_tokens);
-        if ask.mode == Some(Mode::Resource) {
-            turn.content.truncate(turn.content.len().div_ceil(2));
-            turn.finish = "insufficient_system_resource";
+        match ask.mode {
+            Some(Mode::Resource) => turn.break_off("insufficient_system_resource"),
+            Some(Mode::Aborted) => turn.break_off("aborted"),
+            _ => {}
         }
         turn
+    }
+
+    /// Ends in the middle of what is said.
+    fn break_off(&mut self, finish: &'static str) {
+        self.content.truncate(self.content.len().div_ceil(2));
+        if let Some(call) = self.calls.last_mut() {
+            call.arguments.truncate(call.arguments.len().div_ceil(2));
+        }
+        self.finish = finish;
     }
 
     pub(crate) fn reasoning_tokens(&self) -> u64 {
@@ -86,13 +101,21 @@ fn calls(ask: &Ask) -> Vec<Call> {
         Choice::Auto | Choice::Required => ask.tools.iter().take(1).collect(),
     };
     let word = schema::argument_word(&ask.last_user);
-    let arguments = |tool: &Tool| match &tool.parameters {
-        Value::Null => "{}".to_owned(),
-        schema => schema::example(schema, word).to_string(),
+    let arguments = |tool: &Tool| match (ask.mode, &tool.parameters) {
+        _ if tool.custom => PATCH.to_owned(),
+        (Some(Mode::BadJson), _) => MISFIT.to_owned(),
+        // As measured once in two thousand calls: a brace is missing.
+        (Some(Mode::NotJson), _) => "{\"simulated\": ".to_owned(),
+        (_, Value::Null) => "{}".to_owned(),
+        (_, schema) => schema::example(schema, word).to_string(),
     };
     chosen
         .into_iter()
-        .map(|tool| Call { name: tool.name.clone(), arguments: tokens(&arguments(tool)) })
+        .map(|tool| Call {
+            name: tool.name.clone(),
+            arguments: tokens(&arguments(tool)),
+            custom: tool.custom,
+        })
         .collect()
 }
 
@@ -107,12 +130,8 @@ fn content(ask: &Ask, speaker: &str, said: &str) -> String {
         let quoted = ask.tool_results.iter().map(|result| format!("\"{}\"", shortened(result)));
         return format!("[simulated {speaker}] The tool answered: {}", quoted.collect::<Vec<_>>().join(", "));
     }
-    match &ask.format {
-        Format::JsonObject => return json!({"simulated": true, "you_said": said}).to_string(),
-        Format::JsonSchema(schema) => {
-            return schema::example(schema, schema::argument_word(&ask.last_user)).to_string();
-        }
-        Format::Text => {}
+    if let Some(json) = formatted(ask, said) {
+        return json;
     }
     if ask.mode == Some(Mode::Long) {
         let sentences = (1..=200).map(|n| format!(" Sentence {n} of 200 of a long simulated answer."));
@@ -122,6 +141,27 @@ fn content(ask: &Ask, speaker: &str, said: &str) -> String {
         return format!("[simulated {speaker}] 9.8 is larger than 9.11.");
     }
     format!("[simulated {speaker}] You said: \"{said}\"")
+}
+
+/// What `apply_patch` takes.
+const PATCH: &str = "*** Begin Patch\n*** Add File: simulated.txt\n+[simulated] a line\n*** End Patch\n";
+
+/// JSON that no schema with required members takes.
+const MISFIT: &str = r#"{"simulated_misfit":true}"#;
+
+/// The answer in JSON, if JSON was asked for.
+fn formatted(ask: &Ask, said: &str) -> Option<String> {
+    let schema = match &ask.format {
+        Format::Text => return None,
+        Format::JsonObject => ask.prompted_schema.as_ref(),
+        Format::JsonSchema(schema) => Some(schema),
+    };
+    Some(match (ask.mode, schema) {
+        (Some(Mode::BadJson), _) => MISFIT.to_owned(),
+        (Some(Mode::NotJson), _) => "[simulated] This is not JSON.".to_owned(),
+        (_, Some(schema)) => schema::example(schema, schema::argument_word(&ask.last_user)).to_string(),
+        (_, None) => json!({"simulated": true, "you_said": said}).to_string(),
+    })
 }
 
 fn reasoning(ask: &Ask, said: &str, calls: &[Call]) -> String {
@@ -141,9 +181,11 @@ fn compares(text: &str) -> bool {
     text.contains("9.11") && text.contains("9.8")
 }
 
-fn stopped(mut text: String, stops: &[String]) -> String {
-    if let Some(end) = stops.iter().filter_map(|stop| text.find(stop.as_str())).min() {
+/// The text up to the first of the stop sequences, and which that was.
+fn stopped(mut text: String, stops: &[String]) -> (String, Option<String>) {
+    let first = stops.iter().filter_map(|stop| Some((text.find(stop.as_str())?, stop))).min();
+    if let Some((end, _)) = first {
         text.truncate(end);
     }
-    text
+    (text, first.map(|(_, stop)| stop.clone()))
 }

@@ -10,10 +10,9 @@ use serde_json::{Map, Value};
 
 use super::look::{has_member, has_name};
 use super::notes::Notes;
-use super::parameters::thinks;
+use super::parameters::{self, thinks};
 use super::{Plan, Terms};
 use crate::memory::Trace;
-use crate::models;
 
 /// # Errors
 /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) for pictures and sounds that the model doesn't take.
@@ -27,6 +26,7 @@ pub(super) fn adapt(
     let attached = take_attached(body)?;
     let model = body.str("model").unwrap_or_default().into_owned();
     let thoughts = Thoughts::of(body, &terms, &model);
+    let sees = parameters::sees(terms.profile, &model);
     let text = body.get_raw("messages").unwrap_or_default();
     let is_needed = Look::of(text).finds_something()
         || thoughts.wants_the_conversation()
@@ -39,7 +39,7 @@ pub(super) fn adapt(
     let mut changed = false;
     let mut trace = Trace::default();
     for (index, message) in messages.iter_mut().enumerate() {
-        let mut editor = Editor { model: &model, index, thoughts, notes: &mut *notes };
+        let mut editor = Editor { model: &model, sees, index, thoughts, notes: &mut *notes };
         let known = || terms.memory.and_then(|memory| memory.recall_after(trace, &typed(message)));
         let reasoning = attached.get(&index).cloned();
         if let Some(edited) = editor.edit(message, reasoning, known)? {
@@ -122,6 +122,7 @@ impl Look {
 
 struct Editor<'a, 'n> {
     model: &'a str,
+    sees: bool,
     index: usize,
     thoughts: Thoughts<'a>,
     notes: &'n mut Notes,
@@ -167,7 +168,7 @@ impl Editor<'_, '_> {
             let (wrong, hint) = match kind {
                 "input_audio" => ("DeepSeek takes no audio".to_owned(), "send a transcript"),
                 "video_url" => ("DeepSeek takes no video".to_owned(), "send pictures of it"),
-                "image_url" | "file" if models::sees(self.model) == Some(false) => {
+                "image_url" | "file" if !self.sees => {
                     (format!("`{}` takes no images", self.model), "ask deepseek-flash, which sees")
                 }
                 "image_url" | "file" if is_role(message, "system") || is_role(message, "assistant") => (

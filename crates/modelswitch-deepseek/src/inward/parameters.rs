@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use modelswitch_openai::{Profile, Retired};
+use modelswitch_openai::{Modality, Profile, Retired};
 use modelswitch_provider::{Document, Endpoint, Error, Result};
 use serde_json::{Value, json};
 
 use super::look::has_member;
 use super::notes::Notes;
+use crate::models;
 
 /// The default where none is named; what stands for a retired name.
 ///
@@ -46,9 +47,7 @@ pub(super) fn model(
 fn respond_as(retired: &Retired, body: &mut Document) -> Result<String> {
     let says_itself = body.has("reasoning");
     body.set("model", &retired.instead)?;
-    let is_off =
-        retired.set.get("thinking").and_then(|thinking| thinking.get("type")) == Some(&"disabled".into());
-    if says_itself || !is_off {
+    if says_itself || !models::did_not_think(retired) {
         return Ok(String::new());
     }
     body.set("reasoning", json!({ "effort": "none" }))?;
@@ -201,6 +200,11 @@ pub(super) fn without_effect(body: &mut Document, notes: &mut Notes) -> Result<(
 pub(super) fn thinks(body: &Document) -> bool {
     let off = body.get_raw("thinking").is_some_and(|thinking| has_member(thinking, "type", "\"disabled\""));
     !off && body.str("reasoning_effort").as_deref() != Some("none")
+}
+
+/// False for a model that is known to take no images.
+pub(super) fn sees(profile: &Profile, model: &str) -> bool {
+    profile.model(model).and_then(|facts| facts.takes(Modality::Image)) != Some(false)
 }
 
 /// Switches thinking off, for a call that can't be made with it.

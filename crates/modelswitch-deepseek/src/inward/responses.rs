@@ -1,6 +1,7 @@
 //! A request of the Responses API, put as DeepSeek takes it. After <https://api-docs.deepseek.com/guides/responses_api>, read on
 //! 2026-11-21: the endpoint keeps no state, ignores what it doesn't know without a word, and wants calls of tools side by side.
 
+use modelswitch_openai::Profile;
 use modelswitch_provider::{Document, Endpoint, Error, Result};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -9,7 +10,6 @@ use super::Terms;
 use super::look::has_member;
 use super::notes::Notes;
 use super::parameters;
-use crate::models;
 
 /// What the endpoint ignores although an app relies on it.
 const STATE: [(&str, &str); 4] = [
@@ -40,7 +40,7 @@ pub(crate) fn adapt(body: &mut Document, terms: Terms<'_>) -> Result<Vec<modelsw
     parameters::model(body, &Endpoint::RESPONSES, terms.profile, &mut notes)?;
     refuse_state(body)?;
     refuse_tools(body)?;
-    refuse_images(body)?;
+    refuse_images(body, terms.profile)?;
     effort(body, &mut notes)?;
     for name in IGNORED.into_iter().filter(|name| body.has(name) && body.bool(name) != Some(false)) {
         notes.no_effect(name, "DeepSeek's Responses endpoint ignores it")?;
@@ -78,10 +78,10 @@ fn refuse_tools(body: &Document) -> Result<()> {
     Ok(())
 }
 
-fn refuse_images(body: &Document) -> Result<()> {
+fn refuse_images(body: &Document, profile: &Profile) -> Result<()> {
     let model = body.str("model").unwrap_or_default();
     let has_image = body.get_raw("input").is_some_and(|input| has_member(input, "type", "\"input_image\""));
-    if has_image && models::sees(&model) == Some(false) {
+    if has_image && !parameters::sees(profile, &model) {
         return Err(Error::unsupported(format!("`{model}` takes no images"))
             .with_param("input")
             .with_hint("ask deepseek-flash, which sees"));

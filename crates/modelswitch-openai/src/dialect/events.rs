@@ -1,11 +1,13 @@
 //! The bytes of an answer as a stream of events that ends properly or with an error.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context as Task, Poll, ready};
 
 use futures_util::{FutureExt, Stream, StreamExt};
 use modelswitch_provider::{ByteStream, Error, ErrorKind, Event, EventStream, Result};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::chunk::{self, Seen};
@@ -103,6 +105,7 @@ impl Events {
                 Ok(Event::new(data))
             }
             Kind::Responses => self.take_response(event),
+            Kind::Messages => self.take_message(event),
             Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => Ok(event),
         }
     }
@@ -130,6 +133,19 @@ impl Events {
         Ok(Event { data: json(&value)?, ..event })
     }
 
+    /// Nothing of it is changed: whoever asks Anthropic's way reads it as it is.
+    fn take_message(&mut self, event: Event) -> Result<Event> {
+        let look: Typed<'_> = serde_json::from_slice(&event.data)
+            .map_err(|error| Error::decode_json("an event of the stream", &error))?;
+        match look.kind.as_deref().or(event.name.as_deref()) {
+            Some("message_stop") => self.close(),
+            Some("error") => return Err(self.error_event(&event)),
+            Some(_) => {}
+            None => return Err(Error::decode("an event of the stream has no type")),
+        }
+        Ok(event)
+    }
+
     fn error_event(&self, event: &Event) -> Error {
         let value: Value = serde_json::from_slice(&event.data)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&event.data).into_owned()));
@@ -155,7 +171,7 @@ impl Events {
         let is_whole = match self.context.kind {
             Kind::Chat | Kind::Completion => self.seen.is_finished(),
             // Its last event closes the stream before this.
-            Kind::Responses => false,
+            Kind::Responses | Kind::Messages => false,
             // Of other endpoints the last event isn't known.
             Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => !cut_inside,
         };
@@ -168,6 +184,13 @@ impl Events {
             (false, _) => Error::interrupted("the stream ended without its last event"),
         })
     }
+}
+
+/// As much of one of Anthropic's events as tells what it is.
+#[derive(Deserialize)]
+struct Typed<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
 }
 
 #[cfg(test)]
@@ -230,5 +253,32 @@ mod tests {
         assert_eq!(read_all(Kind::Responses, &[created]).await, (1, Some(ErrorKind::Interrupted)));
         let error = "event: error\ndata: {\"type\":\"error\",\"code\":\"x\",\"message\":\"broke\"}\n\n";
         assert_eq!(read_all(Kind::Responses, &[created, error]).await, (1, Some(ErrorKind::Upstream)));
+    }
+
+    #[tokio::test]
+    async fn anthropics_endpoint_ends_with_its_message_stop_or_an_error() {
+        let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n";
+        let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+        let nameless = "data: {\"type\":\"message_stop\"}\n\n";
+        assert_eq!(read_all(Kind::Messages, &[start, stop]).await, (2, None));
+        assert_eq!(read_all(Kind::Messages, &[start, nameless]).await, (2, None));
+        assert_eq!(read_all(Kind::Messages, &[start, stop, "garbage"]).await, (2, None));
+        assert_eq!(read_all(Kind::Messages, &[start]).await, (1, Some(ErrorKind::Interrupted)));
+        assert_eq!(read_all(Kind::Messages, &[start, "data: {}\n\n"]).await, (1, Some(ErrorKind::Decode)));
+        for (kind, wanted) in [
+            ("overloaded_error", ErrorKind::Overloaded),
+            ("rate_limit_error", ErrorKind::RateLimited),
+            ("authentication_error", ErrorKind::Authentication),
+            ("permission_error", ErrorKind::Authentication),
+            ("billing_error", ErrorKind::InsufficientBalance),
+            ("invalid_request_error", ErrorKind::InvalidRequest),
+            ("timeout_error", ErrorKind::Timeout),
+            ("api_error", ErrorKind::Upstream),
+        ] {
+            let error = format!(
+                "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"{kind}\",\"message\":\"it broke\"}}}}\n\n"
+            );
+            assert_eq!(read_all(Kind::Messages, &[start, &error]).await, (1, Some(wanted)), "{kind}");
+        }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) enum Kind {
     Models,
     Model,
     Responses,
+    /// Anthropic's, which some services have on the side. It passes as it is; what is known of it is how it fails and ends.
+    Messages,
     Other,
 }
 
@@ -56,6 +58,7 @@ impl Kind {
             (&Method::GET, "/models") => Self::Models,
             (&Method::GET, path) if path.starts_with("/models/") => Self::Model,
             (&Method::POST, "/responses") => Self::Responses,
+            (&Method::POST, "/anthropic/v1/messages" | "/v1/messages" | "/messages") => Self::Messages,
             _ => Self::Other,
         }
     }
@@ -208,7 +211,12 @@ impl Context {
                 let last: serde_json::Value = last.map(|event| event.json()).transpose()?.unwrap_or_default();
                 json(&last.get("response"))?
             }
-            Kind::Completion | Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => {
+            Kind::Completion
+            | Kind::Embeddings
+            | Kind::Models
+            | Kind::Model
+            | Kind::Messages
+            | Kind::Other => {
                 return Err(Error::decode("the service streams where a whole answer was asked for"));
             }
         };
@@ -235,7 +243,9 @@ impl Context {
                     json!({ "type": "response.completed", "sequence_number": 0, "response": response });
                 Event::new(completed.to_string()).with_name("response.completed")
             }
-            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => return Ok(Body::Json(body)),
+            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Messages | Kind::Other => {
+                return Ok(Body::Json(body));
+            }
         };
         Ok(Body::Events(EventStream::new(stream::iter([Ok(event)]))))
     }

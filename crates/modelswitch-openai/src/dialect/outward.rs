@@ -9,7 +9,7 @@ use async_openai::types::embeddings::{CreateBase64EmbeddingResponse, CreateEmbed
 use async_openai::types::models::{ListModelResponse, Model};
 use bytes::Bytes;
 use modelswitch_provider::{Error, ErrorKind, Head, Result};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use super::{Context, Kind, reasoning, repair, responses};
@@ -40,7 +40,7 @@ pub(super) fn shape(context: &Context, body: Bytes) -> Result<Bytes> {
         return Err(keep(error));
     }
     match kind {
-        Kind::Other => return Ok(body.slice_ref(text)),
+        Kind::Messages | Kind::Other => return Ok(body.slice_ref(text)),
         Kind::Responses => responses::repair(&mut value),
         Kind::Chat | Kind::Completion | Kind::Embeddings | Kind::Models | Kind::Model => {
             repair(context, &mut value).map_err(keep)?;
@@ -73,6 +73,7 @@ fn conforms(profile: &Profile, kind: Kind, body: &[u8]) -> bool {
         Kind::Models => decodes::<ListModelResponse>(body),
         Kind::Model => decodes::<Model>(body),
         Kind::Responses => false,
+        Kind::Messages => body.trim_ascii().starts_with(b"{") && decodes::<IgnoredAny>(body),
         Kind::Other => matches!(body.trim_ascii().first(), Some(b'{' | b'[')),
     }
 }
@@ -90,7 +91,7 @@ fn check(kind: Kind, value: &Value) -> Result<()> {
             .or_else(|error| decodes_as::<CreateBase64EmbeddingResponse>(value, WHAT).map_err(|_| error)),
         Kind::Models => decodes_as::<ListModelResponse>(value, WHAT),
         Kind::Model => decodes_as::<Model>(value, WHAT),
-        Kind::Responses | Kind::Other => Ok(()),
+        Kind::Responses | Kind::Messages | Kind::Other => Ok(()),
     }
 }
 
@@ -156,7 +157,7 @@ fn repair(context: &Context, value: &mut Value) -> Result<()> {
             repair_model(object);
             Ok(())
         }
-        Kind::Models | Kind::Responses | Kind::Other => Ok(()),
+        Kind::Models | Kind::Responses | Kind::Messages | Kind::Other => Ok(()),
     }
 }
 

@@ -23,19 +23,25 @@ const SECONDS_AN_HOUR: i64 = 60 * 60;
 /// assert!(Calendar::embedded("atlantis").is_none());
 /// # Ok::<(), &str>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calendar {
-    #[serde(skip)]
     name: String,
-    /// Hours that its clocks are ahead of UTC.
+    source: String,
+    utc_offset: i8,
+    years: BTreeSet<i64>,
+    days: BTreeSet<Day>,
+}
+
+/// A calendar as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// Hours that the country's clocks are ahead of UTC.
     utc_offset: i8,
     /// Who says so.
     source: String,
     /// The holidays of the years that are known: days, or `first..last`, both included.
     years: BTreeMap<String, Vec<String>>,
-    #[serde(skip)]
-    days: BTreeSet<Day>,
 }
 
 /// A file a country. Read once, since prices of many models point to it.
@@ -63,17 +69,19 @@ impl Calendar {
 
     /// The years whose holidays are known.
     pub fn years(&self) -> impl Iterator<Item = i64> {
-        self.years.keys().filter_map(|year| year.parse().ok())
+        self.years.iter().copied()
     }
 
     fn from_toml(name: &str, text: &str) -> Result<Self, String> {
-        let mut calendar: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        for (year, days) in &calendar.years {
+        let written: Written = toml::from_str(text).map_err(|error| error.to_string())?;
+        let Written { utc_offset, source, years } = written;
+        let (name, mut calendar_years, mut days) = (name.to_owned(), BTreeSet::new(), BTreeSet::new());
+        for (year, spans) in years {
             let year = year.parse().map_err(|_| format!("`{year}` is no year"))?;
-            calendar.days.extend(days_of(year, days)?);
+            calendar_years.insert(year);
+            days.extend(days_of(year, spans)?);
         }
-        calendar.name = name.to_owned();
-        Ok(calendar)
+        Ok(Self { name, source, utc_offset, years: calendar_years, days })
     }
 
     /// The day that it is there.
@@ -82,7 +90,7 @@ impl Calendar {
     }
 
     pub(super) fn knows(&self, year: i64) -> bool {
-        self.years().any(|known| known == year)
+        self.years.contains(&year)
     }
 
     pub(super) fn is_holiday(&self, day: Day) -> bool {

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{check, stream, troubled, whole};
+use super::trouble::{stream, trouble, whole};
+use super::{check, has_image, logprobs};
 use crate::answer::{Answer, Piece};
 use crate::ask::Ask;
-use crate::mode::Mode;
 use crate::recorded::Recorded;
 use crate::state::{Ids, Shared, now};
 use crate::turn::{Call, Turn};
@@ -35,11 +35,13 @@ pub(super) fn answer(shared: &Shared, request: &Recorded, beta: bool) -> Answer 
     };
     let ask = Ask::chat(&body);
     let thinking = thinks(&body);
-    let serving = match check::chat(request, &body, &ask, thinking, beta) {
+    let has_file = |id: &str| has_image(shared, request.bearer(), id);
+    let about = check::About { thinking, beta, has_file: &has_file };
+    let serving = match check::chat(request, &body, &ask, &about) {
         Ok(serving) => serving,
         Err(refusal) => return refusal.answer(),
     };
-    if let Some(trouble) = troubled(ask.mode, ask.prompt_tokens) {
+    if let Some(trouble) = trouble(&ask) {
         return trouble;
     }
     let turn = Turn::compose(&ask, serving, thinking);
@@ -74,15 +76,15 @@ fn thinks(body: &Value) -> bool {
 }
 
 pub(super) fn usage(shared: &Shared, ask: &Ask, turn: &Turn) -> Value {
-    let hit = shared.cached_tokens(&ask.prefixes).min(ask.prompt_tokens);
+    let (hit, prompt) = (shared.cached_tokens(&ask.prompt, turn), ask.prompt.tokens);
     let completion = turn.completion_tokens();
     let mut usage = json!({
-        "prompt_tokens": ask.prompt_tokens,
+        "prompt_tokens": prompt,
         "completion_tokens": completion,
-        "total_tokens": ask.prompt_tokens + completion,
+        "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": hit},
         "prompt_cache_hit_tokens": hit,
-        "prompt_cache_miss_tokens": ask.prompt_tokens - hit,
+        "prompt_cache_miss_tokens": prompt - hit,
     });
     if let (Some(_), Some(usage)) = (&turn.reasoning, usage.as_object_mut()) {
         let details = json!({"reasoning_tokens": turn.reasoning_tokens()});
@@ -105,13 +107,7 @@ fn completion<'a>(ask: &Ask, turn: &Turn, head: &'a Head, ids: &mut Ids, usage: 
         });
         message.insert("tool_calls".to_owned(), calls.collect());
     }
-    let mut logprobs = Value::Null;
-    if ask.logprobs {
-        logprobs = json!({"content": token_logprobs(ask, &turn.content)});
-        if let (Some(reasoning), Some(both)) = (&turn.reasoning, logprobs.as_object_mut()) {
-            both.insert("reasoning_content".to_owned(), token_logprobs(ask, reasoning));
-        }
-    }
+    let logprobs = logprobs::whole(ask, turn);
     let choice = json!({"index": 0, "message": message, "logprobs": logprobs, "finish_reason": turn.finish});
     head.envelope("chat.completion", choice, Some(usage))
 }
@@ -133,11 +129,11 @@ fn chunks(ask: &Ask, turn: &Turn, head: &Head, ids: &mut Ids, usage: Value) -> V
         Value::Null,
     ));
     for token in turn.reasoning.iter().flatten() {
-        let logprobs = logprobs(ask, "reasoning_content", token);
+        let logprobs = logprobs::chunk(ask, "reasoning_content", token);
         pieces.push(chunk(json!({"content": null, "reasoning_content": token}), logprobs));
     }
     for token in &turn.content {
-        pieces.push(chunk(text_delta(token, thinking), logprobs(ask, "content", token)));
+        pieces.push(chunk(text_delta(token, thinking), logprobs::chunk(ask, "content", token)));
     }
     for (index, call) in turn.calls.iter().enumerate() {
         let deltas = call_deltas(index, call, ids);
@@ -148,9 +144,6 @@ fn chunks(ask: &Ask, turn: &Turn, head: &Head, ids: &mut Ids, usage: Value) -> V
     });
     pieces.push(Piece::event(&head.envelope("chat.completion.chunk", choice, Some(usage))));
     pieces.push(Piece::data("[DONE]"));
-    if ask.mode == Some(Mode::Blank) {
-        return vec![Piece::keep_alive()];
-    }
     pieces
 }
 
@@ -169,26 +162,4 @@ fn call_deltas(index: usize, call: &Call, ids: &mut Ids) -> impl Iterator<Item =
 
 fn call_id(index: usize, ids: &mut Ids) -> String {
     format!("call_{index:02}_{}", ids.letters(24))
-}
-
-fn logprobs(ask: &Ask, key: &str, token: &str) -> Value {
-    if !ask.logprobs {
-        return Value::Null;
-    }
-    json!({key: [token_logprob(ask, token)]})
-}
-
-fn token_logprobs(ask: &Ask, tokens: &[String]) -> Value {
-    tokens.iter().map(|token| token_logprob(ask, token)).collect()
-}
-
-/// The simulated model is nearly certain of every token, and of no other.
-pub(super) fn token_logprob(ask: &Ask, token: &str) -> Value {
-    let one = json!({"token": token, "logprob": -0.125, "bytes": token.as_bytes()});
-    let top: Vec<Value> = if ask.top_logprobs > 0 { vec![one.clone()] } else { Vec::new() };
-    let mut full = one;
-    if let Some(full) = full.as_object_mut() {
-        full.insert("top_logprobs".to_owned(), Value::Array(top));
-    }
-    full
 }

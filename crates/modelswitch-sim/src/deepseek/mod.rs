@@ -1,17 +1,22 @@
 //! DeepSeek as its documentation and recorded traffic show it.
 
+mod anthropic;
 mod chat;
 mod check;
+mod files;
 mod fim;
+mod logprobs;
+mod responses;
+mod trouble;
 
-use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use http::StatusCode;
+use serde_json::json;
 
-use crate::answer::{Answer, Ending, Piece};
+use crate::answer::Answer;
 use crate::mode::{self, Mode};
 use crate::recorded::Recorded;
-use crate::responses;
-use crate::state::Shared;
+use crate::state::{Open, Shared};
+use trouble::{Failure, error};
 
 /// Model ids and the id that serves them. The older names are still routed to Flash.
 const SERVING: [(&str, &str); 4] = [
@@ -21,37 +26,53 @@ const SERVING: [(&str, &str); 4] = [
     ("deepseek-v4-flash-vision-exp", "deepseek-flash"),
 ];
 
-pub(crate) fn answer(shared: &Shared, request: &Recorded) -> Answer {
+pub(crate) fn answer(shared: &Shared, request: &Recorded, open: &mut Open) -> Answer {
     let route = request.route();
+    if let Some(path) = route.strip_prefix("/anthropic") {
+        return anthropic::answer(shared, request, path, open);
+    }
     let (beta, path) = match route.strip_prefix("/beta") {
         Some(path) => (true, path),
         None => (false, route.strip_prefix("/v1").unwrap_or(route)),
     };
-    let method = match path {
-        "/models" | "/user/balance" => Method::GET,
-        "/chat/completions" | "/completions" | "/responses" => Method::POST,
+    let file = path.strip_prefix("/files").and_then(|rest| {
+        if rest.is_empty() { Some("") } else { rest.strip_prefix('/').filter(|id| !id.contains('/')) }
+    });
+    let allowed = match path {
+        "/models" | "/user/balance" => "GET",
+        "/chat/completions" | "/completions" | "/responses" => "POST",
+        _ if file == Some("") => "GET, POST",
+        _ if file.is_some() => "GET, DELETE",
         _ => return Answer::empty(StatusCode::NOT_FOUND),
     };
-    if request.method != method {
-        let allow = if method == Method::GET { "GET" } else { "POST" };
-        return Answer::empty(StatusCode::METHOD_NOT_ALLOWED).with(http::header::ALLOW, allow);
+    if !allowed.split(", ").any(|method| request.method == method) {
+        return Answer::empty(StatusCode::METHOD_NOT_ALLOWED).with(http::header::ALLOW, allowed);
     }
-    if let Err(refused) = authorize(shared, request) {
+    let key = request.bearer();
+    if let Err(refused) = authorize(shared, key, wrong_key) {
         return *refused;
     }
-    let key_mode = request.bearer().and_then(Mode::of_key);
+    let key_mode = key.and_then(Mode::of_key);
+    match (path, file) {
+        ("/models", _) => return models(),
+        ("/user/balance", _) => return balance(shared, key_mode == Some(402)),
+        (_, Some(id)) => return files::answer(shared, request, id),
+        _ => {}
+    }
+    if let Err(failure) = admit(shared, key_mode, open) {
+        return failure.answer();
+    }
     match path {
-        "/models" => models(),
-        "/user/balance" => balance(key_mode == Some(402)),
-        _ if key_mode.is_some() => failure(key_mode.unwrap_or(500)),
         "/chat/completions" => chat::answer(shared, request, beta),
         "/completions" => fim::answer(shared, request, beta),
-        _ => respond(shared, request),
+        _ => responses::answer(shared, request),
     }
 }
 
-fn authorize(shared: &Shared, request: &Recorded) -> Result<(), Box<Answer>> {
-    let Some(key) = request.bearer() else {
+/// Whether the key is known. Without a key the gateway in front answers; `wrong` is what the service
+/// says to a wrong one.
+fn authorize(shared: &Shared, key: Option<&str>, wrong: fn(&str) -> Answer) -> Result<(), Box<Answer>> {
+    let Some(key) = key else {
         let refused = Answer::body(StatusCode::UNAUTHORIZED, "", "Authentication Fails (governor)");
         return Err(Box::new(refused));
     };
@@ -60,8 +81,23 @@ fn authorize(shared: &Shared, request: &Recorded) -> Result<(), Box<Answer>> {
         return Ok(());
     }
     let tail: String = key.chars().skip(key.chars().count().saturating_sub(4)).collect();
-    let message = format!("Authentication Fails, Your api key: ****{tail} is invalid");
-    Err(Box::new(error(StatusCode::UNAUTHORIZED, "authentication_error", &message)))
+    Err(Box::new(wrong(&format!("Authentication Fails, Your api key: ****{tail} is invalid"))))
+}
+
+fn wrong_key(message: &str) -> Answer {
+    error(StatusCode::UNAUTHORIZED, "authentication_error", message)
+}
+
+/// Whether a call of a model is served now, or what keeps it from it: its key, an empty purse, a full
+/// house.
+fn admit(shared: &Shared, key_mode: Option<u16>, open: &mut Open) -> Result<(), Failure> {
+    if let Some(status) = key_mode {
+        return Err(Failure::of(status));
+    }
+    if shared.settings.balance.is_spent() {
+        return Err(Failure::of(402));
+    }
+    open.begin_call().map_err(|full| Failure::too_many(full.current, full.limit))
 }
 
 fn models() -> Answer {
@@ -70,25 +106,15 @@ fn models() -> Answer {
     Answer::json(StatusCode::OK, &list)
 }
 
-fn balance(spent: bool) -> Answer {
-    let (total, granted, topped_up) =
-        if spent { ("0.00", "0.00", "0.00") } else { ("110.00", "10.00", "100.00") };
+fn balance(shared: &Shared, spent: bool) -> Answer {
+    let balance = &shared.settings.balance;
+    let shown = |amount: &str| if spent { "0.00".to_owned() } else { amount.to_owned() };
     let info = json!({
-        "currency": "CNY", "total_balance": total, "granted_balance": granted, "topped_up_balance": topped_up,
+        "currency": balance.currency, "total_balance": shown(&balance.total),
+        "granted_balance": shown(&balance.granted), "topped_up_balance": shown(&balance.topped_up),
     });
-    Answer::json(StatusCode::OK, &json!({"is_available": !spent, "balance_infos": [info]}))
-}
-
-fn respond(shared: &Shared, request: &Recorded) -> Answer {
-    let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
-        return error(StatusCode::BAD_REQUEST, "invalid_request_error", "the body is not JSON");
-    };
-    let asked = body.get("model").and_then(Value::as_str).unwrap_or_default();
-    let Some(serving) = serving(asked) else { return check::Refusal::no_model(asked).answer() };
-    let thinking = body.pointer("/reasoning/effort").and_then(Value::as_str) != Some("none");
-    let mut ids = shared.ids(request);
-    let form = responses::Form { deepseek: true, thinking, model: serving };
-    responses::answer(shared, &body, &mut ids, &form, failure)
+    let available = !spent && !balance.is_spent();
+    Answer::json(StatusCode::OK, &json!({"is_available": available, "balance_infos": [info]}))
 }
 
 /// The serving id of a model, if there is such a model.
@@ -97,97 +123,8 @@ fn serving(asked: &str) -> Option<&'static str> {
     SERVING.iter().find(|(id, _)| *id == name).map(|(_, serving)| *serving)
 }
 
-/// DeepSeek's error envelope; the code says nothing, whatever the status.
-fn envelope(message: &str, kind: &str, code: &str) -> Value {
-    json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
-}
-
-fn error(status: StatusCode, kind: &str, message: &str) -> Answer {
-    Answer::json(status, &envelope(message, kind, "invalid_request_error"))
-}
-
-/// The answer of a service in trouble.
-fn failure(status: u16) -> Answer {
-    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    match status {
-        402 => error(code, "unknown_error", "Insufficient Balance"),
-        429 => error(
-            code,
-            "rate_limit_error",
-            "Too many requests. Your current concurrency is 26, which exceeds your concurrency limit of 25 based \
-             on your remaining balance. Please top up your balance to restore your concurrency.",
-        ),
-        503 => Answer::json(code, &busy()),
-        500.. => error(code, "server_error", "[simulated] The server had an error"),
-        _ => error(code, "invalid_request_error", "[simulated] The request was refused"),
-    }
-}
-
-fn busy() -> Value {
-    envelope(
-        "Service is too busy. We advise users to temporarily switch to alternative LLM API service providers.",
-        "service_unavailable_error",
-        "service_unavailable_error",
-    )
-}
-
-/// What a tag in the message asks for instead of an answer.
-fn troubled(mode: Option<Mode>, tokens: u64) -> Option<Answer> {
-    match mode? {
-        Mode::Status(status) => Some(failure(status)),
-        Mode::Risk => Some(check::Refusal::octets("Content Exists Risk").answer()),
-        Mode::Context => Some(
-            check::Refusal::octets(format!(
-                "This model's maximum context length is 1048565 tokens. However, you requested {0} tokens ({0} in \
-                 the messages, 0 in the completion). Please reduce the length of the messages or completion.",
-                tokens.max(1_250_025)
-            ))
-            .answer(),
-        ),
-        Mode::Cut | Mode::Stall | Mode::Resource | Mode::ErrorInStream => None,
-        Mode::Long | Mode::Empty | Mode::Blank => None,
-    }
-}
-
-/// A finished stream or body with the ending that was asked for.
-fn ended(answer: Answer, mode: Option<Mode>) -> Answer {
-    match mode {
-        Some(Mode::Cut) => answer.stopped_inside(Ending::Cut),
-        Some(Mode::Stall) => answer.stopped_inside(Ending::Stall),
-        _ => answer,
-    }
-}
-
-/// A stream with the keep-alives and troubles of this simulator around its events.
-fn stream(shared: &Shared, mut events: Vec<Piece>, mode: Option<Mode>) -> Answer {
-    let settings = &shared.settings;
-    if mode == Some(Mode::ErrorInStream) {
-        events.truncate((events.len() / 2).clamp(1, 5));
-        events.push(Piece::event(&busy()));
-    }
-    let mut pieces: Vec<Piece> =
-        std::iter::repeat_with(Piece::keep_alive).take(settings.keep_alives).collect();
-    for (index, event) in events.into_iter().enumerate() {
-        pieces.push(event);
-        if settings.keep_alives > 0 && index % 10 == 0 {
-            pieces.push(Piece::keep_alive());
-        }
-    }
-    ended(Answer::events(pieces, settings.chunk_delay), mode)
-}
-
-/// A JSON body behind the blank lines that keep the connection alive.
-fn whole<T: serde::Serialize>(shared: &Shared, value: &T, mode: Option<Mode>) -> Answer {
-    if mode == Some(Mode::ErrorInStream) {
-        return failure(503);
-    }
-    let settings = &shared.settings;
-    let mut answer = Answer::json(StatusCode::OK, value);
-    if mode == Some(Mode::Blank) {
-        answer.pieces = vec![Piece::Other("\n\n\n".into())];
-    }
-    let blank = || Piece::Other("\n".into());
-    answer.pieces.splice(0..0, std::iter::repeat_with(blank).take(settings.keep_alives));
-    answer.delivery.pace = Some(settings.chunk_delay);
-    ended(answer, mode)
+/// Whether a key has an uploaded image of this id.
+fn has_image(shared: &Shared, key: Option<&str>, id: &str) -> bool {
+    let files = shared.files();
+    files.find(key.unwrap_or_default(), id).is_some_and(|file| file.text("purpose") == "user_data")
 }

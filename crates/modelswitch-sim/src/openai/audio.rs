@@ -4,8 +4,9 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-use super::{invalid, missing, multipart, no_model, serving};
+use super::{invalid, missing, no_model, serving};
 use crate::answer::{Answer, Piece};
+use crate::multipart;
 use crate::recorded::Recorded;
 use crate::state::{Ids, Shared};
 

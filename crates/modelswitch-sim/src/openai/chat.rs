@@ -71,8 +71,8 @@ pub(super) fn answer(shared: &Shared, request: &Recorded, body: &Value) -> Answe
 pub(super) fn usage(ask: &Ask, turn: &Turn) -> Value {
     let completion = turn.completion_tokens();
     json!({
-        "prompt_tokens": ask.prompt_tokens, "completion_tokens": completion,
-        "total_tokens": ask.prompt_tokens + completion,
+        "prompt_tokens": ask.prompt.tokens, "completion_tokens": completion,
+        "total_tokens": ask.prompt.tokens + completion,
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
             "reasoning_tokens": 0, "audio_tokens": 0,
@@ -124,7 +124,7 @@ fn choices(turn: &Turn, ids: &mut Ids) -> Vec<Value> {
 /// DeepSeek's own finish reasons do not exist here.
 pub(super) fn finish(turn: &Turn) -> &'static str {
     match turn.finish {
-        "insufficient_system_resource" => "stop",
+        "insufficient_system_resource" | "aborted" => "stop",
         other => other,
     }
 }

@@ -4,17 +4,17 @@ mod audio;
 mod chat;
 mod completions;
 mod embeddings;
-pub(crate) mod files;
-mod multipart;
+mod files;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Ending, Piece};
+use crate::ask::Ask;
 use crate::mode::{self, Mode};
 use crate::recorded::Recorded;
 use crate::responses;
-use crate::state::Shared;
+use crate::state::{Open, Shared};
 
 /// The models served.
 const MODELS: [&str; 5] = ["sim-small", "sim-large", "sim-embedding", "sim-transcribe", "sim-speech"];
@@ -22,7 +22,7 @@ const MODELS: [&str; 5] = ["sim-small", "sim-large", "sim-embedding", "sim-trans
 /// When the simulated models were made.
 const MADE: u64 = 1_750_000_000;
 
-pub(crate) fn answer(shared: &Shared, request: &Recorded) -> Answer {
+pub(crate) fn answer(shared: &Shared, request: &Recorded, open: &mut Open) -> Answer {
     let Some(path) = request.route().strip_prefix("/v1/") else { return no_path(request) };
     let (path, rest) = path.split_once('/').unwrap_or((path, ""));
     let method = |method: Method| (request.method == method).then_some(());
@@ -40,6 +40,9 @@ pub(crate) fn answer(shared: &Shared, request: &Recorded) -> Answer {
     }
     if let Some(status) = request.bearer().and_then(Mode::of_key) {
         return failure(status);
+    }
+    if !matches!(path, "models" | "files") && open.begin_call().is_err() {
+        return failure(429);
     }
     match (path, rest) {
         ("models", id) => models(request, id),
@@ -89,8 +92,12 @@ fn models(request: &Recorded, id: &str) -> Answer {
 fn respond(shared: &Shared, request: &Recorded, body: &Value) -> Answer {
     let asked = body.get("model").and_then(Value::as_str).unwrap_or_default();
     let Some(model) = serving(asked) else { return no_model(asked) };
+    let ask = Ask::responses(body, &["user"]);
+    if let Some(trouble) = troubled(ask.mode) {
+        return trouble;
+    }
     let form = responses::Form { deepseek: false, thinking: false, model };
-    responses::answer(shared, body, &mut shared.ids(request), &form, failure)
+    responses::answer(shared, &ask, body, &mut shared.ids(request), &form, failure)
 }
 
 fn serving(asked: &str) -> Option<&'static str> {
@@ -165,8 +172,9 @@ fn troubled(mode: Option<Mode>) -> Option<Answer> {
                            200000 tokens. Please reduce the length of the messages.";
             Some(refused(message, "context_length_exceeded"))
         }
-        Mode::Cut | Mode::Stall | Mode::Resource | Mode::ErrorInStream => None,
-        Mode::Long | Mode::Empty | Mode::Blank => None,
+        Mode::TokensPerMinute => Some(failure(429)),
+        Mode::Cut | Mode::Stall | Mode::Resource | Mode::Aborted | Mode::ErrorInStream => None,
+        Mode::Long | Mode::Empty | Mode::Blank | Mode::BadJson | Mode::NotJson => None,
     }
 }
 

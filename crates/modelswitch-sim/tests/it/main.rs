@@ -7,10 +7,18 @@
     reason = "what only tests call may fail loudly"
 )]
 
+mod anthropic;
+mod cache;
 mod deepseek;
+mod files;
+mod fim;
+mod formats;
 mod openai;
+mod refusals;
+mod responses;
 mod script;
 mod server;
+mod strict;
 
 use std::time::Duration;
 

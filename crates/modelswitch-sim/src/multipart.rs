@@ -6,20 +6,20 @@ use memchr::memmem;
 use crate::recorded::Recorded;
 
 /// One field of a form.
-pub(super) struct Part {
-    pub(super) name: String,
-    pub(super) filename: Option<String>,
-    pub(super) content: Bytes,
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) filename: Option<String>,
+    pub(crate) content: Bytes,
 }
 
 impl Part {
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()
     }
 }
 
 /// The fields of a form, in order; `None` if the request is no form.
-pub(super) fn parts(request: &Recorded) -> Option<Vec<Part>> {
+pub(crate) fn parts(request: &Recorded) -> Option<Vec<Part>> {
     let kind = request.header("content-type")?;
     if !kind.starts_with("multipart/form-data") {
         return None;
