@@ -42,7 +42,8 @@ use crate::layer::Wrapped;
 ///   or what was given so long ago that it was forgotten. It remembers the last 32 768 thoughts, which takes about
 ///   five MiB; [`new`](Self::new) takes another number.
 /// * It knows a thought as a whole: one that an app shortened, translated or put into the text of a message passes.
-/// * It looks at `/chat/completions` and at text. Encrypted or signed reasoning, such as that of `/responses`, passes.
+/// * It looks at `/chat/completions` and at text. Encrypted or signed reasoning, such as that of `/responses` and of
+///   Anthropic's messages, passes.
 /// * Providers are told apart by name. Two names for one service are two providers.
 ///
 /// ```
