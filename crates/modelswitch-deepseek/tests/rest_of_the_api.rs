@@ -279,16 +279,23 @@ async fn async_openais_files_work_through_door_one() {
     assert!(client.files().delete("file-api-1").await.unwrap().deleted);
 }
 
+/// As much of a picture as tells that it is one.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+fn their_picture() -> CreateFileRequest {
+    CreateFileRequest { file: FileInput::from_vec_u8("a.png".to_owned(), PNG.to_vec()), ..their_upload() }
+}
+
 #[tokio::test]
 async fn files_stay_at_the_simulated_deepseek_through_both_doors() {
     let sim = Sim::start().await.unwrap();
     let (deepseek, client) = (deepseek(&sim), client(&sim));
-    let ours = deepseek.files().upload(FileUpload::new("ours.png", "hello")).await.unwrap();
-    let theirs = client.files().create(their_upload()).await.unwrap();
+    let ours = deepseek.files().upload(FileUpload::new("ours.png", PNG)).await.unwrap();
+    let theirs = client.files().create(their_picture()).await.unwrap();
     assert_eq!(deepseek.files().list(FileQuery::new()).await.unwrap().data.len(), 2);
     assert_eq!(client.files().list().await.unwrap().data.len(), 2);
     assert_eq!(client.files().retrieve(&ours.id).await.unwrap().id, ours.id);
-    assert_eq!(deepseek.files().retrieve(&theirs.id).await.unwrap().bytes, Some(5));
+    assert_eq!(deepseek.files().retrieve(&theirs.id).await.unwrap().bytes, Some(8));
     deepseek.files().delete(&theirs.id).await.unwrap();
     assert!(client.files().delete(&ours.id).await.unwrap().deleted);
     assert!(deepseek.files().list(FileQuery::new()).await.unwrap().data.is_empty());
@@ -390,6 +397,30 @@ async fn anthropics_endpoint_gets_the_key_as_it_takes_it_and_answers_as_it_answe
     chat.headers.insert("x-api-key", "of-somebody-else".parse().unwrap());
     deepseek(&sim).send(chat).await.unwrap();
     assert_eq!(last(&sim).header("x-api-key"), None);
+}
+
+#[tokio::test]
+async fn the_simulated_service_answers_in_anthropics_form_whole_and_streamed() {
+    let sim = Sim::start().await.unwrap();
+    let llm = deepseek(&sim);
+    let ask = |stream: bool| {
+        let body = json!({"model":"deepseek-flash","max_tokens":200,"stream":stream,"messages":[{"role":"user","content":"hello"}]});
+        modelswitch_deepseek::anthropic::messages(&body).unwrap()
+    };
+    let (_, whole) = llm.send(ask(false)).await.unwrap().into_json().unwrap();
+    let whole: Value = serde_json::from_slice(&whole).unwrap();
+    let kinds: Vec<&Value> = whole["content"].as_array().unwrap().iter().map(|part| &part["type"]).collect();
+    assert_eq!(kinds, ["thinking", "text"]);
+    let events = events_of(llm.send(ask(true)).await.unwrap()).await;
+    let names: Vec<String> =
+        events.into_iter().map(|event| event.unwrap().name.unwrap_or_default().into()).collect();
+    assert_eq!(
+        (names.first().unwrap().as_str(), names.last().unwrap().as_str()),
+        ("message_start", "message_stop")
+    );
+    let wrong = json!({"model":"gpt-5","max_tokens":20,"messages":[]});
+    let error = llm.send(modelswitch_deepseek::anthropic::messages(&wrong).unwrap()).await.unwrap_err();
+    assert_eq!(error.status().unwrap().as_u16(), 400);
 }
 
 #[tokio::test]
