@@ -30,8 +30,9 @@ use crate::layer::Wrapped;
 /// which provider, by its [name](Provider::name), gave which reasoning: of whole answers and of streams, of every choice,
 /// under `reasoning_content` and under `reasoning`. It keeps a keyed hash of each, never the text. When a message of a
 /// chat request carries reasoning that others gave and this provider didn't, that member is taken out before the
-/// provider sees the request; what an app attached beside the messages likewise. The [head](modelswitch_provider::Head::adaptations) of the answer tells of it, and a line at
-/// debug level in the log, without the text.
+/// provider sees the request; what an app attached beside the messages likewise. The
+/// [head](modelswitch_provider::Head::adaptations) of the answer tells of it, and a line at debug level in the log, without
+/// the text.
 ///
 /// The same reasoning given by two providers passes to both. White space makes no difference, since apps trim. Of a stream
 /// that breaks off or is dropped, what was handed on counts as given: an app may have kept it.
@@ -42,7 +43,8 @@ use crate::layer::Wrapped;
 ///   or what was given so long ago that it was forgotten. It remembers the last 32 768 thoughts, which takes about
 ///   five MiB; [`new`](Self::new) takes another number.
 /// * It knows a thought as a whole: one that an app shortened, translated or put into the text of a message passes.
-/// * It looks at `/chat/completions` and at text. Encrypted or signed reasoning, such as that of `/responses`, passes.
+/// * It looks at `/chat/completions` and at text. Encrypted or signed reasoning, such as that of `/responses` and of
+///   Anthropic's messages, passes.
 /// * Providers are told apart by name. Two names for one service are two providers.
 ///
 /// ```

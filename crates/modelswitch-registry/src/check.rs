@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use modelswitch_deepseek::{Balance, KeyState};
 use modelswitch_provider::{
     Endpoint, Error, ErrorKind, Model, ModelList, Provider, Request, Response, Result,
 };
@@ -62,6 +63,8 @@ pub enum Stage {
     Authorised,
     /// It lists its models.
     Models,
+    /// Something is left on the account. Only where the service tells.
+    Balance,
     /// It answers a question of a few tokens.
     Completion,
 }
@@ -74,6 +77,7 @@ impl Stage {
             Self::Reachable => "reachable",
             Self::Authorised => "authorised",
             Self::Models => "models",
+            Self::Balance => "balance",
             Self::Completion => "completion",
         }
     }
@@ -116,10 +120,16 @@ pub(crate) async fn check(connected: &Connected) -> CheckReport {
     if run.goes_on() {
         let (answer, duration) = timed(connected, Request::models(), LIST_LIMIT).await;
         let listed = answer.and_then(read_models);
-        run.stage(Stage::Reachable, duration, || reachable(&listed, connected));
+        let in_between = somebody_in_between(&listed, connected).await;
+        run.stage(Stage::Reachable, duration, || reachable(&listed, in_between, connected));
         run.stage(Stage::Authorised, Duration::ZERO, || authorised(&listed, connected));
         run.stage(Stage::Models, Duration::ZERO, || models(&listed, model.as_deref()));
         model = model.or_else(|| listed.ok()?.first().map(|model| model.id.clone()));
+    }
+    if run.goes_on() && connected.has_balance() {
+        let started = Instant::now();
+        let balance = connected.balance().await;
+        run.stage(Stage::Balance, started.elapsed(), || left(&balance, connected));
     }
     if run.goes_on() {
         match &model {
@@ -135,7 +145,7 @@ pub(crate) async fn check(connected: &Connected) -> CheckReport {
             }),
         }
     }
-    run.skip_the_rest();
+    run.skip_the_rest(connected);
     CheckReport {
         provider: connected.info.name.clone(),
         base_url: connected.info.base_url.clone(),
@@ -164,15 +174,20 @@ impl Run {
         self.stages.push(StageReport { stage, outcome, detail, remedy, duration });
     }
 
-    fn skip_the_rest(&mut self) {
-        let all = [Stage::Key, Stage::Reachable, Stage::Authorised, Stage::Models, Stage::Completion];
+    fn skip_the_rest(&mut self, connected: &Connected) {
+        let balance = connected.has_balance().then_some(Stage::Balance);
+        let all = [Stage::Key, Stage::Reachable, Stage::Authorised, Stage::Models]
+            .into_iter()
+            .chain(balance)
+            .chain([Stage::Completion]);
         let reason = match self.failed {
             Some(Stage::Key) => "there is no key",
             Some(Stage::Reachable) => "the service can't be reached",
             Some(Stage::Authorised) => "the service doesn't take the key",
+            Some(Stage::Balance) => "nothing is left on the account",
             Some(Stage::Models | Stage::Completion) | None => "the stage before it failed",
         };
-        for stage in all.into_iter().skip(self.stages.len()) {
+        for stage in all.skip(self.stages.len()) {
             let Found { outcome, detail, remedy } = Found::skipped(reason);
             self.stages.push(StageReport { stage, outcome, detail, remedy, duration: Duration::ZERO });
         }
@@ -206,7 +221,26 @@ fn key(connected: &Connected) -> Found {
     }
 }
 
-fn reachable(listed: &Result<Vec<Model>>, connected: &Connected) -> Found {
+/// A proxy, a firewall or a page to log in at answers in the service's place. Only an adapter knows its service's answers
+/// so well, and it asks again to find out.
+async fn somebody_in_between(listed: &Result<Vec<Model>>, connected: &Connected) -> Option<Found> {
+    let (Err(error), Some(deepseek)) = (listed, &connected.deepseek) else { return None };
+    // A gateway that lists no models is none of these, and who didn't answer in time won't do so now.
+    if matches!(error.kind(), ErrorKind::ModelNotFound | ErrorKind::Timeout) {
+        return None;
+    }
+    let found = timeout(LIST_LIMIT, deepseek.verify()).await.ok()?;
+    (found.state == KeyState::Blocked).then_some(Found {
+        outcome: Outcome::Failed,
+        detail: format!("somebody else answers: {}", found.detail),
+        remedy: found.remedy,
+    })
+}
+
+fn reachable(listed: &Result<Vec<Model>>, in_between: Option<Found>, connected: &Connected) -> Found {
+    if let Some(found) = in_between {
+        return found;
+    }
     match listed {
         Err(error) if never_arrived(error) => Found::failed(error),
         _ => Found::passed(connected.info.base_url.clone().unwrap_or_else(|| "it answers".to_owned())),
@@ -232,26 +266,52 @@ fn authorised(listed: &Result<Vec<Model>>, connected: &Connected) -> Found {
 fn models(listed: &Result<Vec<Model>>, default: Option<&str>) -> Found {
     match listed {
         Ok(models) => Found::passed(describe(models, default)),
-        Err(error) => match error.kind() {
-            ErrorKind::ModelNotFound
-            | ErrorKind::InvalidRequest
-            | ErrorKind::Unsupported
-            | ErrorKind::Decode
-            | ErrorKind::InsufficientBalance => {
-                Found::skipped(format!("the service doesn't list its models: {}", error.message()))
-            }
-            ErrorKind::ContextLength
-            | ErrorKind::ContentFiltered
-            | ErrorKind::Authentication
-            | ErrorKind::RateLimited
-            | ErrorKind::Overloaded
-            | ErrorKind::Upstream
-            | ErrorKind::Timeout
-            | ErrorKind::Connection
-            | ErrorKind::Interrupted
-            | ErrorKind::Rejected
-            | ErrorKind::Config => Found::failed(error),
-        },
+        Err(error) if is_not_told(error.kind()) || error.kind() == ErrorKind::InsufficientBalance => {
+            Found::skipped(format!("the service doesn't list its models: {}", error.message()))
+        }
+        Err(error) => Found::failed(error),
+    }
+}
+
+/// A gateway in between may serve the completions and not the balance.
+fn left(balance: &Result<Balance>, connected: &Connected) -> Found {
+    match balance {
+        Ok(balance) if balance.is_available => Found::passed(amounts(balance)),
+        Ok(balance) => {
+            let message = format!("too little is left for a call: {}", amounts(balance));
+            Found::failed(&connected.hinted(Error::new(ErrorKind::InsufficientBalance, message)))
+        }
+        Err(error) if is_not_told(error.kind()) => {
+            Found::skipped(format!("the service doesn't tell its balance: {}", error.message()))
+        }
+        Err(error) => Found::failed(error),
+    }
+}
+
+fn amounts(balance: &Balance) -> String {
+    let amounts = balance.infos.iter().map(|amount| format!("{} {}", amount.total, amount.currency));
+    let amounts: Vec<String> = amounts.collect();
+    if amounts.is_empty() { "no amount is told".to_owned() } else { amounts.join(", ") }
+}
+
+/// True when a service doesn't know what it was asked for, which is no failure of it.
+fn is_not_told(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::ModelNotFound | ErrorKind::InvalidRequest | ErrorKind::Unsupported | ErrorKind::Decode => {
+            true
+        }
+        ErrorKind::ContextLength
+        | ErrorKind::ContentFiltered
+        | ErrorKind::Authentication
+        | ErrorKind::InsufficientBalance
+        | ErrorKind::RateLimited
+        | ErrorKind::Overloaded
+        | ErrorKind::Upstream
+        | ErrorKind::Timeout
+        | ErrorKind::Connection
+        | ErrorKind::Interrupted
+        | ErrorKind::Rejected
+        | ErrorKind::Config => false,
     }
 }
 

@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use modelswitch_deepseek::{DeepSeek, ReasoningMemory};
+use modelswitch_deepseek::{Balance, DeepSeek};
 use modelswitch_layers::{Layer, ReasoningOrigin, Retry, Stack};
-use modelswitch_openai::{HttpClient, OpenAiBuilder, OpenAiProvider, Profile, Timeouts};
+use modelswitch_openai::{HttpClient, OpenAiProvider, Profile, Timeouts};
 use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response, Result};
 use serde::Serialize;
+use tokio::time::timeout;
 
-use crate::config::{Count, MemoryConfig, PolicyConfig, ProviderConfig, RetryConfig, TimeoutConfig};
+use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
 use crate::environment::Environment;
 use crate::key::{Folders, Key, KeyInfo, KeySource, default_variable};
 use crate::load::Places;
 use crate::mistake::{Mistake, Place, quoted};
+use crate::service::{DEEPSEEK, Service, over_http};
 use crate::spelling::{did_you_mean, list, nearest};
 
 /// A provider of the registry, for a person to look at. Never the key.
@@ -55,6 +58,8 @@ pub(crate) struct Connected {
     pub(crate) once: Arc<dyn Provider>,
     /// Why its key can't be had.
     pub(crate) key_error: Option<Error>,
+    /// The adapter, for what no provider in general has.
+    pub(crate) deepseek: Option<DeepSeek>,
 }
 
 impl Connected {
@@ -73,9 +78,51 @@ impl Connected {
             default_model: None,
             models: Vec::new(),
         };
-        Self { info, retired: Vec::new(), provider: reasoning.wrap(once.clone()), once, key_error: None }
+        let provider = reasoning.wrap(once.clone());
+        Self { info, retired: Vec::new(), provider, once, key_error: None, deepseek: None }
+    }
+
+    /// True when its service tells what is left on the account.
+    pub(crate) fn has_balance(&self) -> bool {
+        self.deepseek.is_some()
+    }
+
+    /// An error that nobody sent, with what its profile knows to do about it.
+    pub(crate) fn hinted(&self, error: Error) -> Error {
+        let profile = self.info.profile.as_deref().and_then(Profile::embedded);
+        let hint = profile.and_then(|profile| profile.hints.get(&error.kind().into()).cloned());
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+
+    /// What is left on the account, by one try.
+    ///
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported) for a provider whose service doesn't tell; whatever a call fails with.
+    pub(crate) async fn balance(&self) -> Result<Balance> {
+        let name = self.info.name.as_str();
+        let Some(deepseek) = &self.deepseek else {
+            return Err(Error::unsupported(format!("`{name}` doesn't tell what is left on the account"))
+                .with_provider(name)
+                .with_hint(format!(
+                    "only a provider with the profile {DEEPSEEK} does; for others look at their own pages"
+                )));
+        };
+        if let Some(error) = &self.key_error {
+            return Err(error.clone().with_provider(name));
+        }
+        let answer = timeout(BALANCE_LIMIT, deepseek.balance()).await.unwrap_or_else(|_| {
+            let message = format!("no balance within {} s", BALANCE_LIMIT.as_secs());
+            Err(Error::new(ErrorKind::Timeout, message).with_attempts(1))
+        });
+        answer.map_err(|error| error.with_provider(name))
     }
 }
+
+/// A balance is a line; whoever needs longer isn't there.
+const BALANCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// What all providers share.
 pub(crate) struct Shared<'a> {
@@ -133,17 +180,18 @@ pub(crate) fn connect(
         Mistake::new(place, format!("`{}`: {}", dotted(name), error.message()), error.hint().to_owned())
     };
     let over_http = |builder| over_http(builder, config.policy.unwrap_or_default());
-    let (once, key_error) = match key.value {
+    let (service, key_error) = match key.value {
         Ok(Some(key)) => (over_http(builder.api_key(key)).map_err(wrong)?, None),
         Ok(None) => (over_http(builder).map_err(wrong)?, None),
         Err(error) => {
             // Built with a stand-in, so that mistakes in the other settings are found all the same.
             let stand_in = ApiKey::new("unset").map_err(wrong)?;
-            over_http(builder.api_key(stand_in)).map_err(wrong)?;
+            let service = over_http(builder.api_key(stand_in)).map_err(wrong)?;
             let unready = Unready { name: name.into(), error: error.clone() };
-            (Arc::new(unready) as Arc<dyn Provider>, Some(error))
+            (Service { provider: Arc::new(unready), ..service }, Some(error))
         }
     };
+    let Service { provider: once, deepseek } = service;
     let provider = Stack::new()
         .layer(shared.reasoning.clone())
         .layer(retry(config.retry.or(shared.retry)))
@@ -157,7 +205,7 @@ pub(crate) fn connect(
         profile: Some(profile.name.clone()),
     };
     let retired = profile.retired_names().map(|(name, _)| name.to_owned()).collect();
-    Ok(Connected { info, retired, provider, once, key_error })
+    Ok(Connected { info, retired, provider, once, key_error, deepseek })
 }
 
 /// Who is told that a key was refused must hear which key: the profile only knows the usual variable.
@@ -169,34 +217,6 @@ fn with_key_hint(mut profile: Profile, key: &KeyInfo) -> Profile {
         profile.hints.insert(ErrorKind::Authentication.into(), hint);
     }
     profile
-}
-
-/// The profile that has an adapter of its own, with policies and a balance.
-const DEEPSEEK: &str = "deepseek";
-
-/// The one place where a profile may get more than the plain transport.
-fn over_http(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<Arc<dyn Provider>> {
-    match builder.profile().name.as_str() {
-        DEEPSEEK => Ok(Arc::new(deepseek(builder, policy)?)),
-        _ => Ok(Arc::new(builder.build()?)),
-    }
-}
-
-fn deepseek(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<DeepSeek> {
-    // What `ReasoningMemory::default` keeps, for a table that says one of the two.
-    const ANSWERS: usize = 4_000;
-    const BYTES: usize = 32 << 20;
-    let size = |count: Option<Count>, otherwise| {
-        count.map_or(otherwise, |count| usize::try_from(count.0).unwrap_or(usize::MAX))
-    };
-    let deepseek = DeepSeek::connect(builder)?.with_policies(policy.policies());
-    Ok(match policy.reasoning_memory {
-        None | Some(MemoryConfig::On) => deepseek,
-        Some(MemoryConfig::Off) => deepseek.with_memory(None),
-        Some(MemoryConfig::Bounded { answers, bytes }) => {
-            deepseek.with_memory(ReasoningMemory::new(size(answers, ANSWERS), size(bytes, BYTES)))
-        }
-    })
 }
 
 pub(crate) fn timeouts(config: TimeoutConfig) -> Timeouts {

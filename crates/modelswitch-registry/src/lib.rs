@@ -113,6 +113,7 @@ mod mistake;
 mod registry;
 mod resolve;
 mod router;
+mod service;
 mod source;
 mod spelling;
 mod variables;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+use modelswitch_deepseek::Balance;
 use modelswitch_openai::{Capture, Client, HttpService, async_openai};
 use modelswitch_provider::{Error, Provider, Result};
 
@@ -293,9 +294,10 @@ impl Registry {
     }
 }
 
-/// The connection check.
+/// The connection check and the balance.
 impl Registry {
-    /// Checks every provider at once: the key, whether it is reachable and takes the key, its models, a tiny completion.
+    /// Checks every provider at once: the key, whether it is reachable and takes the key, its models, what is left on the
+    /// account where the service tells, a tiny completion.
     ///
     /// ```no_run
     /// # async fn run(registry: modelswitch_registry::Registry) {
@@ -323,11 +325,29 @@ impl Registry {
     /// # Errors
     /// As [`provider`](Self::provider), for a name that is none. What the check finds is in the report.
     pub async fn check_provider(&self, name: &str) -> Result<CheckReport> {
+        Ok(check(self.connected(name)?).await)
+    }
+
+    /// What is left on the account of a provider, asked once. Of the profiles that there are, DeepSeek's service tells.
+    ///
+    /// ```no_run
+    /// # async fn run(registry: modelswitch_registry::Registry) -> modelswitch_provider::Result<()> {
+    /// let balance = registry.balance("deepseek").await?;
+    /// println!("enough for a call: {}", balance.is_available);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) for a provider that has no balance; as
+    /// [`provider`](Self::provider) for a name that is none; whatever the call fails with.
+    pub async fn balance(&self, name: &str) -> Result<Balance> {
+        self.connected(name)?.balance().await
+    }
+
+    fn connected(&self, name: &str) -> Result<&Connected> {
         self.provider(name)?;
-        match self.0.providers.iter().find(|connected| connected.info.name == name) {
-            Some(connected) => Ok(check(connected).await),
-            None => Err(Error::config(format!("no provider `{name}`"))),
-        }
+        let found = self.0.providers.iter().find(|connected| connected.info.name == name);
+        found.ok_or_else(|| Error::config(format!("no provider `{name}`")))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod balance;
 mod chat;
 mod check;
 mod demo;
@@ -25,8 +26,10 @@ pub(crate) enum Command {
     Models(models::Args),
     /// List the configured providers, and where their keys come from
     Providers(providers::Args),
-    /// Check each connection: key, reachable, authorised, models, one tiny completion
+    /// Check each connection: key, reachable, authorised, models, balance, one tiny completion
     Check(check::Args),
+    /// Show what is left on the account, where the service tells
+    Balance(balance::Args),
     /// Run a simulated provider on this machine
     Sim(sim::Args),
 }
@@ -40,6 +43,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Models(args) => Box::pin(models::run(args, &common)).await,
         Command::Providers(args) => providers::run(&args, &common),
         Command::Check(args) => Box::pin(check::run(args, &common)).await,
+        Command::Balance(args) => Box::pin(balance::run(args, &common)).await,
         Command::Sim(args) => Box::pin(sim::run(args)).await,
     }
 }

@@ -1,19 +1,22 @@
-use modelswitch_sim::Sim;
+use modelswitch_sim::{Script, Sim};
 
-use super::support::Place;
+use super::support::{Place, plain_sim};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_everything_works_it_ends_with_0() {
     let sim = Sim::start().await.unwrap();
     let place = Place::with_deepseek(&sim);
     let outcome = place.run(&["check"]).ends(0);
-    for stage in ["✓ key", "✓ reachable", "✓ authorised", "✓ models", "✓ completion"] {
+    for stage in ["✓ key", "✓ reachable", "✓ authorised", "✓ models", "✓ balance", "✓ completion"]
+    {
         assert!(outcome.out.contains(stage), "{stage}: {}", outcome.out);
     }
     let report = place.run(&["check", "deepseek", "--json"]).ends(0).json();
     assert_eq!(report[0]["provider"], "deepseek");
-    assert_eq!(report[0]["stages"].as_array().unwrap().len(), 5);
-    assert_eq!(report[0]["stages"][4]["outcome"], "passed");
+    assert_eq!(report[0]["stages"].as_array().unwrap().len(), 6);
+    assert_eq!(report[0]["stages"][4]["stage"], "balance");
+    assert_eq!(report[0]["stages"][4]["detail"], "110.00 CNY");
+    assert_eq!(report[0]["stages"][5]["outcome"], "passed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,6 +38,54 @@ async fn a_wrong_key_fails_with_what_to_do() {
     let report = place.run(&["check", "--json"]).ends(1).json();
     assert_eq!(report[0]["stages"][2]["outcome"], "failed");
     assert!(report[0]["stages"][2]["remedy"].as_str().unwrap().contains("DEEPSEEK_API_KEY"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_account_fails_at_the_balance_with_where_to_top_up() {
+    let sim = Sim::start().await.unwrap();
+    let place = Place::empty()
+        .variable("DEEPSEEK_BASE_URL", sim.base_url())
+        .variable("DEEPSEEK_API_KEY", "sk-no-balance");
+    let outcome = place.run(&["check"]).ends(1);
+    for part in ["✓ models", "✗ balance", "0.00 CNY", "https://platform.deepseek.com/top_up", "– completion"]
+    {
+        assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
+    }
+    assert!(sim.requests().iter().all(|request| request.path != "/chat/completions"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_answers_in_the_services_place_is_told_from_a_key_that_is_refused() {
+    let sim = Sim::start().await.unwrap();
+    sim.script_path(
+        "/models",
+        Script::status(407).content_type("text/html").body("<html>log in</html>").times(2),
+    );
+    let outcome = Place::with_deepseek(&sim).run(&["check"]).ends(1);
+    for part in ["✗ reachable", "somebody else answers", "look at the proxy", "– authorised"] {
+        assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_knows_no_balance_can_still_pass() {
+    let sim = Sim::start().await.unwrap();
+    sim.script_path("/user/balance", Script::status(404));
+    let outcome = Place::with_deepseek(&sim).run(&["check"]).ends(0);
+    assert!(outcome.out.contains("– balance") && outcome.out.contains("✓ completion"), "{}", outcome.out);
+
+    sim.script_path("/models", Script::status(404));
+    sim.script_path("/user/balance", Script::status(404));
+    let outcome = Place::with_deepseek(&sim).run(&["check"]).ends(0);
+    assert!(outcome.out.contains("– models") && outcome.out.contains("✓ completion"), "{}", outcome.out);
+
+    let other = plain_sim().await;
+    let place = Place::empty().file(&format!(
+        "[providers.other]\nprofile = 'openai-compatible'\nbase_url = '{}'\napi_key = {{ env = 'OTHER_KEY' }}\n",
+        other.base_url()
+    ));
+    let outcome = place.variable("OTHER_KEY", other.key()).run(&["check"]);
+    assert!(!outcome.out.contains("balance"), "{}", outcome.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]

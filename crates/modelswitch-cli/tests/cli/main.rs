@@ -7,6 +7,7 @@
     reason = "a test fails loudly"
 )]
 
+mod balance;
 mod chat;
 mod check;
 mod demo;

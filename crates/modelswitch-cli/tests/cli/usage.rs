@@ -19,15 +19,27 @@ fn a_wrong_command_line_ends_with_2() {
 #[test]
 fn help_tells_the_commands_and_the_exit_codes() {
     let outcome = Place::empty().run(&["--help"]).ends(0);
-    for word in ["demo", "chat", "models", "providers", "check", "sim", "Exit codes", "--config", "NO_COLOR"]
-    {
+    for word in [
+        "demo",
+        "chat",
+        "models",
+        "providers",
+        "check",
+        "balance",
+        "sim",
+        "Exit codes",
+        "--config",
+        "NO_COLOR",
+    ] {
         assert!(outcome.out.contains(word), "{word}: {}", outcome.out);
     }
 }
 
 #[test]
 fn without_a_configuration_each_command_says_what_to_set() {
-    for arguments in [&["check"][..], &["models"], &["providers"], &["chat", "Hello"], &["check", "--json"]] {
+    for arguments in
+        [&["check"][..], &["models"], &["providers"], &["chat", "Hello"], &["check", "--json"], &["balance"]]
+    {
         let outcome = Place::empty().run(arguments).ends(2);
         assert!(outcome.out.is_empty(), "{outcome:#?}");
         assert!(outcome.err.starts_with("error: no provider is configured"), "{outcome:#?}");

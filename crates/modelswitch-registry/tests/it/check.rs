@@ -1,6 +1,6 @@
 use modelswitch_provider::mock::{self, MockProvider};
 use modelswitch_provider::{Endpoint, Error, ErrorKind, Request, Response, Result};
-use modelswitch_registry::{CheckReport, Outcome, Outcome::*};
+use modelswitch_registry::{CheckReport, Outcome, Outcome::*, Stage};
 use serde_json::json;
 
 use crate::support::*;
@@ -82,7 +82,9 @@ async fn all_providers_are_checked_and_a_missing_key_is_seen_without_a_request()
         text("[providers.deepseek]").provider("a", MockProvider::answering(|_| list(&[]))).build().unwrap();
     let reports = registry.check().await;
     assert_eq!(reports.iter().map(|report| report.provider.as_str()).collect::<Vec<_>>(), ["deepseek", "a"]);
-    assert_eq!(outcomes(&reports[0]), [Failed, Skipped, Skipped, Skipped, Skipped]);
+    assert_eq!(outcomes(&reports[0]), [Failed, Skipped, Skipped, Skipped, Skipped, Skipped]);
+    assert_eq!(reports[0].stages[4].stage, Stage::Balance);
+    assert_eq!(reports[1].stages.len(), 5, "a stage that a provider hasn't is not shown");
     assert_eq!(reports[0].stages[1].detail, "there is no key");
     let json = serde_json::to_value(&reports[0]).unwrap();
     assert_eq!(json["stages"][0]["stage"], "key");
@@ -96,6 +98,19 @@ async fn all_providers_are_checked_and_a_missing_key_is_seen_without_a_request()
             (&stage.stage.as_str().into(), &stage.outcome.as_str().into())
         );
     }
+}
+
+#[tokio::test]
+async fn a_balance_is_asked_of_those_that_have_one_and_not_without_a_key() {
+    let registry =
+        text("[providers.deepseek]").provider("a", MockProvider::answering(|_| list(&[]))).build().unwrap();
+    let error = registry.balance("a").await.unwrap_err();
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::Unsupported, Some("a")));
+    assert!(error.hint().contains("deepseek"), "{}", error.hint());
+    let error = registry.balance("deepseek").await.unwrap_err();
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::Config, Some("deepseek")));
+    assert!(error.hint().contains("DEEPSEEK_API_KEY"), "{}", error.hint());
+    assert!(registry.balance("depseek").await.is_err_and(|error| error.message().contains("`deepseek`")));
 }
 
 #[tokio::test]

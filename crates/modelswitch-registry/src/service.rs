@@ -1,0 +1,49 @@
+//! One try over HTTP, by the adapter of a profile that has one.
+
+use std::sync::Arc;
+
+use modelswitch_deepseek::{DeepSeek, ReasoningMemory};
+use modelswitch_openai::OpenAiBuilder;
+use modelswitch_provider::{Provider, Result};
+
+use crate::config::{Count, MemoryConfig, PolicyConfig};
+
+/// The profile that has an adapter of its own, with policies and a balance.
+pub(crate) const DEEPSEEK: &str = "deepseek";
+
+/// One try over HTTP, and the adapter where there is one.
+pub(crate) struct Service {
+    pub(crate) provider: Arc<dyn Provider>,
+    pub(crate) deepseek: Option<DeepSeek>,
+}
+
+/// The one place where a profile may get more than the plain transport.
+///
+/// # Errors
+/// What is wrong with its base URL, its headers or its key.
+pub(crate) fn over_http(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<Service> {
+    match builder.profile().name.as_str() {
+        DEEPSEEK => {
+            let deepseek = deepseek(builder, policy)?;
+            Ok(Service { provider: Arc::new(deepseek.clone()), deepseek: Some(deepseek) })
+        }
+        _ => Ok(Service { provider: Arc::new(builder.build()?), deepseek: None }),
+    }
+}
+
+fn deepseek(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<DeepSeek> {
+    // What `ReasoningMemory::default` keeps, for a table that says one of the two.
+    const ANSWERS: usize = 4_000;
+    const BYTES: usize = 32 << 20;
+    let size = |count: Option<Count>, otherwise| {
+        count.map_or(otherwise, |count| usize::try_from(count.0).unwrap_or(usize::MAX))
+    };
+    let deepseek = DeepSeek::connect(builder)?.with_policies(policy.policies());
+    Ok(match policy.reasoning_memory {
+        None | Some(MemoryConfig::On) => deepseek,
+        Some(MemoryConfig::Off) => deepseek.with_memory(None),
+        Some(MemoryConfig::Bounded { answers, bytes }) => {
+            deepseek.with_memory(ReasoningMemory::new(size(answers, ANSWERS), size(bytes, BYTES)))
+        }
+    })
+}
