@@ -24,6 +24,16 @@ pub struct Balance {
 }
 
 /// What is left in one currency.
+///
+/// ```
+/// use modelswitch_deepseek::Balance;
+///
+/// let balance = Balance::from_json(r#"{"is_available":true,"balance_infos":[{"currency":"USD","total_balance":"3.20",
+///     "granted_balance":"0.20","topped_up_balance":"3.00"}]}"#)?;
+/// let info = &balance.infos[0];
+/// assert_eq!(info.granted + info.topped_up, info.total);          // decimals: exact
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BalanceInfo {
@@ -41,6 +51,12 @@ pub struct BalanceInfo {
 }
 
 /// A currency by its code.
+///
+/// ```
+/// use modelswitch_deepseek::Currency;
+///
+/// assert_eq!(Currency::Cny.as_str(), "CNY");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Currency {

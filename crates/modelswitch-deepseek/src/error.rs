@@ -32,6 +32,17 @@ pub trait DeepSeekErrorExt {
 }
 
 /// How many calls ran at once and how many may (<https://api-docs.deepseek.com/quick_start/rate_limit>).
+///
+/// ```
+/// use modelswitch_deepseek::DeepSeekErrorExt;
+/// use modelswitch_provider::{Error, ErrorKind};
+///
+/// let said = "Your current concurrency is 26, which exceeds your concurrency limit of 25 based on your remaining balance.";
+/// let error = Error::new(ErrorKind::RateLimited, said);
+/// let concurrency = error.concurrency().ok_or("it says so")?;
+/// assert_eq!((concurrency.current, concurrency.limit, concurrency.by_balance), (26, 25, true));
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Concurrency {
@@ -44,6 +55,17 @@ pub struct Concurrency {
 }
 
 /// How long a conversation is and how long it may be.
+///
+/// ```
+/// use modelswitch_deepseek::DeepSeekErrorExt;
+/// use modelswitch_provider::{Error, ErrorKind};
+///
+/// let said = "This model's maximum context length is 1048565 tokens. However, you requested 1250025 tokens \
+///             (1250025 in the messages, 0 in the completion).";
+/// let context = Error::new(ErrorKind::ContextLength, said).context().ok_or("it says so")?;
+/// assert_eq!((context.limit, context.requested), (1_048_565, 1_250_025));
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContextExceeded {

@@ -246,6 +246,14 @@ fn checked_life(life: Duration) -> Result<Duration> {
 }
 
 /// What a file is for.
+///
+/// ```
+/// use modelswitch_deepseek::{FilePurpose, FileUpload};
+///
+/// let scan = FileUpload::new("scan.pdf", Vec::new()).purpose(FilePurpose::TextRecognition);
+/// assert_eq!(FilePurpose::TextRecognition.as_str(), "text_recognition");
+/// # let _ = scan;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 #[non_exhaustive]

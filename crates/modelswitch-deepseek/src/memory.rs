@@ -60,13 +60,18 @@ struct Kept {
 }
 
 impl Default for ReasoningMemory {
-    /// Four thousand answers, 32 MiB: some days of one user's conversations, or some minutes of a busy service's.
+    /// [`ANSWERS`](Self::ANSWERS) answers, [`BYTES`](Self::BYTES) of reasoning.
     fn default() -> Self {
-        Self::new(4_000, 32 << 20)
+        Self::new(Self::ANSWERS, Self::BYTES)
     }
 }
 
 impl ReasoningMemory {
+    /// How many answers it keeps by default: some days of one user's conversations, or some minutes of a busy service's.
+    pub const ANSWERS: usize = 4_000;
+    /// How many bytes of reasoning it keeps by default: some eight thousand for each answer, which is a long thought.
+    pub const BYTES: usize = 32 << 20;
+
     /// A memory for so many answers, and so many bytes of reasoning.
     pub fn new(most_entries: usize, most_bytes: usize) -> Self {
         Self(Arc::new(Shared {

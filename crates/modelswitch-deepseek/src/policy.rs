@@ -35,6 +35,14 @@ pub struct Policies {
 
 /// DeepSeek answers 400 to a tool choice that forces a call while it thinks
 /// (`Thinking mode does not support this tool_choice`, <https://api-docs.deepseek.com/guides/tool_calls>).
+///
+/// ```
+/// use modelswitch_deepseek::{ForcedToolChoice, Policies};
+///
+/// // Reasoning matters more than the call.
+/// let policies = Policies { forced_tool_choice: ForcedToolChoice::Auto, ..Policies::default() };
+/// # let _ = policies;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ForcedToolChoice {
@@ -48,6 +56,13 @@ pub enum ForcedToolChoice {
 }
 
 /// DeepSeek's chat has no `response_format` of the type `json_schema` (400 `This response_format type is unavailable now`).
+///
+/// ```
+/// use modelswitch_deepseek::{JsonSchema, Policies};
+///
+/// let policies = Policies { json_schema: JsonSchema::StrictTool, ..Policies::default() };
+/// # let _ = policies;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JsonSchema {
@@ -66,6 +81,14 @@ pub enum JsonSchema {
 
 /// DeepSeek ends an answer with the finish reason `insufficient_system_resource` or `aborted` when it can't go on
 /// (<https://api-docs.deepseek.com/api/create-chat-completion>). OpenAI's clients know neither.
+///
+/// ```
+/// use modelswitch_deepseek::{BrokenOff, Policies};
+///
+/// // Half an answer is better than none.
+/// let policies = Policies { broken_off: BrokenOff::FinishReason, ..Policies::default() };
+/// # let _ = policies;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BrokenOff {
@@ -80,6 +103,13 @@ pub enum BrokenOff {
 
 /// Under load, and in JSON mode, DeepSeek now and then ends properly without having said anything
 /// (<https://api-docs.deepseek.com/guides/json_mode>).
+///
+/// ```
+/// use modelswitch_deepseek::{EmptyAnswer, Policies};
+///
+/// let policies = Policies { empty_answer: EmptyAnswer::Error, ..Policies::default() };
+/// # let _ = policies;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmptyAnswer {

@@ -26,6 +26,14 @@ pub struct Verification {
 }
 
 /// How a key is.
+///
+/// ```
+/// use modelswitch_deepseek::{KeyState, verify};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// assert_eq!(verify("sk-0123\n456").await.state, KeyState::Malformed);      // nothing is sent
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyState {

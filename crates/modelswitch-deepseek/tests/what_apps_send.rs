@@ -474,3 +474,36 @@ async fn a_retired_name_is_put_right_wherever_it_stands() {
     }
     assert!(sim.requests()[1].json().get("thinking").is_none());
 }
+
+/// Counts warnings.
+#[derive(Clone, Default)]
+struct Warnings(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN && metadata.target().starts_with("modelswitch")
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_retired_name_is_warned_of_once_and_told_each_time() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let sim = Sim::start().await.unwrap();
+    let llm = deepseek(&sim);
+    for name in ["deepseek-chat", "deepseek-reasoner", "deepseek-chat"] {
+        let reply = llm.chat(ChatRequest::user("hello").model(name)).await.unwrap();
+        assert!(reply.head.adaptations[0].change.contains(name));
+    }
+    assert_eq!(warnings.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+}

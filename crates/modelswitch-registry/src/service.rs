@@ -32,9 +32,6 @@ pub(crate) fn over_http(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<
 }
 
 fn deepseek(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<DeepSeek> {
-    // What `ReasoningMemory::default` keeps, for a table that says one of the two.
-    const ANSWERS: usize = 4_000;
-    const BYTES: usize = 32 << 20;
     let size = |count: Option<Count>, otherwise| {
         count.map_or(otherwise, |count| usize::try_from(count.0).unwrap_or(usize::MAX))
     };
@@ -43,7 +40,9 @@ fn deepseek(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<DeepSeek> {
         None | Some(MemoryConfig::On) => deepseek,
         Some(MemoryConfig::Off) => deepseek.with_memory(None),
         Some(MemoryConfig::Bounded { answers, bytes }) => {
-            deepseek.with_memory(ReasoningMemory::new(size(answers, ANSWERS), size(bytes, BYTES)))
+            let (answers, bytes) =
+                (size(answers, ReasoningMemory::ANSWERS), size(bytes, ReasoningMemory::BYTES));
+            deepseek.with_memory(ReasoningMemory::new(answers, bytes))
         }
     })
 }

@@ -36,6 +36,14 @@ pub(crate) struct Args {
     /// How many keep-alives come before an answer
     #[arg(long, default_value_t = 0, value_name = "N")]
     keep_alives: usize,
+
+    /// How many calls may run at once; one more is answered 429
+    #[arg(long, value_name = "N")]
+    concurrency: Option<usize>,
+
+    /// What is left on the account, as `USD 3.20`; with nothing left every call is answered 402
+    #[arg(long, num_args = 2, value_names = ["CURRENCY", "AMOUNT"])]
+    balance: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -58,6 +66,18 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let own_key = args.key.is_some();
     if let Some(key) = args.key {
         builder = builder.key(key);
+    }
+    if let Some(limit) = args.concurrency {
+        builder = builder.concurrency(limit);
+    }
+    if let Some([currency, amount]) = args.balance.as_deref() {
+        if amount.parse::<f64>().is_err() {
+            return Err(Failure::usage(
+                format!("`{amount}` is no amount"),
+                "write it like --balance USD 3.20",
+            ));
+        }
+        builder = builder.balance(currency, amount);
     }
     let sim = builder.start().await.map_err(|error| {
         Failure::local(

@@ -77,3 +77,15 @@ fn an_address_that_is_taken_is_told() {
     let outcome = Place::empty().run(&["sim", "--address", &address]).ends(1);
     assert!(outcome.err.contains(&address) && outcome.err.contains("--address"), "{outcome:#?}");
 }
+
+#[test]
+fn an_account_can_be_poor() {
+    let (_running, said) = start(&["--balance", "USD", "0.00"]);
+    let place = Place::empty()
+        .variable("DEEPSEEK_BASE_URL", word_after(&said, "DEEPSEEK_BASE_URL="))
+        .variable("DEEPSEEK_API_KEY", word_after(&said, "DEEPSEEK_API_KEY="));
+    place.run(&["balance"]).ends(1);
+    let outcome = place.run(&["chat", "Hello"]).ends(1);
+    assert!(outcome.err.contains("top_up"), "{outcome:#?}");
+    Place::empty().run(&["sim", "--balance", "USD", "much"]).ends(2);
+}
