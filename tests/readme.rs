@@ -32,3 +32,15 @@ fn the_readmes_configuration_is_read_as_it_says() {
 fn its_section_for_production_overrides_what_stands_above() {
     assert_eq!(registry(Some("production")).default_model().as_deref(), Some("deepseek/deepseek-v4-pro"));
 }
+
+#[test]
+fn the_readmes_policies_are_read() {
+    let readme = include_str!("../README.md");
+    let begin = readme.find("[providers.deepseek.policy]").unwrap();
+    let policies = readme[begin..].split("```").next().unwrap();
+    let key = [("DEEPSEEK_API_KEY".to_owned(), "sk-0123".to_owned())];
+    assert!(Registry::builder().toml(policies).environment(key).build().is_ok());
+    let wrong = policies.replace("disable_thinking", "disable_thinkng");
+    let error = Registry::builder().toml(wrong).environment([]).build().unwrap_err();
+    assert!(error.to_string().contains("disable_thinking"), "{error}");
+}
