@@ -35,8 +35,8 @@ pub use http_client::HttpClient;
 pub use moment::Moment;
 pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};
 pub use profile::{
-    Auth, AuthAt, BrokenOff, Capability, DefaultMaxOutput, FailureKind, History, Modality, ModelFacts,
-    ModelReasoning, PassBack, Profile, ReasoningRules, RequestRules, ResponseRules, Retired,
+    Auth, AuthAt, BrokenOff, Capability, DefaultMaxOutput, FailureKind, Hidden, History, Modality,
+    ModelFacts, ModelReasoning, PassBack, Profile, ReasoningRules, RequestRules, ResponseRules, Retired,
 };
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
 pub use transport::Timeouts;

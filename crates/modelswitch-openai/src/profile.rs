@@ -1,3 +1,5 @@
+mod hidden;
+mod layered;
 mod model;
 
 use std::collections::BTreeMap;
@@ -5,8 +7,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use modelswitch_provider::{Error, ErrorKind, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
+pub use hidden::Hidden;
 pub use model::{Capability, DefaultMaxOutput, Modality, ModelFacts, ModelReasoning, PassBack, Retired};
 
 /// A service described as data: where it is, how it is asked, and how it deviates from OpenAI's own.
@@ -60,7 +63,9 @@ pub struct Profile {
     /// Paths under which the key is sent otherwise.
     pub auth_at: Vec<AuthAt>,
     /// Headers sent with every request.
-    pub headers: BTreeMap<String, String>,
+    pub headers: Hidden,
+    /// Parameters appended to every request's URL, such as `api-version`. Never a key: URLs end in logs.
+    pub query: Hidden,
     /// How requests are put.
     pub request: RequestRules,
     /// Where reasoning appears and goes.
@@ -73,6 +78,9 @@ pub struct Profile {
     pub patterns: BTreeMap<FailureKind, Vec<String>>,
     /// What a person should do, by the name of the [`ErrorKind`].
     pub hints: BTreeMap<FailureKind, String>,
+    /// The embedded profile that this is, or those that it was laid over.
+    #[serde(skip)]
+    pub(crate) lineage: Vec<String>,
 }
 
 /// How a key is sent.
@@ -183,8 +191,7 @@ pub enum BrokenOff {
 }
 
 /// An [`ErrorKind`] by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FailureKind(u8);
 
 impl FailureKind {
@@ -201,16 +208,33 @@ impl From<ErrorKind> for FailureKind {
     }
 }
 
-impl TryFrom<String> for FailureKind {
-    type Error = String;
-    fn try_from(name: String) -> Result<Self, String> {
-        ErrorKind::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == name)
-            .map(Self::from)
-            .ok_or_else(|| format!("`{name}` is not the name of an error kind"))
+impl<'de> Deserialize<'de> for FailureKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let kind = ErrorKind::ALL.into_iter().find(|kind| kind.as_str() == name);
+        kind.map(Self::from).ok_or_else(|| D::Error::unknown_variant(&name, KINDS))
     }
 }
+
+/// The names of [`ErrorKind::ALL`], as serde wants them for its errors; a test holds them against it.
+const KINDS: &[&str] = &[
+    "invalid_request",
+    "context_length",
+    "content_filtered",
+    "model_not_found",
+    "authentication",
+    "insufficient_balance",
+    "rate_limited",
+    "overloaded",
+    "upstream",
+    "timeout",
+    "connection",
+    "interrupted",
+    "decode",
+    "rejected",
+    "unsupported",
+    "config",
+];
 
 /// A file a service. Adding one is adding a line here.
 const EMBEDDED: [(&str, &str); 6] = [
@@ -227,7 +251,9 @@ impl Profile {
     pub fn embedded(name: &str) -> Option<Self> {
         let (name, text) = *EMBEDDED.iter().find(|(known, _)| *known == name)?;
         // A test reads every embedded profile, so this can't fail in a build that passed.
-        Self::from_toml(name, text).ok()
+        let mut profile = Self::from_toml(name, text).ok()?;
+        profile.lineage = vec![name.to_owned()];
+        Some(profile)
     }
 
     /// The names of the profiles that come with this crate, the most wanted first.
@@ -246,18 +272,11 @@ impl Profile {
     /// Reads a profile from TOML.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) that says what is wrong and where.
+    /// [`Config`](ErrorKind::Config) that says what is wrong and where, without a value of the text.
     pub fn from_toml(name: impl Into<String>, text: &str) -> Result<Self> {
         let name = name.into();
-        let mut profile: Self = toml::from_str(text).map_err(|error| {
-            Error::config(format!("the profile `{name}` can't be read: {}", error.message()))
-        })?;
-        if profile.title.is_empty() {
-            profile.title.clone_from(&name);
-        }
-        profile.name = name;
-        profile.fill_in_served()?;
-        Ok(profile)
+        let table = layered::parse(&name, text)?;
+        layered::read(&name, table)?.derived(name, [])
     }
 
     /// What is known of a model, by its exact id. An accepted alias knows what the id that serves it does.
@@ -351,6 +370,11 @@ mod tests {
     use super::*;
     use crate::Moment;
     use modelswitch_provider::Document;
+
+    #[test]
+    fn every_error_kind_has_its_name_in_a_profile() {
+        assert_eq!(KINDS, ErrorKind::ALL.map(ErrorKind::as_str));
+    }
 
     #[test]
     fn every_embedded_profile_can_be_read() {

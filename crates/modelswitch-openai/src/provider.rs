@@ -7,7 +7,7 @@ use modelswitch_provider::{ApiKey, Error, Provider, Request, Response, Result};
 use reqwest::Url;
 
 use crate::dialect::Dialect;
-use crate::transport::{Credential, Timeouts, Transport};
+use crate::transport::{Credential, Parameter, Timeouts, Transport};
 use crate::{HttpClient, Profile};
 
 /// Any OpenAI-compatible service, after its [`Profile`]: one try over HTTP.
@@ -42,6 +42,7 @@ impl OpenAiProvider {
             api_key: None,
             timeouts: Timeouts::default(),
             headers: Vec::new(),
+            query: Vec::new(),
             allow_plain_http: false,
             http_client: None,
         }
@@ -129,6 +130,7 @@ pub struct OpenAiBuilder {
     api_key: Option<ApiKey>,
     timeouts: Timeouts,
     headers: Vec<(String, String)>,
+    query: Vec<(String, String)>,
     allow_plain_http: bool,
     http_client: Option<HttpClient>,
 }
@@ -167,6 +169,21 @@ impl OpenAiBuilder {
     /// A header to be sent with every request. Its value is never shown.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// A parameter to be appended to every request's URL, such as Azure's `api-version`, unless a request has one of that
+    /// name. Its value is never shown, but it must not be a key: URLs end in the logs of everybody on the way.
+    ///
+    /// ```
+    /// use modelswitch_openai::{OpenAiProvider, Profile};
+    ///
+    /// let profile = Profile::compatible("azure", "https://mine.openai.azure.com/openai/deployments/gpt-4o");
+    /// let azure = OpenAiProvider::builder(profile).query("api-version", "2024-10-21").build()?;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.query.push((name.into(), value.into()));
         self
     }
 
@@ -224,6 +241,8 @@ impl OpenAiBuilder {
                 auth_at.push(Credential { prefix: rule.prefix.clone(), header, value });
             }
         }
+        let mut query = (*profile.query).clone();
+        query.extend(self.query);
         let client = match self.http_client {
             Some(client) => client,
             None => HttpClient::new(self.timeouts.connect)?,
@@ -235,6 +254,7 @@ impl OpenAiBuilder {
             auth_at,
             key: self.api_key,
             headers,
+            query: query.into_iter().map(Parameter::new).collect(),
             timeouts: self.timeouts,
         };
         Ok(OpenAiProvider { name: self.name.into(), transport, dialect: Dialect::new(profile) })

@@ -56,7 +56,34 @@ pub(crate) struct Transport {
     pub(crate) auth_at: Vec<Credential>,
     pub(crate) key: Option<ApiKey>,
     pub(crate) headers: HeaderMap,
+    /// What every URL gets appended.
+    pub(crate) query: Vec<Parameter>,
     pub(crate) timeouts: Timeouts,
+}
+
+/// A parameter of a URL, escaped.
+#[derive(Clone)]
+pub(crate) struct Parameter {
+    name: String,
+    pair: String,
+}
+
+impl Parameter {
+    pub(crate) fn new((name, value): (String, String)) -> Self {
+        let escape = |text: &str| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+            text.bytes()
+                .map(
+                    |byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") },
+                )
+                .collect::<String>()
+        };
+        Self { pair: format!("{}={}", escape(&name), escape(&value)), name: escape(&name) }
+    }
+
+    fn is_in(&self, query: &str) -> bool {
+        query.split('&').any(|pair| pair.split('=').next() == Some(self.name.as_str()))
+    }
 }
 
 /// The key, as the endpoints under a path take it.
@@ -84,7 +111,7 @@ impl Transport {
     /// # Errors
     /// What keeps the answer from coming, and answers that are failures by their status.
     pub(crate) async fn send(&self, profile: &Profile, scrub: &Scrub, request: &Request) -> Result<Answer> {
-        let url = format!("{}{}", self.base_url, request.endpoint.path_and_query());
+        let url = self.url_of(request);
         let mut outgoing = self
             .client
             .inner()
@@ -114,6 +141,20 @@ impl Transport {
         }
         let body = first_bytes(body).await;
         Err(error::from_answer(profile, scrub, request.model().is_some(), status, &headers, body))
+    }
+
+    fn url_of(&self, request: &Request) -> String {
+        let mut url = format!("{}{}", self.base_url, request.endpoint.path_and_query());
+        let own = request.endpoint.query();
+        let mut separator = if own.is_some() { '&' } else { '?' };
+        for parameter in &self.query {
+            if !own.is_some_and(|own| parameter.is_in(own)) {
+                url.push(separator);
+                url.push_str(&parameter.pair);
+                separator = '&';
+            }
+        }
+        url
     }
 
     fn headers_of(&self, request: &Request) -> HeaderMap {
@@ -260,6 +301,13 @@ fn cut(error: reqwest::Error) -> Error {
 mod tests {
     use super::*;
     use futures_util::stream;
+
+    #[test]
+    fn a_parameter_is_escaped_and_gives_way_to_one_of_the_request() {
+        let parameter = Parameter::new(("api-version".to_owned(), "2024 10&21".to_owned()));
+        assert_eq!(parameter.pair, "api-version=2024%2010%2621");
+        assert!(parameter.is_in("a=b&api-version=x") && !parameter.is_in("xapi-version=1"));
+    }
 
     fn idle(limit: Duration, gaps: &'static [u64]) -> ByteStream {
         let pieces = stream::iter(gaps).then(|gap| async move {
