@@ -1,25 +1,30 @@
 //! What the configuration says that names stand for, checked: cycles, providers that aren't there, fallback lists.
 
-use crate::config::Config;
-use crate::connect::Connected;
-use crate::load::Places;
+use std::collections::BTreeSet;
+
+use crate::config::{AliasConfig, Config, NotEmpty, Strategy, Word};
+use crate::connect::{Connected, is_credential};
+use crate::load::{Places, Spoilt};
 use crate::mistake::{Mistake, dotted, quoted};
-use crate::resolve::{Names, Nothing, Target, Written};
+use crate::parameters::Parameters;
+use crate::resolve::{Names, Nothing, Target, Written, WrittenAlias};
 use crate::spelling::{did_you_mean, list, nearest};
 
+/// What is said besides the names themselves.
+pub(crate) struct Notes<'a> {
+    pub(crate) places: &'a Places,
+    /// What had to be taken out of the configuration, and was told.
+    pub(crate) spoilt: &'a Spoilt,
+    pub(crate) mistakes: &'a mut Vec<Mistake>,
+    pub(crate) warnings: &'a mut Vec<String>,
+}
+
 /// Adds every alias with the target that it comes down to; says what is wrong, and what isn't done.
-pub(crate) fn resolve_aliases(
-    names: &mut Names,
-    config: &Config,
-    places: &Places,
-    mistakes: &mut Vec<Mistake>,
-    warnings: &mut Vec<String>,
-) {
-    let written: Written =
-        config.models.iter().map(|(alias, targets)| (alias.clone(), targets.0.clone())).collect();
+pub(crate) fn resolve_aliases(names: &mut Names, config: &Config, notes: &mut Notes<'_>) -> Written {
+    let written = written(config, notes);
     let mut resolved = Vec::new();
     let mut cycles: Vec<Vec<String>> = Vec::new();
-    for (alias, targets) in &written {
+    for (alias, WrittenAlias { targets, .. }) in &written.aliases {
         let path = ["models", alias.as_str()];
         let found = match names.follow(alias, &written, &mut Vec::new()) {
             Ok(found) => found,
@@ -29,38 +34,153 @@ pub(crate) fn resolve_aliases(
                 members.sort_unstable();
                 members.dedup();
                 if !cycles.contains(&members) {
-                    mistakes.push(cycle_mistake(&cycle, places));
+                    notes.mistakes.push(cycle_mistake(&cycle, notes.places));
                     cycles.push(members);
                 }
                 continue;
             }
+            Err(Nothing::ToBeMended) => continue,
             Err(nothing) => {
                 // Where an alias points to one that has a mistake itself, that one is to be mended.
-                if targets.iter().all(|target| !written.contains_key(target)) {
-                    mistakes.push(target_mistake(&path, targets, &nothing, names, &written, places));
+                if targets.iter().all(|target| !written.aliases.contains_key(target)) {
+                    let known: Vec<&str> = written.aliases.keys().map(String::as_str).collect();
+                    notes.mistakes.push(target_mistake(
+                        &path,
+                        targets,
+                        &nothing,
+                        names,
+                        &known,
+                        notes.places,
+                    ));
                 }
                 continue;
             }
         };
-        if let [_, _, ..] = targets.as_slice() {
-            for target in targets {
-                if let Err(nothing) = names.follow(target, &written, &mut Vec::new()) {
-                    let why = why(&nothing, names, &written, target);
-                    warnings.push(format!("`{}`: {} is left out: {}", dotted(&path), quoted(target), why.0));
-                }
-            }
-        }
-        if let [first, _, ..] = found.as_slice() {
-            warnings.push(format!(
-                "`{}` names {} targets; only the first, `{first}`, is used for now",
-                dotted(&path),
-                found.len()
-            ));
-        }
+        warn(names, config, &written, (alias, targets, &found), notes);
         resolved.extend(found.into_iter().next().map(|target| (alias.clone(), target)));
     }
     for (alias, target) in resolved {
         names.add_alias(alias, target);
+    }
+    written
+}
+
+/// Says what of an alias isn't done: targets that aren't there, and all but the first.
+fn warn(
+    names: &Names,
+    config: &Config,
+    written: &Written,
+    (alias, targets, found): (&str, &[String], &[Target]),
+    notes: &mut Notes<'_>,
+) {
+    let path = dotted(&["models", alias]);
+    if let [_, _, ..] = targets {
+        for target in targets {
+            if let Err(nothing) = names.follow(target, written, &mut Vec::new()) {
+                let known: Vec<&str> = written.aliases.keys().map(String::as_str).collect();
+                let (why, _) = why(&nothing, names, &known, target);
+                notes.warnings.push(format!("`{path}`: {} is left out: {why}", quoted(target)));
+            }
+        }
+    }
+    let Some(first) = found.first() else { return };
+    if found.len() > 1 {
+        let count = found.len();
+        notes
+            .warnings
+            .push(format!("`{path}` names {count} targets; only the first, `{first}`, is used for now"));
+    }
+    let strategy = config.models.get(alias).and_then(|alias| alias.strategy).map(|Word(strategy)| strategy);
+    match strategy {
+        Some(Strategy::Balance) => notes
+            .warnings
+            .push(format!("`{path}.strategy`: nothing is balanced for now; `{first}` gets all requests")),
+        Some(Strategy::Fallback) | None => {}
+    }
+}
+
+/// The aliases that can be followed; what is wrong with the others is told.
+fn written(config: &Config, notes: &mut Notes<'_>) -> Written {
+    let mut written = Written { broken: notes.spoilt.names_in("models"), ..Written::default() };
+    for (name, alias) in &config.models {
+        let mistakes = mistakes_of(name, alias, notes);
+        if !mistakes.is_empty() || written.broken.contains(name) {
+            written.broken.insert(name.clone());
+            notes.mistakes.extend(mistakes);
+            continue;
+        }
+        let parameters = Parameters::of(name, alias);
+        written.aliases.insert(name.clone(), WrittenAlias { targets: alias.targets(), parameters });
+    }
+    written
+}
+
+/// What is wrong with an alias in itself, wherever it points.
+fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut wrong = |setting: &[&str], what: &str, hint: String| {
+        let path: Vec<&str> = ["models", name].iter().chain(setting).copied().collect();
+        mistakes.push(Mistake::new(notes.places.of(&path), format!("`{}` {what}", dotted(&path)), hint));
+    };
+    let is_whole = !notes.spoilt.is_inside(&["models", name]);
+    match (&alias.target, &alias.targets) {
+        (Some(_), Some(_)) => {
+            wrong(&[], "has both `target` and `targets`", "leave one of them out".to_owned())
+        }
+        (None, None) if is_whole => {
+            wrong(&[], "points nowhere", "write targets = [\"provider/model\"] into it".to_owned());
+        }
+        (Some(_), None) | (None, Some(_)) | (None, None) => {}
+    }
+    if let Some(NotEmpty(weights)) = &alias.weights {
+        let (count, targets) = (weights.len(), alias.targets().len());
+        match alias.strategy {
+            Some(Word(Strategy::Balance)) if count != targets && is_whole => wrong(
+                &["weights"],
+                &format!("has {count} weights for {targets} targets"),
+                format!("write {targets}, one for each target"),
+            ),
+            Some(Word(Strategy::Balance)) => {}
+            Some(Word(Strategy::Fallback)) | None if is_whole => wrong(
+                &["weights"],
+                "weighs targets that are tried one after the other",
+                "write strategy = \"balance\" beside it, or take it out".to_owned(),
+            ),
+            Some(Word(Strategy::Fallback)) | None => {}
+        }
+    }
+    let both: BTreeSet<&String> =
+        alias.defaults.keys().filter(|name| alias.overrides.contains_key(*name)).collect();
+    for parameter in both {
+        let hint =
+            "leave it in one of them: `defaults` gives way to the request, `overrides` doesn't".to_owned();
+        wrong(&["overrides", parameter], "stands in `defaults` too", hint);
+    }
+    for (section, parameters) in [("defaults", &alias.defaults), ("overrides", &alias.overrides)] {
+        for parameter in parameters.keys() {
+            if let Some((what, hint)) = not_a_parameter(parameter) {
+                wrong(&[section, parameter], what, hint.to_owned());
+            }
+        }
+    }
+    mistakes
+}
+
+/// What an alias can't say of a request, and why.
+fn not_a_parameter(name: &str) -> Option<(&'static str, &'static str)> {
+    match name {
+        "model" | "models" => Some((
+            "can't be set here: the targets are the models",
+            "write the model into `targets`, as provider/model",
+        )),
+        "stream" | "stream_options" | "messages" | "prompt" | "input" => {
+            Some(("can't be set here: it is the request's own", "take it out"))
+        }
+        name if is_credential(name) => Some((
+            "is a name for credentials (its value is not shown)",
+            "write api_key into the provider's section",
+        )),
+        _ => None,
     }
 }
 
@@ -79,11 +199,11 @@ fn target_mistake(
     targets: &[String],
     nothing: &Nothing,
     names: &Names,
-    written: &Written,
+    known: &[&str],
     places: &Places,
 ) -> Mistake {
     let target = targets.first().map_or("", String::as_str);
-    let (why, hint) = why(nothing, names, written, target);
+    let (why, hint) = why(nothing, names, known, target);
     let what = match targets {
         [_] => format!("`{}` points to {}: {why}", dotted(path), quoted(target)),
         _ => format!(
@@ -96,7 +216,7 @@ fn target_mistake(
 }
 
 /// Why a target stands for nothing, and what to write.
-fn why(nothing: &Nothing, names: &Names, written: &Written, target: &str) -> (String, String) {
+fn why(nothing: &Nothing, names: &Names, known: &[&str], target: &str) -> (String, String) {
     match nothing {
         Nothing::NoProvider(provider) => {
             let near = nearest(provider, names.providers());
@@ -124,8 +244,9 @@ fn why(nothing: &Nothing, names: &Names, written: &Written, target: &str) -> (St
             format!("it names the provider `{provider}` and no model"),
             format!("write \"{provider}/model\""),
         ),
+        Nothing::ToBeMended => ("it has a mistake of its own".to_owned(), "mend that one".to_owned()),
         Nothing::Unknown | Nothing::Cycle(_) => {
-            let near = nearest(target, written.keys().map(String::as_str));
+            let near = nearest(target, known.iter().copied());
             let why =
                 format!("it is neither an alias nor a model that a provider owns{}", did_you_mean(near));
             let hint = match near {
@@ -141,28 +262,25 @@ fn why(nothing: &Nothing, names: &Names, written: &Written, target: &str) -> (St
 pub(crate) fn resolve_default(
     names: &Names,
     config: &Config,
-    places: &Places,
     connected: &[Connected],
     lists_providers: bool,
-    mistakes: &mut Vec<Mistake>,
+    written: &Written,
+    notes: &mut Notes<'_>,
 ) -> Option<Target> {
-    let Some(written) = &config.default else { return own_default(connected, lists_providers) };
-    let aliases: Written =
-        names.aliases().map(|(alias, target)| (alias.to_owned(), vec![target.to_string()])).collect();
-    if config.models.contains_key(written) && !aliases.contains_key(written) {
+    let Some(default) = &config.default else { return own_default(connected, lists_providers) };
+    // An alias that led nowhere was told already.
+    let is_told = written.broken.contains(default)
+        || (written.aliases.contains_key(default) && !names.aliases().any(|(alias, _)| alias == default));
+    if is_told {
         return None;
     }
-    match names.follow(written, &aliases, &mut Vec::new()) {
-        Ok(targets) => targets.into_iter().next(),
+    match names.find(default) {
+        Ok(target) => Some(target),
+        Err(Nothing::ToBeMended) => None,
         Err(nothing) => {
-            mistakes.push(target_mistake(
-                &["default"],
-                std::slice::from_ref(written),
-                &nothing,
-                names,
-                &aliases,
-                places,
-            ));
+            let known: Vec<&str> = names.aliases().map(|(alias, _)| alias).collect();
+            let targets = std::slice::from_ref(default);
+            notes.mistakes.push(target_mistake(&["default"], targets, &nothing, names, &known, notes.places));
             None
         }
     }
@@ -173,10 +291,10 @@ pub(crate) fn resolve_default(
 fn own_default(connected: &[Connected], lists_providers: bool) -> Option<Target> {
     let target = |one: &Connected| {
         let model = one.info.default_model.as_deref()?;
-        Some(Target { provider: one.info.name.as_str().into(), model: model.into() })
+        Some(Target::new(one.info.name.as_str(), model))
     };
     if let ([one], _) | ([one, ..], false) = (connected, lists_providers) {
-        let deepseek = connected.iter().find(|one| one.info.profile.as_deref() == Some("deepseek"));
+        let deepseek = connected.iter().find(|one| one.deepseek.is_some());
         return deepseek
             .and_then(target)
             .or_else(|| target(one))

@@ -10,12 +10,13 @@ use modelswitch_openai::{HttpClient, Profile};
 use modelswitch_provider::{ApiKey, Error, Provider, Result};
 use serde::Serialize;
 
-use crate::alias::{resolve_aliases, resolve_default};
-use crate::config::{Config, ProviderConfig};
-use crate::connect::{Connected, Shared, connect, timeouts};
+use crate::alias::{Notes, resolve_aliases, resolve_default};
+use crate::config::ProviderConfig;
+use crate::connect::{Connected, Shared, connect, timeouts, would_own};
 use crate::environment::Environment;
+use crate::factory::{Factory, Settings};
 use crate::key::Folders;
-use crate::load::{Inputs, Loaded, Places, load};
+use crate::load::{Inputs, Loaded, load};
 use crate::mistake::{Mistake, dotted, none_of, quoted};
 use crate::registry::Registry;
 use crate::resolve::Names;
@@ -47,6 +48,7 @@ pub struct RegistryBuilder {
     code: Vec<(Vec<String>, toml::Value)>,
     mistakes: Vec<Mistake>,
     providers: Vec<(String, Arc<dyn Provider>)>,
+    factories: BTreeMap<String, Factory>,
     keys: BTreeMap<String, ApiKey>,
     http_client: Option<HttpClient>,
 }
@@ -136,6 +138,34 @@ impl RegistryBuilder {
         self
     }
 
+    /// Makes a kind of provider known, which `[providers.NAME]` with `kind = "…"` then makes, as often as it is written.
+    /// What stands in its table `settings` is handed on, along with the name.
+    ///
+    /// What the factory gives back gets what any provider of the registry has: the retry of the configuration, its rules
+    /// about models and endpoints, and that what others thought is kept from it. It goes by the name in the
+    /// configuration, whatever its own is. A factory may be asked again whenever the configuration is read.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use modelswitch_provider::mock::MockProvider;
+    /// use modelswitch_registry::Registry;
+    ///
+    /// let registry = Registry::builder()
+    ///     .toml("[providers.polly]\nkind = 'parrot'\nmodels = ['ara']")
+    ///     .factory("parrot", |name, _settings| Ok(Arc::new(MockProvider::reply(format!("{name} wants a cracker")))))
+    ///     .build()?;
+    /// assert!(registry.model("ara").is_ok());
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn factory(
+        mut self,
+        kind: impl Into<String>,
+        make: impl Fn(&str, Settings) -> Result<Arc<dyn Provider>> + Send + Sync + 'static,
+    ) -> Self {
+        self.factories.insert(kind.into(), Arc::new(make));
+        self
+    }
+
     /// Adds an alias: a name that stands for `provider/model`, another alias, or a bare name.
     pub fn alias(mut self, alias: impl Into<String>, target: impl Into<String>) -> Self {
         self.code.push((vec!["models".to_owned(), alias.into()], toml::Value::String(target.into())));
@@ -159,7 +189,6 @@ impl RegistryBuilder {
     /// # Errors
     /// As [`Registry::load`].
     pub fn build(mut self) -> Result<Registry> {
-        none_of(std::mem::take(&mut self.mistakes))?;
         let source = match &self.file {
             FileChoice::Find => source::find(&self.environment)?,
             FileChoice::Path(path) => Some(Source::file(path)?),
@@ -184,22 +213,24 @@ impl RegistryBuilder {
     }
 
     fn assemble(self, loaded: Loaded, source: String, folder: Option<&Path>) -> Result<Registry> {
-        let Loaded { mut config, places, lists_providers, mut warnings } = loaded;
-        let found = if lists_providers { Vec::new() } else { self.found_in_environment(&config) };
+        let mut loaded = loaded;
+        loaded.mistakes.splice(0..0, self.mistakes.iter().cloned());
+        let found = if loaded.lists_providers { Vec::new() } else { self.found_in_environment(&loaded) };
         for name in &found {
-            config.providers.entry(name.clone()).or_default();
+            loaded.config.providers.entry(name.clone()).or_default();
         }
-        let mut mistakes = Vec::new();
-        let connected = self.connect_all(&config, &found, &places, folder, &mut mistakes)?;
-        let mut names = names_of(&connected);
+        let mut mistakes = std::mem::take(&mut loaded.mistakes);
+        let (connected, failed) = self.connect_all(&loaded, &found, folder, &mut mistakes)?;
+        let Loaded { config, places, spoilt, lists_providers, mut warnings, .. } = loaded;
+        let mut names = names_of(&connected, failed);
         names.from_environment = !lists_providers;
-        // A provider that has a mistake would make another of each alias that points to it.
-        if mistakes.is_empty() {
-            resolve_aliases(&mut names, &config, &places, &mut mistakes, &mut warnings);
-            names.default =
-                resolve_default(&names, &config, &places, &connected, lists_providers, &mut mistakes);
-        }
+        names.is_unsure |= spoilt.is_unsure;
+        let mut notes =
+            Notes { places: &places, spoilt: &spoilt, mistakes: &mut mistakes, warnings: &mut warnings };
+        let written = resolve_aliases(&mut names, &config, &mut notes);
+        names.default = resolve_default(&names, &config, &connected, lists_providers, &written, &mut notes);
         none_of(mistakes)?;
+        warnings.extend(not_allowed(&names, &connected));
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
@@ -207,23 +238,24 @@ impl RegistryBuilder {
     }
 
     /// The profiles whose key variable is set.
-    fn found_in_environment(&self, config: &Config) -> Vec<String> {
+    fn found_in_environment(&self, loaded: &Loaded) -> Vec<String> {
+        let profiles = &loaded.profiles;
         let has_key = |name: &&str| {
-            let variables = Profile::embedded(name).map(|profile| profile.key_env).unwrap_or_default();
+            let variables = profiles.get(name).map(|profile| profile.key_env).unwrap_or_default();
             self.environment.first(&variables).is_some() || self.keys.contains_key(*name)
         };
-        let names = Profile::embedded_names().filter(has_key).map(str::to_owned);
-        names.filter(|name| !config.providers.contains_key(name)).collect()
+        let names = profiles.names().into_iter().filter(has_key).map(str::to_owned);
+        names.filter(|name| !loaded.config.providers.contains_key(name)).collect()
     }
 
     fn connect_all(
         &self,
-        config: &Config,
+        loaded: &Loaded,
         found: &[String],
-        places: &Places,
         folder: Option<&Path>,
         mistakes: &mut Vec<Mistake>,
-    ) -> Result<Vec<Connected>> {
+    ) -> Result<(Vec<Connected>, Vec<Failed>)> {
+        let Loaded { config, places, profiles, spoilt, .. } = loaded;
         let http = match &self.http_client {
             Some(client) => client.clone(),
             None => HttpClient::new(timeouts(config.timeout).connect)?,
@@ -232,6 +264,8 @@ impl RegistryBuilder {
             environment: &self.environment,
             folders: Folders { config: folder, home: self.environment.get("HOME") },
             places,
+            profiles,
+            factories: &self.factories,
             retry: config.retry,
             timeout: config.timeout,
             keys: &self.keys,
@@ -247,10 +281,15 @@ impl RegistryBuilder {
             written.chain(brought).filter(|(name, _)| !in_code(name)).collect();
 
         let mut connected = Vec::new();
+        let missing = spoilt.names_in("providers").into_iter().map(|name| Failed { name, owns: None });
+        let mut failed: Vec<Failed> = missing.collect();
         for (name, provider) in all {
             match connect(name, provider, &shared) {
                 Ok(provider) => connected.push(provider),
-                Err(mistake) => mistakes.push(mistake),
+                Err(found) => {
+                    mistakes.extend(found.into_iter().filter(|mistake| !spoilt.may_cause(mistake, places)));
+                    failed.push(Failed { name: name.clone(), owns: would_own(name, provider, &shared) });
+                }
             }
         }
         for (name, provider) in &self.providers {
@@ -284,8 +323,15 @@ impl RegistryBuilder {
         if connected.is_empty() && mistakes.is_empty() {
             return Err(no_providers());
         }
-        Ok(connected)
+        Ok((connected, failed))
     }
+}
+
+/// A provider that has mistakes: aliases may point to it all the same.
+struct Failed {
+    name: String,
+    /// The bare names that it would own, where that is known.
+    owns: Option<Vec<String>>,
 }
 
 /// Names only: settings and keys may be anything.
@@ -301,13 +347,28 @@ impl fmt::Debug for RegistryBuilder {
     }
 }
 
-fn names_of(connected: &[Connected]) -> Names {
+fn names_of(connected: &[Connected], failed: Vec<Failed>) -> Names {
+    let is_unsure = failed.iter().any(|one| one.owns.is_none());
     let owned = connected.iter().map(|one| (Arc::from(one.info.name.as_str()), one.info.models.clone()));
-    let mut names = Names::new(owned.collect());
+    let would = failed.into_iter().map(|one| (Arc::from(one.name), one.owns.unwrap_or_default()));
+    let mut names = Names::new(owned.chain(would).collect());
+    names.is_unsure = is_unsure;
     for one in connected {
         names.add_retired(&one.info.name, &one.retired);
     }
     names
+}
+
+/// Aliases and a default that lead to what their provider's own rules refuse: every request for them fails.
+fn not_allowed(names: &Names, connected: &[Connected]) -> Vec<String> {
+    let aliases = names.aliases().map(|(alias, target)| (dotted(&["models", alias]), target));
+    let default = names.default.iter().map(|target| ("default".to_owned(), target));
+    let refused = aliases.chain(default).filter_map(|(path, target)| {
+        let rules = connected.iter().find(|one| *one.info.name == *target.provider)?.rules.as_ref()?;
+        let error = rules.model(&target.model).err()?;
+        Some(format!("`{path}` leads to what isn't allowed: {}", error.message()))
+    });
+    refused.collect()
 }
 
 /// The [code](Error::code) of the error that says that nothing is configured at all: neither a file nor a key. A program

@@ -225,6 +225,10 @@ fn key(connected: &Connected) -> Found {
 /// so well, and it asks again to find out.
 async fn somebody_in_between(listed: &Result<Vec<Model>>, connected: &Connected) -> Option<Found> {
     let (Err(error), Some(deepseek)) = (listed, &connected.deepseek) else { return None };
+    // It would ask at endpoints that may not be asked.
+    if connected.rules.as_ref().is_some_and(|rules| rules.limits_endpoints()) {
+        return None;
+    }
     // A gateway that lists no models is none of these, and who didn't answer in time won't do so now.
     if matches!(error.kind(), ErrorKind::ModelNotFound | ErrorKind::Timeout) {
         return None;
@@ -345,7 +349,7 @@ fn question(model: &str, connected: &Connected) -> Result<Request> {
         "messages": [{ "role": "user", "content": "Say ok." }],
         "max_tokens": 16,
     });
-    if connected.info.profile.as_deref() == Some("deepseek")
+    if connected.deepseek.is_some()
         && let Some(body) = body.as_object_mut()
     {
         body.insert("thinking".to_owned(), json!({ "type": "disabled" }));

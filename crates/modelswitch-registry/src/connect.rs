@@ -8,16 +8,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use modelswitch_deepseek::{Balance, DeepSeek};
 use modelswitch_layers::{Layer, ReasoningOrigin, Retry, Stack};
-use modelswitch_openai::{HttpClient, OpenAiProvider, Profile, Timeouts};
+use modelswitch_openai::{FailureKind, HttpClient, OpenAiProvider, Profile, Timeouts};
 use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response, Result};
 use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
 use crate::environment::Environment;
+use crate::factory::{self, Factory};
+use crate::guard::{Guard, Rules};
 use crate::key::{Folders, Key, KeyInfo, KeySource, default_variable};
 use crate::load::Places;
-use crate::mistake::{Mistake, Place, quoted};
+use crate::mistake::{Mistake, Place, looks_like_a_key, quoted};
+use crate::profiles::Profiles;
 use crate::service::{DEEPSEEK, Service, over_http};
 use crate::spelling::{did_you_mean, list, nearest};
 
@@ -60,16 +63,16 @@ pub(crate) struct Connected {
     pub(crate) key_error: Option<Error>,
     /// The adapter, for what no provider in general has.
     pub(crate) deepseek: Option<DeepSeek>,
+    /// What it may not be asked for; `provider` and `once` know it already.
+    pub(crate) rules: Option<Arc<Rules>>,
+    /// What its profile knows to do about errors.
+    hints: BTreeMap<FailureKind, String>,
 }
 
 impl Connected {
     /// A provider that code brought along. It is taken as it is, but for what others thought, which is kept from it too.
     pub(crate) fn in_code(name: &str, provider: Arc<dyn Provider>, reasoning: &ReasoningOrigin) -> Self {
-        let once = if provider.name() == name {
-            provider
-        } else {
-            Arc::new(Named { name: name.into(), inner: provider })
-        };
+        let once = named(name, provider);
         let info = ProviderInfo {
             name: name.to_owned(),
             profile: None,
@@ -79,7 +82,27 @@ impl Connected {
             models: Vec::new(),
         };
         let provider = reasoning.wrap(once.clone());
-        Self { info, retired: Vec::new(), provider, once, key_error: None, deepseek: None }
+        let (retired, hints) = (Vec::new(), BTreeMap::new());
+        Self { info, retired, provider, once, key_error: None, deepseek: None, rules: None, hints }
+    }
+
+    /// A provider that a factory made: with the layers that any other has.
+    pub(crate) fn made(
+        name: &str,
+        provider: Arc<dyn Provider>,
+        config: &ProviderConfig,
+        shared: &Shared<'_>,
+    ) -> Self {
+        let rules = Rules::new(name, config, None, shared.places);
+        let once = Guard::around(rules.as_ref(), named(name, provider));
+        let provider = layered(&once, config, shared);
+        let (models, retired) = shown_and_hidden(owned_models(config, None), rules.as_deref());
+        let default_model = config.default_model.clone();
+        let key = Key::in_code(None).info;
+        let info =
+            ProviderInfo { name: name.to_owned(), profile: None, base_url: None, key, default_model, models };
+        let hints = BTreeMap::new();
+        Self { info, retired, provider, once, key_error: None, deepseek: None, rules, hints }
     }
 
     /// True when its service tells what is left on the account.
@@ -89,10 +112,8 @@ impl Connected {
 
     /// An error that nobody sent, with what its profile knows to do about it.
     pub(crate) fn hinted(&self, error: Error) -> Error {
-        let profile = self.info.profile.as_deref().and_then(Profile::embedded);
-        let hint = profile.and_then(|profile| profile.hints.get(&error.kind().into()).cloned());
-        match hint {
-            Some(hint) => error.with_hint(hint),
+        match self.hints.get(&error.kind().into()) {
+            Some(hint) => error.with_hint(hint.clone()),
             None => error,
         }
     }
@@ -110,6 +131,9 @@ impl Connected {
                     "only a provider with the profile {DEEPSEEK} does; for others look at their own pages"
                 )));
         };
+        if let Some(rules) = &self.rules {
+            rules.endpoint(BALANCE)?;
+        }
         if let Some(error) = &self.key_error {
             return Err(error.clone().with_provider(name));
         }
@@ -121,6 +145,9 @@ impl Connected {
     }
 }
 
+/// Where the adapter asks for it (<https://api-docs.deepseek.com/api/get-user-balance>).
+const BALANCE: &str = "/user/balance";
+
 /// A balance is a line; whoever needs longer isn't there.
 const BALANCE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -129,6 +156,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) environment: &'a Environment,
     pub(crate) folders: Folders<'a>,
     pub(crate) places: &'a Places,
+    pub(crate) profiles: &'a Profiles,
+    pub(crate) factories: &'a BTreeMap<String, Factory>,
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
     pub(crate) keys: &'a BTreeMap<String, ApiKey>,
@@ -142,18 +171,53 @@ pub(crate) struct Shared<'a> {
 /// Makes a provider. A key that can't be had is no mistake here: the provider says so when it is asked.
 ///
 /// # Errors
-/// What is wrong with its settings.
+/// Everything that is wrong with its settings; nothing at all where that was told elsewhere.
 pub(crate) fn connect(
     name: &str,
     config: &ProviderConfig,
     shared: &Shared<'_>,
+) -> Result<Connected, Vec<Mistake>> {
+    let mut mistakes = check_settings(name, config, shared);
+    let connected = match &config.kind {
+        Some(kind) => factory::make(name, kind, config, shared),
+        None => over_profile(name, config, shared),
+    };
+    match connected {
+        Ok(connected) if mistakes.is_empty() => Ok(connected),
+        Ok(_) => Err(mistakes),
+        Err(others) => {
+            mistakes.extend(others);
+            Err(mistakes)
+        }
+    }
+}
+
+fn over_profile(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Result<Connected, Vec<Mistake>> {
+    let profile = with_auth(profile_of(name, config, shared)?, config);
+    let mut mistakes: Vec<Mistake> = check_policy(name, config, &profile, shared).err().into_iter().collect();
+    let key = read_key(name, config, &profile, shared).unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        // A stand-in, so that mistakes in the other settings are found all the same.
+        Key::in_code(ApiKey::new("unset").ok())
+    });
+    let connected = over_key(name, config, &profile, key, shared);
+    match connected {
+        Ok(connected) if mistakes.is_empty() => Ok(connected),
+        other => {
+            mistakes.extend(other.err());
+            Err(mistakes)
+        }
+    }
+}
+
+fn over_key(
+    name: &str,
+    config: &ProviderConfig,
+    profile: &Profile,
+    key: Key,
+    shared: &Shared<'_>,
 ) -> Result<Connected, Mistake> {
-    check_name(name, shared)?;
-    let profile = profile_of(name, config, shared)?;
-    check_headers(name, config, shared)?;
-    check_policy(name, config, &profile, shared)?;
-    let key = read_key(name, config, &profile, shared)?;
-    let (base_url, url_place) = base_url_of(name, config, &profile, shared);
+    let (base_url, url_place) = base_url_of(name, config, profile, shared);
 
     let timeouts = timeouts(config.timeout.or(shared.timeout));
     let mut builder = OpenAiProvider::builder(with_key_hint(profile.clone(), &key.info))
@@ -168,6 +232,9 @@ pub(crate) fn connect(
     }
     for (header, value) in &config.headers.0 {
         builder = builder.header(header, value);
+    }
+    for (parameter, value) in &config.query.0 {
+        builder = builder.query(parameter, value);
     }
     // A pool has one limit for connecting; a provider with another limit gets a pool of its own.
     let shares_pool = shared.http_is_given || config.timeout.connect.is_none();
@@ -191,21 +258,50 @@ pub(crate) fn connect(
             (Service { provider: Arc::new(unready), ..service }, Some(error))
         }
     };
-    let Service { provider: once, deepseek } = service;
-    let provider = Stack::new()
-        .layer(shared.reasoning.clone())
-        .layer(retry(config.retry.or(shared.retry)))
-        .over(once.clone());
+    let Service { provider: service, deepseek } = service;
+    let rules = Rules::new(name, config, Some(profile), shared.places);
+    let once = Guard::around(rules.as_ref(), service);
+    let provider = layered(&once, config, shared);
+    let (models, mut retired) = shown_and_hidden(owned_models(config, Some(profile)), rules.as_deref());
+    retired.extend(profile.retired_names().map(|(name, _)| name.to_owned()));
     let info = ProviderInfo {
         name: name.to_owned(),
         base_url: base_url.or_else(|| profile.base_url.clone()),
         key: key.info,
         default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
-        models: owned_models(config, &profile),
+        models,
         profile: Some(profile.name.clone()),
     };
-    let retired = profile.retired_names().map(|(name, _)| name.to_owned()).collect();
-    Ok(Connected { info, retired, provider, once, key_error, deepseek })
+    let hints = profile.hints.clone();
+    Ok(Connected { info, retired, provider, once, key_error, deepseek, rules, hints })
+}
+
+/// What goes around every provider of the registry, the first line outermost.
+fn layered(once: &Arc<dyn Provider>, config: &ProviderConfig, shared: &Shared<'_>) -> Arc<dyn Provider> {
+    Stack::new()
+        .layer(shared.reasoning.clone())
+        .layer(retry(config.retry.or(shared.retry)))
+        .over(once.clone())
+}
+
+/// The names that a provider owns: those that may be asked for, and those that may not and are shown nowhere.
+fn shown_and_hidden(models: Vec<String>, rules: Option<&Rules>) -> (Vec<String>, Vec<String>) {
+    models.into_iter().partition(|model| rules.is_none_or(|rules| rules.model(model).is_ok()))
+}
+
+/// The profile with what the provider says of how its key is sent.
+fn with_auth(mut profile: Profile, config: &ProviderConfig) -> Profile {
+    let auth = &config.auth;
+    if let Some(header) = &auth.header {
+        profile.auth.header = header.trim().to_owned();
+    }
+    if let Some(scheme) = &auth.scheme {
+        profile.auth.scheme = scheme.trim().to_owned();
+    }
+    if let Some(required) = auth.required {
+        profile.auth.required = required.0;
+    }
+    profile
 }
 
 /// Who is told that a key was refused must hear which key: the profile only knows the usual variable.
@@ -250,34 +346,78 @@ fn retry(config: RetryConfig) -> Retry {
     retry
 }
 
-fn check_name(name: &str, shared: &Shared<'_>) -> Result<(), Mistake> {
-    if !name.trim().is_empty() && !name.contains('/') {
-        return Ok(());
+/// What is wrong with settings by themselves, whatever the profile.
+fn check_settings(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut wrong = |setting: &[&str], what: String, hint: String| {
+        let path: Vec<&str> = ["providers", name].iter().chain(setting).copied().collect();
+        mistakes.push(Mistake::new(
+            shared.places.of(&path),
+            format!("`{}` {what}", crate::mistake::dotted(&path)),
+            hint,
+        ));
+    };
+    if name.trim().is_empty() || name.contains('/') {
+        let what = "can't be the name of a provider: `provider/model` splits at the first slash".to_owned();
+        wrong(&[], what, "give the provider a name without a slash".to_owned());
     }
-    Err(Mistake::new(
-        shared.places.of(&["providers", name]),
-        format!(
-            "`{}` can't be the name of a provider: `provider/model` splits at the first slash",
-            dotted(name)
-        ),
-        "give the provider a name without a slash",
-    ))
+    let variable = default_variable(name);
+    for header in config.headers.0.keys() {
+        if let Some((what, _)) = credential_header(header) {
+            let hint = format!(
+                "write api_key = {{ env = \"{variable}\" }} instead; the key is put into the right header"
+            );
+            wrong(&["headers", header], what.to_owned(), hint);
+        }
+    }
+    for parameter in config.query.0.keys() {
+        if let Some((what, hint)) = credential_parameter(parameter) {
+            let hint = format!("write api_key = {{ env = \"{variable}\" }} instead; {hint}");
+            wrong(&["query", parameter], what.to_owned(), hint);
+        }
+    }
+    let is_header =
+        |header: &String| http::HeaderName::try_from(header.trim()).is_ok() && !looks_like_a_key(header);
+    if config.auth.header.as_ref().is_some_and(|header| !is_header(header)) {
+        let what = "is not the name of a header (not shown)".to_owned();
+        wrong(
+            &["auth", "header"],
+            what,
+            "write it like \"api-key\"; the key itself comes from api_key".to_owned(),
+        );
+    }
+    if config.auth.scheme.as_ref().is_some_and(|scheme| looks_like_a_key(scheme)) {
+        let what = "looks like a key, not like the word before it (not shown)".to_owned();
+        wrong(&["auth", "scheme"], what, "write it like \"Bearer\", or \"\" for none".to_owned());
+    }
+    if config.settings.is_some() && config.kind.is_none() {
+        let what =
+            "is read by the code that makes a provider, and there is no `kind` to say which".to_owned();
+        wrong(&["settings"], what, "write kind = \"…\" beside it, or take it out".to_owned());
+    }
+    mistakes
 }
 
 /// The profile that a provider names, the one of the same name, or the one that fits everything.
-fn profile_of(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Result<Profile, Mistake> {
+///
+/// # Errors
+/// That there is none; without a mistake where that one has mistakes of its own.
+fn profile_of(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Result<Profile, Vec<Mistake>> {
     const ANY: &str = "openai-compatible";
     let wanted = config.profile.as_deref().unwrap_or(name);
-    if let Some(profile) = Profile::embedded(wanted) {
+    if shared.profiles.is_broken(wanted) {
+        return Err(Vec::new());
+    }
+    if let Some(profile) = shared.profiles.get(wanted) {
         return Ok(profile);
     }
     if config.profile.is_none()
         && config.base_url.is_some()
-        && let Some(profile) = Profile::embedded(ANY)
+        && let Some(profile) = shared.profiles.get(ANY)
     {
         return Ok(profile);
     }
-    let known: Vec<&str> = Profile::embedded_names().collect();
+    let known = shared.profiles.names();
     let near = nearest(wanted, known.iter().copied());
     let place =
         shared.places.of(&["providers", name, "profile"]).or_else(|| shared.places.of(&["providers", name]));
@@ -295,20 +435,32 @@ fn profile_of(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Resul
         (Some(near), false) => format!("write [providers.{near}], or profile = \"{near}\" below; {custom}"),
         (None, _) => custom,
     };
-    Err(Mistake::new(place, what, hint))
+    Err(vec![Mistake::new(place, what, hint)])
 }
 
-/// Keys in headers would be shown, logged and sent by whoever doesn't know that they are keys.
-fn check_headers(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Result<(), Mistake> {
-    let Some(header) = config.headers.0.keys().find(|header| is_credential(header)) else { return Ok(()) };
-    Err(Mistake::new(
-        shared.places.of(&["providers", name, "headers", header]),
-        format!("`{}.headers.{header}` is a header for credentials (its value is not shown)", dotted(name)),
-        format!(
-            "write api_key = {{ env = \"{}\" }} instead; the key is put into the right header",
-            default_variable(name)
-        ),
-    ))
+/// The names that a provider with a mistake would own; `None` when that isn't known.
+pub(crate) fn would_own(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Option<Vec<String>> {
+    let profile = match config.kind {
+        Some(_) => None,
+        None => Some(profile_of(name, config, shared).ok()?),
+    };
+    Some(owned_models(config, profile.as_ref()))
+}
+
+/// Keys in headers would be shown, logged and sent by whoever doesn't know that they are keys: what is wrong with a header
+/// of this name, and what to do.
+pub(crate) fn credential_header(name: &str) -> Option<(&'static str, &'static str)> {
+    let what = "is a header for credentials (its value is not shown)";
+    is_credential(name).then_some((what, "give the provider an api_key; it is put into the right header"))
+}
+
+/// The same for a parameter of a URL, which everybody on the way writes into his log.
+pub(crate) fn credential_parameter(name: &str) -> Option<(&'static str, &'static str)> {
+    let word = name.to_lowercase().replace('_', "-");
+    let is_one =
+        is_credential(name) || matches!(word.as_str(), "key" | "sig" | "signature" | "auth" | "code");
+    let what = "would put a credential into the URL, where logs show it (its value is not shown)";
+    is_one.then_some((what, "auth = { header = \"…\", scheme = \"\" } says how the key is sent"))
 }
 
 /// A setting that does nothing would be taken for one that does.
@@ -318,7 +470,7 @@ fn check_policy(
     profile: &Profile,
     shared: &Shared<'_>,
 ) -> Result<(), Mistake> {
-    if config.policy.is_none() || profile.name == DEEPSEEK {
+    if config.policy.is_none() || profile.descends_from(DEEPSEEK) {
         return Ok(());
     }
     Err(Mistake::new(
@@ -332,7 +484,7 @@ fn check_policy(
     ))
 }
 
-fn is_credential(header: &str) -> bool {
+pub(crate) fn is_credential(header: &str) -> bool {
     let name = header.to_lowercase().replace('_', "-");
     let is_known = matches!(name.as_str(), "authorization" | "proxy-authorization" | "cookie");
     let parts = ["api-key", "apikey", "secret", "password", "access-key", "auth-key"];
@@ -372,9 +524,10 @@ fn base_url_of(
     }
 }
 
-fn owned_models(config: &ProviderConfig, profile: &Profile) -> Vec<String> {
+fn owned_models(config: &ProviderConfig, profile: Option<&Profile>) -> Vec<String> {
     let mut models: Vec<String> = Vec::new();
-    for model in config.models.iter().chain(&config.default_model).chain(&profile.models) {
+    let known = profile.map_or(&[][..], |profile| &profile.models);
+    for model in config.models.iter().chain(&config.default_model).chain(known) {
         if !models.contains(model) {
             models.push(model.clone());
         }
@@ -401,6 +554,11 @@ impl Provider for Unready {
     async fn send(&self, _request: Request) -> Result<Response> {
         Err(self.error.clone().with_provider(self.name.clone()))
     }
+}
+
+/// A provider under the name that it goes by here.
+fn named(name: &str, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
+    if provider.name() == name { provider } else { Arc::new(Named { name: name.into(), inner: provider }) }
 }
 
 /// A provider under the name that code gave it.

@@ -1,19 +1,22 @@
 //! Reads the configuration: defaults < file < environment < code. The only file that knows figment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use figment::error::{Actual, Kind};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata};
+use modelswitch_openai::Profile;
 use modelswitch_provider::{Error, Result};
 use serde::Deserialize;
 use toml::Table;
 
 use crate::builder::RegistryBuilder;
-use crate::config::{Config, DURATION, LITERAL_KEY, one_of};
+use crate::config::{Config, DURATION, EMPTY_LIST, LITERAL_KEY, one_of};
+use crate::connect::{credential_header, credential_parameter};
 use crate::environment::Environment;
 use crate::key::default_variable;
-use crate::mistake::{Mistake, Place, dotted, none_of, quoted};
+use crate::mistake::{Mistake, Place, dotted, quoted};
+use crate::profiles::Profiles;
 use crate::registry::Registry;
 use crate::source::Source;
 use crate::spelling::{did_you_mean, list, nearest};
@@ -34,7 +37,11 @@ pub(crate) struct Inputs {
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) config: Config,
+    pub(crate) profiles: Profiles,
     pub(crate) places: Places,
+    /// What is wrong so far, and what was taken out for it.
+    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) spoilt: Spoilt,
     /// Whether a file says which providers there are. If none does, the environment may.
     pub(crate) lists_providers: bool,
     pub(crate) warnings: Vec<String>,
@@ -48,6 +55,47 @@ impl Places {
     pub(crate) fn of<S: AsRef<str>>(&self, path: &[S]) -> Option<Place> {
         let path: Vec<String> = path.iter().map(|key| key.as_ref().to_owned()).collect();
         self.0.get(&path).cloned()
+    }
+}
+
+/// Settings that were taken out because of a mistake in them: what they would have said isn't known, and that it is
+/// missing is no mistake of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Spoilt {
+    paths: Vec<Vec<String>>,
+    /// Whether a whole section is among them, so that anything may be missing.
+    pub(crate) is_unsure: bool,
+}
+
+impl Spoilt {
+    /// True when something at this path or below it was taken out.
+    pub(crate) fn is_inside(&self, path: &[&str]) -> bool {
+        self.paths
+            .iter()
+            .any(|spoilt| path.len() <= spoilt.len() && spoilt.iter().zip(path).all(|(a, b)| a == b))
+    }
+
+    /// True for a mistake of something in which something was taken out: that may be just what is missing.
+    pub(crate) fn may_cause(&self, mistake: &Mistake, places: &Places) -> bool {
+        let around = |path: &[String]| {
+            (2..path.len()).filter_map(|end| places.of(path.get(..end)?)).collect::<Vec<_>>()
+        };
+        mistake.place.as_ref().is_some_and(|place| self.paths.iter().any(|path| around(path).contains(place)))
+    }
+
+    /// The names in a section whose settings were taken out as a whole.
+    pub(crate) fn names_in(&self, section: &str) -> BTreeSet<String> {
+        let whole = self.paths.iter().filter_map(|path| match path.as_slice() {
+            [first, name] if first == section => Some(name.clone()),
+            _ => None,
+        });
+        whole.collect()
+    }
+
+    fn add(&mut self, path: &[String], was_section: bool) {
+        let is_names = |name: &str| matches!(name, "providers" | "models" | "profiles");
+        self.is_unsure |= matches!(path, [top] if was_section || is_names(top));
+        self.paths.push(path.to_vec());
     }
 }
 
@@ -120,9 +168,10 @@ pub(crate) fn load(inputs: Inputs) -> Result<Loaded> {
             _ => Some(Place::Code),
         }
     };
-    let mut mistakes = variables.mistakes.clone();
-    let mut loaded = extract_with(&figment, &place_of, &mut mistakes)?;
-    none_of(mistakes)?;
+    let mut loaded = extract(&figment, &place_of)?;
+    // A misspelt variable may have been to bring a provider, or an alias.
+    loaded.spoilt.is_unsure |= !variables.mistakes.is_empty();
+    loaded.mistakes.append(&mut variables.mistakes);
     loaded.lists_providers = lists_providers;
     loaded.warnings.extend(variables.warnings);
     Ok(loaded)
@@ -131,13 +180,6 @@ pub(crate) fn load(inputs: Inputs) -> Result<Loaded> {
 type PlaceOf<'a> = &'a dyn Fn(&[String], &Metadata) -> Option<Place>;
 
 fn extract(figment: &Figment, place_of: PlaceOf<'_>) -> Result<Loaded> {
-    let mut mistakes = Vec::new();
-    let loaded = extract_with(figment, place_of, &mut mistakes)?;
-    none_of(mistakes)?;
-    Ok(loaded)
-}
-
-fn extract_with(figment: &Figment, place_of: PlaceOf<'_>, mistakes: &mut Vec<Mistake>) -> Result<Loaded> {
     // An empty path finds the whole.
     let mut value = figment.find_value("").map_err(|error| {
         // A figment of the caller's own couldn't read its source, and its sentence may quote it.
@@ -149,25 +191,201 @@ fn extract_with(figment: &Figment, place_of: PlaceOf<'_>, mistakes: &mut Vec<Mis
     let mut places = Places::default();
     locate(&value, figment, place_of, &mut Vec::new(), &mut places);
     let lists_providers = value.find_ref("providers").is_some();
-    let config = read(&mut value, &places, mistakes);
-    Ok(Loaded { config, places, lists_providers, warnings: Vec::new() })
+    let mut found = Found { places: &places, mistakes: Vec::new(), spoilt: Spoilt::default() };
+    let config = read(&mut value, &mut found);
+    let profiles = read_profiles(&value, &mut found);
+    let Found { mistakes, spoilt, .. } = found;
+    Ok(Loaded { config, profiles, places, mistakes, spoilt, lists_providers, warnings: Vec::new() })
 }
+
+/// What was found to be wrong.
+struct Found<'a> {
+    places: &'a Places,
+    mistakes: Vec<Mistake>,
+    spoilt: Spoilt,
+}
+
+/// Mistakes beyond this many are told in the next run; nobody mends so many at once.
+const MOST: usize = 50;
 
 /// Reads the tree, leaving out what is wrong: one look finds every mistake. Every setting may be left out, so a
 /// mistake that was taken out makes no other.
-fn read(value: &mut Value, places: &Places, mistakes: &mut Vec<Mistake>) -> Config {
-    const MOST: usize = 20;
-    while mistakes.len() < MOST {
+fn read(value: &mut Value, found: &mut Found<'_>) -> Config {
+    let mut before: Vec<String> = Vec::new();
+    while found.mistakes.len() < MOST {
         let error = match Config::deserialize(&*value) {
             Ok(config) => return config,
             Err(error) => error,
         };
-        mistakes.push(mistake(&error.path, &error.kind, places));
+        if error.path == before {
+            // A text in a wrong item's place was no better: the list goes.
+            before.pop();
+            if !take_out(value, &before) {
+                break;
+            }
+            continue;
+        }
+        found.mistakes.push(mistake(&error.path, &error.kind, found.places));
+        let was_section = at(value, &error.path).is_some_and(|value| value.as_dict().is_some());
+        found.spoilt.add(&error.path, was_section);
         if !take_out(value, &error.path) {
             break;
         }
+        before = error.path;
     }
     Config::default()
+}
+
+/// The user's own profiles, each laid over what it extends.
+fn read_profiles(value: &Value, found: &mut Found<'_>) -> Profiles {
+    let mut profiles = Profiles::default();
+    let Some(written) = value.find_ref("profiles").and_then(Value::as_dict) else { return profiles };
+    for name in written.keys() {
+        let before = found.mistakes.len();
+        match laid_over(name, written, &mut Vec::new(), found.places) {
+            Ok((dict, lineage)) => {
+                let profile = read_profile(name, written, Value::from(dict), found);
+                let place = found.places.of(&["profiles", name]);
+                match profile.derived(name, lineage) {
+                    Ok(profile) => profiles.add(profile),
+                    Err(error) => {
+                        let what = format!("`{}`: {}", dotted(&["profiles", name]), error.message());
+                        found.mistakes.push(Mistake::new(place, what, error.hint().to_owned()));
+                    }
+                }
+            }
+            Err(mistake) => found.mistakes.push(mistake),
+        }
+        if found.mistakes.len() > before {
+            profiles.add_broken(name);
+        }
+    }
+    profiles
+}
+
+/// A profile as the user writes it over the one that it extends, and the names of all that it lies over.
+fn laid_over(
+    name: &str,
+    written: &Dict,
+    trail: &mut Vec<String>,
+    places: &Places,
+) -> Result<(Dict, Vec<String>), Mistake> {
+    const ANY: &str = "openai-compatible";
+    let place = || places.of(&["profiles", name, "extends"]).or_else(|| places.of(&["profiles", name]));
+    let shown = dotted(&["profiles", name]);
+    let Some(mut own) = written.get(name).and_then(Value::as_dict).cloned() else {
+        return Err(wrong_type(place(), &shown, "which this is not", "struct Profile"));
+    };
+    let base = match own.remove("extends") {
+        None if Profile::embedded(name).is_some() => name.to_owned(),
+        None => ANY.to_owned(),
+        Some(Value::String(_, base)) => base,
+        Some(_) => {
+            return Err(wrong_type(place(), &format!("{shown}.extends"), "which this is not", "a string"));
+        }
+    };
+    trail.push(name.to_owned());
+    let (below, mut lineage) = match Profile::embedded_toml(&base) {
+        // A profile of an embedded one's name can only mean that one, not itself.
+        Some(text) if base == name || !written.contains_key(&base) => (embedded(text), vec![base]),
+        _ if trail.contains(&base) => {
+            let cycle = trail.join(" → ");
+            return Err(Mistake::new(
+                place(),
+                format!("`{shown}` extends itself: {cycle} → {base}"),
+                "let one of these profiles extend an embedded one",
+            ));
+        }
+        _ if written.contains_key(&base) => {
+            let (below, mut lineage) = laid_over(&base, written, trail, places)?;
+            lineage.insert(0, base);
+            (below, lineage)
+        }
+        _ => {
+            let embedded = Profile::embedded_names().map(str::to_owned);
+            let known: Vec<String> = embedded.chain(written.keys().cloned()).collect();
+            let near = nearest(&base, known.iter().map(String::as_str));
+            let separator = if near.is_some() { "" } else { ";" };
+            return Err(Mistake::new(
+                place(),
+                format!(
+                    "`{shown}.extends`: there is no profile {}{}{separator} there are: {}",
+                    quoted(&base),
+                    did_you_mean(near),
+                    list(&known)
+                ),
+                near.map_or_else(
+                    || format!("write extends = \"{ANY}\""),
+                    |near| format!("write extends = \"{near}\""),
+                ),
+            ));
+        }
+    };
+    lineage.dedup();
+    Ok((over(below, own), lineage))
+}
+
+/// The settings of an embedded profile. A test of its crate reads every one of them.
+fn embedded(text: &str) -> Dict {
+    let table: Table = text.parse().unwrap_or_default();
+    Value::serialize(&table).ok().and_then(Value::into_dict).unwrap_or_default()
+}
+
+/// Tables are laid over each other field by field; all else is replaced.
+fn over(mut below: Dict, above: Dict) -> Dict {
+    for (name, value) in above {
+        let value = match (below.remove(&name), value) {
+            (Some(Value::Dict(_, below)), Value::Dict(tag, above)) => Value::Dict(tag, over(below, above)),
+            (_, value) => value,
+        };
+        below.insert(name, value);
+    }
+    below
+}
+
+/// Reads a profile, leaving out what is wrong. A mistake that it has from another one is told there.
+fn read_profile(name: &str, written: &Dict, mut value: Value, found: &mut Found<'_>) -> Profile {
+    let is_own = |path: &[String]| written.get(name).and_then(|own| at(own, path)).is_some();
+    let in_file = |path: &[String]| [&["profiles".to_owned(), name.to_owned()], path].concat();
+    while found.mistakes.len() < MOST {
+        let error = match Profile::deserialize(&value) {
+            Ok(profile) => {
+                let headers =
+                    profile.headers.keys().map(|header| ("headers", header, credential_header(header)));
+                let query = profile.query.keys().map(|query| ("query", query, credential_parameter(query)));
+                for (section, key, refusal) in headers.chain(query) {
+                    let path = in_file(&[section.to_owned(), key.clone()]);
+                    if let Some((what, hint)) = refusal.filter(|_| is_own(&[section.to_owned(), key.clone()]))
+                    {
+                        let what = format!("`{}` {what}", dotted(&path));
+                        found.mistakes.push(Mistake::new(found.places.of(&path), what, hint));
+                    }
+                }
+                return profile;
+            }
+            Err(error) => error,
+        };
+        let path = in_file(&error.path);
+        if is_own(&error.path) {
+            found.mistakes.push(mistake(&path, &error.kind, found.places));
+        }
+        // An item of a list can't be left out alone.
+        let list = error.path.iter().position(|key| key.parse::<usize>().is_ok());
+        let taken = error.path.get(..list.unwrap_or(error.path.len())).unwrap_or_default();
+        if !take_out(&mut value, taken) {
+            break;
+        }
+    }
+    Profile::default()
+}
+
+/// What stands at a path.
+fn at<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |here, key| match here {
+        Value::Dict(_, dict) => dict.get(key),
+        Value::Array(_, items) => items.get(key.parse::<usize>().ok()?),
+        Value::String(..) | Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Empty(..) => None,
+    })
 }
 
 /// Our own sentence for figment's error. Whatever figment, serde or the value itself would say stays out of it.
@@ -186,7 +404,7 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
                 None => mistake,
             }
         }
-        Kind::InvalidValue(Actual::Other(found), expected) if found == "an empty list" => {
+        Kind::InvalidValue(Actual::Other(found), expected) if found == EMPTY_LIST => {
             wrong_type(place, &name, "not an empty list", expected)
         }
         Kind::InvalidValue(_, expected) | Kind::InvalidLength(_, expected) => {
@@ -260,7 +478,7 @@ fn unknown_key(place: Option<Place>, path: &[String], allowed: &[&str]) -> Mista
 fn allowed_here(near: Option<&str>, allowed: &[&str]) -> String {
     let mut allowed = allowed.to_vec();
     allowed.sort_unstable();
-    format!("{} allowed here: {}", if near.is_some() { "" } else { ";" }, list(allowed))
+    format!("{} allowed here: {}", if near.is_some() { "" } else { ";" }, allowed.join(", "))
 }
 
 /// What others call our settings.
@@ -270,7 +488,14 @@ fn also_called(name: &str) -> Option<&'static str> {
         "url" | "endpoint" | "host" | "api_base" | "base" | "server" => "base_url",
         "model" => "default_model",
         "aliases" | "alias" => "models",
-        "type" | "kind" => "profile",
+        "type" => "profile",
+        "params" | "query_params" | "query_parameters" | "extra_query" => "query",
+        "authorization" | "authentication" => "auth",
+        "allow" | "allowed" | "whitelist" => "allow_models",
+        "deny" | "denied" | "blacklist" | "forbid_models" => "deny_models",
+        "endpoints" => "allow_endpoints",
+        "weight" => "weights",
+        "parameters" | "params_default" => "defaults",
         "http_headers" | "extra_headers" => "headers",
         "retries" | "max_attempts" | "max_retries" => "attempts",
         "variable" | "var" => "env",

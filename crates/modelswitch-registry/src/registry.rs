@@ -156,7 +156,7 @@ impl Registry {
     pub fn model(&self, name: &str) -> Result<Arc<dyn Provider>> {
         let target = self.0.routes.names.resolve(name)?;
         let provider = self.provider(&target.provider)?;
-        Ok(Arc::new(Bound { provider, model: target.model }))
+        Ok(Arc::new(Bound { provider, target }))
     }
 
     /// All providers as one: each request goes where its `model` says, one without a model to the default.

@@ -1,19 +1,28 @@
 //! What a name stands for: an alias, `provider/model`, or a bare name that exactly one provider owns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use modelswitch_openai::Profile;
 use modelswitch_provider::{Error, ErrorKind, Result};
 
-use crate::spelling::{did_you_mean, list, nearest};
+use crate::parameters::Parameters;
+use crate::spelling::{did_you_mean, list, near, nearest};
 
 /// A model at a provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
     pub(crate) provider: Arc<str>,
     pub(crate) model: Arc<str>,
+    /// What the alias that it was asked for by puts into requests.
+    pub(crate) parameters: Option<Arc<Parameters>>,
+}
+
+impl Target {
+    pub(crate) fn new(provider: impl Into<Arc<str>>, model: impl Into<Arc<str>>) -> Self {
+        Self { provider: provider.into(), model: model.into(), parameters: None }
+    }
 }
 
 impl fmt::Display for Target {
@@ -35,6 +44,8 @@ pub(crate) struct Names {
     pub(crate) default: Option<Target>,
     /// Whether a provider's key in the environment is enough for it to be there.
     pub(crate) from_environment: bool,
+    /// Whether there is a provider with mistakes of which it isn't known what it would own.
+    pub(crate) is_unsure: bool,
 }
 
 /// Why a name stands for nothing.
@@ -49,10 +60,24 @@ pub(crate) enum Nothing {
     /// A provider without a model.
     NoModel(Arc<str>),
     Unknown,
+    /// Something that has a mistake of its own, and is told with that.
+    ToBeMended,
 }
 
 /// What aliases are written to stand for.
-pub(crate) type Written = BTreeMap<String, Vec<String>>;
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) aliases: BTreeMap<String, WrittenAlias>,
+    /// Those that have mistakes of their own.
+    pub(crate) broken: BTreeSet<String>,
+}
+
+/// Where one alias points, and what it puts into requests.
+#[derive(Debug, Default)]
+pub(crate) struct WrittenAlias {
+    pub(crate) targets: Vec<String>,
+    pub(crate) parameters: Parameters,
+}
 
 impl Names {
     pub(crate) fn new(providers: Vec<(Arc<str>, Vec<String>)>) -> Self {
@@ -82,10 +107,15 @@ impl Names {
     /// # Errors
     /// [`ModelNotFound`](ErrorKind::ModelNotFound), with what was probably meant.
     pub(crate) fn resolve(&self, name: &str) -> Result<Target> {
-        if let Some(target) = self.aliases.get(name) {
-            return Ok(target.clone());
+        self.find(name).map_err(|nothing| self.not_found(name, &nothing))
+    }
+
+    /// The same, for whoever has words of his own for what is wrong.
+    pub(crate) fn find(&self, name: &str) -> Result<Target, Nothing> {
+        match self.aliases.get(name) {
+            Some(target) => Ok(target.clone()),
+            None => self.place(name),
         }
-        self.place(name).map_err(|nothing| self.not_found(name, &nothing))
     }
 
     /// All targets that a written name stands for, aliases followed. An alias matches whole before anything else.
@@ -95,7 +125,12 @@ impl Names {
         written: &Written,
         trail: &mut Vec<String>,
     ) -> Result<Vec<Target>, Nothing> {
-        let Some(targets) = written.get(name) else { return self.place(name).map(|target| vec![target]) };
+        if written.broken.contains(name) {
+            return Err(Nothing::ToBeMended);
+        }
+        let Some(WrittenAlias { targets, parameters }) = written.aliases.get(name) else {
+            return self.place(name).map(|target| vec![target]);
+        };
         if let Some(start) = trail.iter().position(|seen| seen == name) {
             let mut cycle: Vec<String> = trail.iter().skip(start).cloned().collect();
             cycle.push(name.to_owned());
@@ -112,6 +147,9 @@ impl Names {
             }
         }
         trail.pop();
+        for target in &mut found {
+            target.parameters = parameters.clone().over(target.parameters.as_deref()).shared();
+        }
         match failed {
             Some(nothing) if found.is_empty() => Err(nothing),
             _ => Ok(found),
@@ -125,17 +163,24 @@ impl Names {
         {
             return match model {
                 "" => Err(Nothing::NoModel(provider.clone())),
-                model => Ok(Target { provider: provider.clone(), model: model.into() }),
+                model => Ok(Target::new(provider.clone(), model)),
             };
         }
         match self.owners(name).as_slice() {
-            [provider] => Ok(Target { provider: (*provider).clone(), model: name.into() }),
+            [provider] => Ok(Target::new((*provider).clone(), name)),
             several @ [_, _, ..] => {
                 Err(Nothing::Several(several.iter().map(|provider| format!("{provider}/{name}")).collect()))
             }
             [] => Err(match (name.split_once('/'), self.providers.iter().find(|(p, _)| **p == *name)) {
+                // It may be a bare name with a slash in it, of whoever isn't known; a slip of the pen is one all the same.
+                (Some((provider, _)), _)
+                    if self.is_unsure && nearest(provider, self.providers()).is_none() =>
+                {
+                    Nothing::ToBeMended
+                }
                 (Some((provider, _)), _) => Nothing::NoProvider(provider.to_owned()),
                 (None, Some((provider, _))) => Nothing::NoModel(provider.clone()),
+                (None, None) if self.is_unsure => Nothing::ToBeMended,
                 (None, None) => Nothing::Unknown,
             }),
         }
@@ -167,17 +212,20 @@ impl Names {
 
     fn not_found(&self, name: &str, nothing: &Nothing) -> Error {
         let known = self.known();
-        // A bare name is compared with bare names too: a slip of the pen must not hide what it was meant to be.
-        let bare = self.providers.iter().flat_map(|(_, models)| models.iter().map(String::as_str));
-        let near = nearest(name, known.iter().map(String::as_str).chain(bare)).map(str::to_owned);
+        let near = self.near(name);
         let there_are = |separator: &str| match known.as_slice() {
             [] => String::new(),
             known => format!("{separator} there are: {}", list(known)),
         };
-        let help = match near.as_deref() {
-            Some(near) => format!("{}{}", did_you_mean(Some(near)), there_are("")),
+        let help = match near.first() {
+            Some(first) => format!(
+                "{}{}",
+                told(first, &near),
+                there_are(if near.len() > 1 || first.ask != first.is { ";" } else { "" })
+            ),
             None => there_are(";"),
         };
+        let near = near.first().map(|near| near.ask.as_str());
         let (message, hint) = match nothing {
             Nothing::Several(owners) => (
                 format!("the model `{name}` is owned by several providers: {}", owners.join(", ")),
@@ -193,14 +241,14 @@ impl Names {
             ),
             Nothing::NoProvider(provider) => (
                 format!("no model `{name}`: there is no provider `{provider}`{help}"),
-                match &near {
+                match near {
                     Some(near) => format!("ask for `{near}`, or {}", self.how_to_add(provider)),
                     None => format!("{}, or ask for a model that is there", self.how_to_add(provider)),
                 },
             ),
-            Nothing::Unknown | Nothing::Cycle(_) => (
+            Nothing::Unknown | Nothing::Cycle(_) | Nothing::ToBeMended => (
                 format!("no model `{name}`{help}"),
-                match &near {
+                match near {
                     Some(near) => format!("ask for `{near}`, or add `{name}` to [models]"),
                     None => {
                         format!("ask for `provider/model`, or say under [models] what `{name}` stands for")
@@ -209,6 +257,31 @@ impl Names {
             ),
         };
         Error::new(ErrorKind::ModelNotFound, message).with_hint(hint).with_model(name).with_param("model")
+    }
+
+    /// The names that are spelt like this one, the nearest first, each with what it is.
+    fn near(&self, name: &str) -> Vec<Near> {
+        let aliases = self
+            .aliases
+            .iter()
+            .map(|(alias, target)| (alias.clone(), alias.clone(), format!("{alias} = {target}")));
+        let owned = self.providers.iter().flat_map(|(provider, models)| {
+            models.iter().flat_map(move |model| {
+                let whole = format!("{provider}/{model}");
+                // A bare name is compared with bare names too: a slip of the pen must not hide what it was meant to be.
+                [model.clone(), whole.clone()].map(|spelt| (spelt, whole.clone(), whole.clone()))
+            })
+        });
+        let candidates: Vec<(String, String, String)> = aliases.chain(owned).collect();
+        let mut found: Vec<Near> = Vec::new();
+        for position in near(name, candidates.iter().map(|(spelt, ..)| spelt.as_str())) {
+            let Some((_, ask, is)) = candidates.get(position) else { continue };
+            if found.iter().all(|other| other.ask != *ask) {
+                found.push(Near { ask: ask.clone(), is: is.clone() });
+            }
+        }
+        found.truncate(3);
+        found
     }
 
     fn models_of(&self, provider: &str) -> &[String] {
@@ -226,6 +299,23 @@ impl Names {
     }
 }
 
+/// A name that is spelt like another.
+struct Near {
+    /// What to ask for.
+    ask: String,
+    /// Where it leads: `fast = deepseek/deepseek-flash`, `deepseek/deepseek-flash`.
+    is: String,
+}
+
+/// The nearest, and of all that are near from which provider each comes, where that isn't said already.
+fn told(first: &Near, near: &[Near]) -> String {
+    let question = did_you_mean(Some(&first.ask));
+    match near {
+        [only] if only.ask == only.is => question,
+        near => format!("{question} names like it: {}", list(near.iter().map(|near| near.is.as_str()))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,10 +328,7 @@ mod tests {
             ("empty".into(), Vec::new()),
         ]);
         for alias in ["fast", "gpt-4.1", "openrouter/fast"] {
-            names.add_alias(
-                alias.to_owned(),
-                Target { provider: "deepseek".into(), model: "deepseek-flash".into() },
-            );
+            names.add_alias(alias.to_owned(), Target::new("deepseek", "deepseek-flash"));
         }
         names
     }
@@ -305,7 +392,9 @@ mod tests {
         for (name, message, hint) in [
             (
                 "fsat",
-                format!("no model `fsat`; did you mean `fast`? {known}"),
+                format!(
+                    "no model `fsat`; did you mean `fast`? names like it: fast = deepseek/deepseek-flash; {known}"
+                ),
                 "ask for `fast`, or add `fsat` to [models]",
             ),
             (

@@ -99,7 +99,7 @@ impl Provider for Router {
         let named = request.headers.remove(PROVIDER_HEADER);
         if let Some(model) = request.checked_model()? {
             let target = routes.names.resolve(&model)?;
-            return send_to(routes.provider(&target.provider)?, Some(&target.model), request).await;
+            return send_to(routes.provider(&target.provider)?, Some(&target), request).await;
         }
         if let Some(named) = named {
             let name = named.to_str().unwrap_or_default();
@@ -117,7 +117,7 @@ impl Provider for Router {
         }
         if takes_model(&request.endpoint) && request.document().is_some() {
             let target = routes.default_target()?;
-            return send_to(routes.provider(&target.provider)?, Some(&target.model), request).await;
+            return send_to(routes.provider(&target.provider)?, Some(&target), request).await;
         }
         send_to(routes.default_provider()?, None, request).await
     }
@@ -181,7 +181,7 @@ impl Router {
 #[derive(Clone, Debug)]
 pub(crate) struct Bound {
     pub(crate) provider: Arc<dyn Provider>,
-    pub(crate) model: Arc<str>,
+    pub(crate) target: Target,
 }
 
 #[async_trait]
@@ -194,20 +194,26 @@ impl Provider for Bound {
         request.headers.remove(PROVIDER_HEADER);
         let in_json = request.document().is_some_and(|body| body.get_raw("model").is_some());
         let in_form = request.model().is_some();
-        let model = (in_json || in_form || takes_model(&request.endpoint)).then_some(&self.model);
-        send_to(&self.provider, model, request).await
+        let target = (in_json || in_form || takes_model(&request.endpoint)).then_some(&self.target);
+        send_to(&self.provider, target, request).await
     }
 }
 
-/// Sends a request to a provider, under the model's bare name. Whoever fails is named, in the middle of a stream too.
+/// Sends a request to a provider, under the model's bare name and with what an alias says of parameters. Whoever fails is
+/// named, in the middle of a stream too.
 async fn send_to(
     provider: &Arc<dyn Provider>,
-    model: Option<&Arc<str>>,
+    target: Option<&Target>,
     mut request: Request,
 ) -> Result<Response> {
+    let model = target.map(|target| &target.model);
     if let Some(model) = model {
         request.set_model(model);
     }
+    let told = match target.and_then(|target| target.parameters.as_ref()) {
+        Some(parameters) => parameters.put_into(&mut request)?,
+        None => Vec::new(),
+    };
     let mut origin = Head::default();
     origin.provider = Some(provider.name().into());
     origin.model = model.cloned();
@@ -218,6 +224,7 @@ async fn send_to(
             None => error,
         }
     })?;
+    response.head.adaptations.splice(0..0, told);
     response.head.provider = response.head.provider.or_else(|| origin.provider.clone());
     response.head.model = response.head.model.or_else(|| origin.model.clone());
     if let Body::Events(events) = response.body {
@@ -255,7 +262,7 @@ pub(crate) fn takes_model(endpoint: &Endpoint) -> bool {
 }
 
 /// Model ids have slashes and colons; in a path some clients escape them and some don't.
-fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

@@ -22,13 +22,11 @@ pub(crate) struct Service {
 /// # Errors
 /// What is wrong with its base URL, its headers or its key.
 pub(crate) fn over_http(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<Service> {
-    match builder.profile().name.as_str() {
-        DEEPSEEK => {
-            let deepseek = deepseek(builder, policy)?;
-            Ok(Service { provider: Arc::new(deepseek.clone()), deepseek: Some(deepseek) })
-        }
-        _ => Ok(Service { provider: Arc::new(builder.build()?), deepseek: None }),
+    if builder.profile().descends_from(DEEPSEEK) {
+        let deepseek = deepseek(builder, policy)?;
+        return Ok(Service { provider: Arc::new(deepseek.clone()), deepseek: Some(deepseek) });
     }
+    Ok(Service { provider: Arc::new(builder.build()?), deepseek: None })
 }
 
 fn deepseek(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<DeepSeek> {

@@ -3,15 +3,23 @@
 /// The candidate that a misspelt name most likely means: letters in another case, swapped, missing or doubled.
 /// `None` when nothing is near enough to be worth suggesting.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    near(name, candidates.iter().copied()).first().and_then(|position| candidates.get(*position).copied())
+}
+
+/// The positions of all candidates that a misspelt name may mean, the nearest first.
+pub(crate) fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
     let wanted = name.to_lowercase();
     // A third of the letters may be wrong: `fsat` is `fast`, but `slow` isn't.
     let limit = (wanted.chars().count() / 3).max(1);
-    candidates
+    let mut found: Vec<(usize, usize)> = candidates
         .into_iter()
-        .map(|candidate| (strsim::osa_distance(&wanted, &candidate.to_lowercase()), candidate))
+        .enumerate()
+        .map(|(position, candidate)| (strsim::osa_distance(&wanted, &candidate.to_lowercase()), position))
         .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, position)| position).collect()
 }
 
 /// `; did you mean `x`?`, or nothing.

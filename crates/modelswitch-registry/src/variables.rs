@@ -36,13 +36,17 @@ impl Variables {
                 not_ours(&mut found, &variable, &first);
                 continue;
             }
-            if matches!(first.as_str(), "providers" | "models")
+            if matches!(first.as_str(), "providers" | "models" | "profiles")
                 && let Some(name) = path.get_mut(1)
                 && let Some(known) = names.iter().find(|known| as_in_variables(known) == *name)
             {
                 name.clone_from(known);
             }
-            put(&mut found.table, &path, text_or_structure(&text));
+            put(
+                &mut found.table,
+                &path,
+                if is_parameter(&path) { parameter(&text) } else { text_or_structure(&text) },
+            );
             found.places.push((path, variable));
         }
         found
@@ -78,7 +82,7 @@ fn not_ours(found: &mut Variables, variable: &str, first: &str) {
 /// The names that variables may mean: those have no capitals, dots and hyphens.
 pub(crate) fn known_names(tables: &[&Table]) -> Vec<String> {
     let in_tables = tables.iter().flat_map(|table| {
-        ["providers", "models"].into_iter().filter_map(|section| table.get(section)?.as_table())
+        ["providers", "models", "profiles"].into_iter().filter_map(|section| table.get(section)?.as_table())
     });
     let mut names: Vec<String> = in_tables.flat_map(Table::keys).cloned().collect();
     names.extend(Profile::embedded_names().map(str::to_owned));
@@ -97,6 +101,20 @@ fn text_or_structure(text: &str) -> toml::Value {
         .then(|| toml::from_str::<Table>(&format!("value = {text}")).ok()?.remove("value"))
         .flatten();
     parsed.unwrap_or_else(|| toml::Value::String(text.to_owned()))
+}
+
+/// A parameter that an alias puts into requests: nobody reads it who knows its type, so it is taken for what it looks like.
+fn is_parameter(path: &[String]) -> bool {
+    matches!(path, [models, _, section, _, ..] if models == "models" && matches!(section.as_str(), "defaults" | "overrides"))
+}
+
+fn parameter(text: &str) -> toml::Value {
+    let parsed =
+        toml::from_str::<Table>(&format!("value = {text}")).ok().and_then(|mut table| table.remove("value"));
+    match parsed {
+        Some(value) if !matches!(value, toml::Value::Datetime(_)) => value,
+        _ => toml::Value::String(text.to_owned()),
+    }
 }
 
 /// Sets a value at a path, making the tables on the way.

@@ -12,8 +12,8 @@ fn check(toml: &str, variables: &[(&str, &str)], message: &str, hint: &str) {
     assert!(!shown(&error).contains("canary"), "{}", shown(&error));
 }
 
-const OF_A_PROVIDER: &str =
-    "allow_plain_http, api_key, base_url, default_model, headers, models, policy, profile, retry, timeout";
+const OF_A_PROVIDER: &str = "allow_endpoints, allow_models, allow_plain_http, api_key, auth, base_url, default_model, deny_models, headers, kind, models, policy, profile, query, retry, settings, timeout";
+const ALIAS: &str = "\"provider/model\", a list of them, or { targets = [\"provider/model\"] }";
 const PROFILES: &str = "deepseek, openai, openai-compatible, llamacpp, ollama, vllm";
 const CUSTOM: &str = "for another service write profile = \"openai-compatible\" and base_url = \"https://…\"";
 
@@ -42,7 +42,7 @@ fn a_misspelt_setting_is_named_with_the_right_spelling_and_what_is_allowed() {
     check(
         "colour = 'red'\n[providers.deepseek]",
         &[],
-        "line 1, column 1: `colour` is not a setting; allowed here: default, models, providers, retry, timeout",
+        "line 1, column 1: `colour` is not a setting; allowed here: default, models, profiles, providers, retry, timeout",
         "take it out, or use one of the settings that are allowed here",
     );
 }
@@ -184,11 +184,11 @@ fn a_value_of_another_type_says_what_is_wanted_and_is_not_repeated() {
         ),
         (
             "[providers.deepseek]\n[models]\nfast = []",
-            "line 3, column 1: `models.fast` must be \"provider/model\", or a list of them, not an empty list",
+            "line 3, column 1: `models.fast` must be \"provider/model\", a list of them, or { targets = [\"provider/model\"] }, not an empty list",
         ),
         (
-            "[providers.deepseek]\n[models]\n\"gpt-4.1\" = { target = 'canary' }",
-            "line 3, column 1: `models.\"gpt-4.1\"` must be \"provider/model\", or a list of them, not a table",
+            "[providers.deepseek]\n[models]\n\"gpt-4.1\" = true",
+            "line 3, column 1: `models.\"gpt-4.1\"` must be \"provider/model\", a list of them, or { targets = [\"provider/model\"] }, not true or false",
         ),
     ] {
         let error = text(toml).build().unwrap_err();
@@ -487,12 +487,12 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         "defualt = 'deepseek/x'\n[providers.deepseek]\nurl = 'x'\n[models]\nx = 1\n",
         &[],
         &format!(
-            "line 1, column 1: `defualt` is not a setting; did you mean `default`? allowed here: default, models, providers, retry, timeout (the first of 3 mistakes)
+            "line 1, column 1: `defualt` is not a setting; did you mean `default`? allowed here: default, models, profiles, providers, retry, timeout (the first of 3 mistakes)
   write `default` instead of `defualt`
 line 3, column 1: `providers.deepseek.url` is not a setting; did you mean `base_url`? allowed here: {OF_A_PROVIDER}
   write `base_url` instead of `url`
-line 5, column 1: `models.x` must be \"provider/model\", or a list of them, not a number
-  write \"provider/model\", or a list of them"
+line 5, column 1: `models.x` must be {ALIAS}, not a number
+  write {ALIAS}"
         ),
         "mend all 3, each as the line below it says",
     );

@@ -164,7 +164,10 @@ async fn an_unknown_model_is_refused_before_anything_is_sent() {
     let (a, b) = (Diary::default(), Diary::default());
     let error = two(&a, &b).router().chat(ChatRequest::user("?").model("fsat")).await.unwrap_err();
     assert_eq!((error.kind(), error.model()), (ErrorKind::ModelNotFound, Some("fsat")));
-    assert_eq!(error.message(), "no model `fsat`; did you mean `fast`? there are: fast");
+    assert_eq!(
+        error.message(),
+        "no model `fsat`; did you mean `fast`? names like it: fast = b/small; there are: fast"
+    );
     assert!(a.asked().is_empty() && b.asked().is_empty());
 }
 

@@ -1,0 +1,121 @@
+//! What `[models]` says that a name stands for: a target, a list of them, or a table that says more.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+
+use super::value::{EMPTY_LIST, Free, NotEmpty, Word};
+
+/// An alias as it is written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AliasConfig {
+    /// One target, in a table of its own or as all that is written.
+    pub(crate) target: Option<String>,
+    /// Several, in the order in which they are tried.
+    pub(crate) targets: Option<NotEmpty<String>>,
+    pub(crate) strategy: Option<Word<Strategy>>,
+    /// One for each of `targets`.
+    pub(crate) weights: Option<NotEmpty<Weight>>,
+    /// Parameters for requests that don't say them.
+    pub(crate) defaults: BTreeMap<String, Free>,
+    /// Parameters for every request.
+    pub(crate) overrides: BTreeMap<String, Free>,
+}
+
+impl AliasConfig {
+    /// Where it points, in order.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        match (&self.target, &self.targets) {
+            (Some(target), _) => vec![target.clone()],
+            (None, Some(NotEmpty(targets))) => targets.clone(),
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+/// How one of several targets is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Strategy {
+    /// The first that answers.
+    #[default]
+    Fallback,
+    /// Each in its turn, by weight.
+    Balance,
+}
+
+impl<'de> Deserialize<'de> for AliasConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Table {
+            target: Option<String>,
+            targets: Option<NotEmpty<String>>,
+            strategy: Option<Word<Strategy>>,
+            weights: Option<NotEmpty<Weight>>,
+            defaults: BTreeMap<String, Free>,
+            overrides: BTreeMap<String, Free>,
+        }
+        struct Alias;
+        impl<'de> Visitor<'de> for Alias {
+            type Value = AliasConfig;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"provider/model\", a list of them, or { targets = [\"provider/model\"] }")
+            }
+            fn visit_str<E: de::Error>(self, target: &str) -> Result<Self::Value, E> {
+                Ok(AliasConfig { target: Some(target.to_owned()), ..AliasConfig::default() })
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                let targets = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+                if targets.is_empty() {
+                    return Err(de::Error::invalid_value(Unexpected::Other(EMPTY_LIST), &self));
+                }
+                Ok(AliasConfig { targets: Some(NotEmpty(targets)), ..AliasConfig::default() })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let Table { target, targets, strategy, weights, defaults, overrides } =
+                    Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(AliasConfig { target, targets, strategy, weights, defaults, overrides })
+            }
+        }
+        deserializer.deserialize_any(Alias)
+    }
+}
+
+/// How often a target is chosen, compared with the others: a number above zero. As text too, which variables hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Weight(pub(crate) f64);
+
+impl<'de> Deserialize<'de> for Weight {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Number {
+            fn checked<E: de::Error>(self, number: Option<f64>) -> Result<Weight, E> {
+                let number = number.filter(|number| number.is_finite() && *number > 0.0);
+                number.map(Weight).ok_or_else(|| E::invalid_value(Unexpected::Other("another value"), &self))
+            }
+        }
+        impl Visitor<'_> for Number {
+            type Value = Weight;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number above 0")
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                self.checked(u32::try_from(number).ok().map(f64::from))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                self.checked(u32::try_from(number).ok().map(f64::from))
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+                self.checked(Some(number))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                self.checked(text.trim().parse().ok())
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
