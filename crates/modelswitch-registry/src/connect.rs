@@ -292,7 +292,7 @@ fn shown_and_hidden(models: Vec<String>, rules: Option<&Rules>) -> (Vec<String>,
 /// The profile with what the provider says of how its key is sent.
 fn with_auth(mut profile: Profile, config: &ProviderConfig) -> Profile {
     let auth = &config.auth;
-    if let Some(header) = &auth.header {
+    if let Some(header) = auth.header.as_ref().filter(|header| is_header(header)) {
         profile.auth.header = header.trim().to_owned();
     }
     if let Some(scheme) = &auth.scheme {
@@ -346,6 +346,10 @@ fn retry(config: RetryConfig) -> Retry {
     retry
 }
 
+fn is_header(name: &str) -> bool {
+    http::HeaderName::try_from(name.trim()).is_ok() && !looks_like_a_key(name)
+}
+
 /// What is wrong with settings by themselves, whatever the profile.
 fn check_settings(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
@@ -376,8 +380,6 @@ fn check_settings(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> V
             wrong(&["query", parameter], what.to_owned(), hint);
         }
     }
-    let is_header =
-        |header: &String| http::HeaderName::try_from(header.trim()).is_ok() && !looks_like_a_key(header);
     if config.auth.header.as_ref().is_some_and(|header| !is_header(header)) {
         let what = "is not the name of a header (not shown)".to_owned();
         wrong(

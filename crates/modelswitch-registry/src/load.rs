@@ -254,7 +254,13 @@ fn read_profiles(value: &Value, found: &mut Found<'_>) -> Profiles {
                     }
                 }
             }
-            Err(mistake) => found.mistakes.push(mistake),
+            Err(mistake) => {
+                profiles.add_broken(name);
+                // All that lie over the same one would tell it again.
+                if !found.mistakes.contains(&mistake) {
+                    found.mistakes.push(mistake);
+                }
+            }
         }
         if found.mistakes.len() > before {
             profiles.add_broken(name);
@@ -288,14 +294,7 @@ fn laid_over(
     let (below, mut lineage) = match Profile::embedded_toml(&base) {
         // A profile of an embedded one's name can only mean that one, not itself.
         Some(text) if base == name || !written.contains_key(&base) => (embedded(text), vec![base]),
-        _ if trail.contains(&base) => {
-            let cycle = trail.join(" → ");
-            return Err(Mistake::new(
-                place(),
-                format!("`{shown}` extends itself: {cycle} → {base}"),
-                "let one of these profiles extend an embedded one",
-            ));
-        }
+        _ if trail.contains(&base) => return Err(extends_itself(trail, &base, places)),
         _ if written.contains_key(&base) => {
             let (below, mut lineage) = laid_over(&base, written, trail, places)?;
             lineage.insert(0, base);
@@ -323,6 +322,21 @@ fn laid_over(
     };
     lineage.dedup();
     Ok((over(below, own), lineage))
+}
+
+/// Told of the same one of a circle, whoever is looked at first.
+fn extends_itself(trail: &[String], again: &String, places: &Places) -> Mistake {
+    let mut circle: Vec<&String> = trail.iter().skip_while(|name| *name != again).collect();
+    let first = circle.iter().enumerate().min_by_key(|(_, name)| **name).map_or(0, |(position, _)| position);
+    circle.rotate_left(first);
+    circle.extend(circle.first().copied());
+    let path = ["profiles", circle.first().map_or("", |name| name.as_str()), "extends"];
+    let circle: Vec<&str> = circle.into_iter().map(String::as_str).collect();
+    Mistake::new(
+        places.of(&path),
+        format!("`{}` leads back to itself: {}", dotted(&path), circle.join(" → ")),
+        "let one of these profiles extend an embedded one",
+    )
 }
 
 /// The settings of an embedded profile. A test of its crate reads every one of them.

@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex};
 
 use modelswitch_provider::mock::MockProvider;
-use modelswitch_provider::{Error, Request, Response, Result};
+use modelswitch_provider::{ApiKey, Error, Request, Response, Result};
 use modelswitch_registry::{Registry, RegistryBuilder};
+use modelswitch_sim::Sim;
 
 /// Planted wherever a key could be; it must turn up nowhere.
 pub(crate) const CANARY: &str = "sk-canary0123456789";
@@ -21,6 +22,12 @@ pub(crate) fn text(toml: &str) -> RegistryBuilder {
 /// Everything that an error can show.
 pub(crate) fn shown(error: &Error) -> String {
     format!("{error}\n{error:?}\n{}\n{}", error.report(), error.to_body())
+}
+
+/// A registry over a simulated DeepSeek, under these lines. They stand in the provider's own section to begin with.
+pub(crate) fn over(sim: &Sim, lines: &str) -> Registry {
+    let toml = format!("[providers.deepseek]\nbase_url = '{}'\nretry.attempts = 1\n{lines}", sim.base_url());
+    text(&toml).api_key("deepseek", ApiKey::new(sim.key()).unwrap()).build().unwrap()
 }
 
 /// What a provider was asked, and a provider that writes it down.
