@@ -22,8 +22,9 @@ pub(crate) struct Cli {
 const AFTER: &str = "\
 Configuration:
   The file that --config or MODELSWITCH_CONFIG names, else ./modelswitch.toml, else
-  ~/.config/modelswitch/modelswitch.toml. Without a file, each provider whose key
-  variable is set (DEEPSEEK_API_KEY, OPENAI_API_KEY, ...) is simply there.
+  ~/.config/modelswitch/modelswitch.toml; each may be .yaml, .yml or .json instead.
+  Without a file, each provider whose key variable is set (DEEPSEEK_API_KEY,
+  OPENAI_API_KEY, ...) is simply there. A .env file is read when --env-file names it.
 
 Exit codes:
   0  it worked
@@ -39,6 +40,10 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) config: Option<PathBuf>,
 
+    /// A file of variables, keys among them, for those that the environment lacks; may be given several times
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) env_file: Vec<PathBuf>,
+
     /// When to use colour; NO_COLOR is respected
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
@@ -51,10 +56,11 @@ pub(crate) struct Common {
 impl Common {
     /// The configuration as this call wants it, for code to add to.
     pub(crate) fn builder(&self) -> RegistryBuilder {
-        match &self.config {
+        let builder = match &self.config {
             Some(path) => Registry::builder().file(path),
             None => Registry::builder(),
-        }
+        };
+        self.env_file.iter().fold(builder, RegistryBuilder::env_file)
     }
 
     /// # Errors

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::alias::{Notes, resolve_aliases, resolve_default};
 use crate::config::ProviderConfig;
 use crate::connect::{Connected, Shared, connect, timeouts, would_own};
+use crate::env_file;
 use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
 use crate::key::Folders;
@@ -44,6 +45,7 @@ use crate::spelling::{did_you_mean, list, nearest};
 pub struct RegistryBuilder {
     file: FileChoice,
     environment: Environment,
+    env_files: Vec<PathBuf>,
     section: Option<String>,
     code: Vec<(Vec<String>, toml::Value)>,
     mistakes: Vec<Mistake>,
@@ -63,7 +65,8 @@ enum FileChoice {
 }
 
 impl RegistryBuilder {
-    /// Reads this file, and looks for no other.
+    /// Reads this file, and looks for no other. What it is written in goes by its ending: `.yaml`, `.yml`, `.json`, else
+    /// TOML.
     pub fn file(mut self, path: impl AsRef<Path>) -> Self {
         self.file = FileChoice::Path(path.as_ref().to_owned());
         self
@@ -84,6 +87,20 @@ impl RegistryBuilder {
     /// Takes these variables in place of the process's environment, for settings, keys and base URLs alike.
     pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.environment = Environment::fixed(variables);
+        self
+    }
+
+    /// Reads variables from a `.env` file too: settings, keys, everything that is looked for in the environment. Those of
+    /// the process count more, and of several files the last. The process's own environment stays as it is, and nothing
+    /// in a value is replaced.
+    ///
+    /// ```no_run
+    /// # use modelswitch_registry::Registry;
+    /// let registry = Registry::builder().env_file(".env").build()?;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn env_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.env_files.push(path.as_ref().to_owned());
         self
     }
 
@@ -189,6 +206,9 @@ impl RegistryBuilder {
     /// # Errors
     /// As [`Registry::load`].
     pub fn build(mut self) -> Result<Registry> {
+        if !self.env_files.is_empty() {
+            self.environment = self.environment.with_files(env_file::read(&self.env_files)?);
+        }
         let source = match &self.file {
             FileChoice::Find => source::find(&self.environment)?,
             FileChoice::Path(path) => Some(Source::file(path)?),
@@ -224,7 +244,7 @@ impl RegistryBuilder {
         let Loaded { config, places, spoilt, lists_providers, mut warnings, .. } = loaded;
         let mut names = names_of(&connected, failed);
         names.from_environment = !lists_providers;
-        names.is_unsure |= spoilt.is_unsure;
+        names.may_lack_providers = spoilt.is_unsure;
         let mut notes =
             Notes { places: &places, spoilt: &spoilt, mistakes: &mut mistakes, warnings: &mut warnings };
         let written = resolve_aliases(&mut names, &config, &mut notes);
@@ -348,11 +368,11 @@ impl fmt::Debug for RegistryBuilder {
 }
 
 fn names_of(connected: &[Connected], failed: Vec<Failed>) -> Names {
-    let is_unsure = failed.iter().any(|one| one.owns.is_none());
+    let may_own_more = failed.iter().any(|one| one.owns.is_none());
     let owned = connected.iter().map(|one| (Arc::from(one.info.name.as_str()), one.info.models.clone()));
     let would = failed.into_iter().map(|one| (Arc::from(one.name), one.owns.unwrap_or_default()));
     let mut names = Names::new(owned.chain(would).collect());
-    names.is_unsure = is_unsure;
+    names.may_own_more = may_own_more;
     for one in connected {
         names.add_retired(&one.info.name, &one.retired);
     }

@@ -2,11 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
+
+use crate::env_file;
 
 /// Where variables are read: settings, keys and base URLs alike.
 #[derive(Clone, Default)]
-pub(crate) enum Environment {
+pub(crate) struct Environment {
+    own: Own,
+    /// What stands in files, and counts less.
+    files: Arc<env_file::Variables>,
+}
+
+#[derive(Clone, Default)]
+enum Own {
     #[default]
     Process,
     Fixed(Arc<BTreeMap<String, String>>),
@@ -14,7 +24,18 @@ pub(crate) enum Environment {
 
 impl Environment {
     pub(crate) fn fixed(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self::Fixed(Arc::new(variables.into_iter().collect()))
+        Self { own: Own::Fixed(Arc::new(variables.into_iter().collect())), ..Self::default() }
+    }
+
+    /// The same, and these variables of files where there is none of that name, or one that is blank.
+    pub(crate) fn with_files(&self, files: env_file::Variables) -> Self {
+        Self { own: self.own.clone(), files: Arc::new(files) }
+    }
+
+    /// The file that a variable's value comes from, if it is one.
+    pub(crate) fn file_of(&self, name: &str) -> Option<&Path> {
+        let is_own = self.own(name).is_some_and(|value| !value.trim().is_empty());
+        self.files.get(name).filter(|_| !is_own).map(|(_, path)| path.as_path())
     }
 
     /// A variable's value. One that is set but blank counts as unset: that is how compose files say "not set".
@@ -35,25 +56,36 @@ impl Environment {
     /// Every variable that is set and whose name begins so, in alphabetical order.
     pub(crate) fn beginning_with(&self, prefix: &str) -> BTreeMap<String, String> {
         let wanted = |name: &str, value: &str| name.starts_with(prefix) && !value.trim().is_empty();
-        match self {
+        let in_files = self.files.iter().map(|(name, (value, _))| (name.clone(), value.clone()));
+        let in_files = in_files.filter(|(name, value)| wanted(name, value));
+        let own: BTreeMap<String, String> = match &self.own {
             // `vars` would panic at a variable of somebody else's that isn't text.
-            Self::Process => std::env::vars_os()
+            Own::Process => std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .filter(|(name, value)| wanted(name, value))
                 .collect(),
-            Self::Fixed(variables) => variables
+            Own::Fixed(variables) => variables
                 .iter()
                 .filter(|(name, value)| wanted(name, value))
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
+        };
+        in_files.chain(own).collect()
+    }
+
+    fn raw(&self, name: &str) -> Option<String> {
+        let own = self.own(name);
+        match own {
+            Some(value) if !value.trim().is_empty() => Some(value),
+            own => self.files.get(name).map(|(value, _)| value.clone()).or(own),
         }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where the registry reads a variable")]
-    fn raw(&self, name: &str) -> Option<String> {
-        match self {
-            Self::Process => std::env::var(name).ok(),
-            Self::Fixed(variables) => variables.get(name).cloned(),
+    fn own(&self, name: &str) -> Option<String> {
+        match &self.own {
+            Own::Process => std::env::var(name).ok(),
+            Own::Fixed(variables) => variables.get(name).cloned(),
         }
     }
 }
@@ -61,9 +93,10 @@ impl Environment {
 /// Values may be keys.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process => f.write_str("Process"),
-            Self::Fixed(variables) => f.debug_set().entries(variables.keys()).finish(),
+        let files = self.files.keys();
+        match &self.own {
+            Own::Process => f.debug_tuple("Process").field(&files).finish(),
+            Own::Fixed(variables) => f.debug_set().entries(variables.keys()).entries(files).finish(),
         }
     }
 }

@@ -21,6 +21,9 @@
 //! headers  = { "x-team" = "search" }        # never for credentials
 //! timeout  = { first_byte = "30m" }         # instead of the common ones below; retry likewise
 //! allow_plain_http = false                  # true: a key may go over http to another machine
+//! allow_models = ["qwen3", "gemma*"]        # see "Least privilege" below; deny_models, allow_endpoints likewise
+//! auth     = { header = "api-key", scheme = "" }   # see "Services of your own" below
+//! query    = { api-version = "2024-10-21" }
 //!
 //! [providers.deepseek.policy]               # see "Policies" below
 //! forced_tool_choice = "auto"
@@ -29,6 +32,7 @@
 //! fast     = "deepseek/deepseek-flash"
 //! smart    = ["deepseek/deepseek-v4-pro", "openai/gpt-5.5"]
 //! "gpt-4o" = "fast"                         # an app that hard-codes a name keeps running
+//! quiet    = { targets = ["fast"], overrides = { thinking = { type = "disabled" } } }   # see "Aliases" below
 //!
 //! [retry]
 //! attempts = 4
@@ -49,9 +53,19 @@
 //! `$XDG_CONFIG_HOME` or `~/.config` (on Windows under `%APPDATA%` too). With no file, or one without providers, each
 //! profile whose key variable is set (`DEEPSEEK_API_KEY`, `OPENAI_API_KEY`, …) is a provider of that name.
 //!
+//! With the features `yaml` and `json` a file may be written in YAML or JSON; its ending tells which. In each of the usual
+//! places `modelswitch.toml` is looked for first, then `.yaml`, `.yml` and `.json`; what stands beside the one that is read
+//! is warned of. Everything means the same, and mistakes are told with line and column too. What is `null` there counts
+//! as not set, and a section that is `null` as one with nothing in it, as in `providers: { deepseek: }`. JSON may have a
+//! `$schema` at the top.
+//!
+//! `.env` files are read only when somebody asks for it, by [`RegistryBuilder::env_file`] or the program's `--env-file`.
+//! Their variables count where the process has none of that name, or a blank one: settings, keys, `MODELSWITCH_CONFIG` and
+//! `MODELSWITCH_PROFILE` too. The process's own environment stays as it is, and `$` in a value is a dollar sign.
+//!
 //! # What counts more
 //!
-//! Defaults < the file < its chosen section < `MODELSWITCH_…` variables < code. In a variable's name `__` goes one level
+//! Defaults < the file < its chosen section < variables of `.env` files < `MODELSWITCH_…` variables < code. In a variable's name `__` goes one level
 //! down, and capitals, dots and hyphens of a name become small letters and underscores:
 //! `MODELSWITCH_DEFAULT=openai/gpt-4o`, `MODELSWITCH_PROVIDERS__LOCAL__BASE_URL=http://10.0.0.7/v1`. A variable that is set to
 //! nothing counts as unset.
@@ -61,6 +75,97 @@
 //! 1. An alias matches whole; it may have dots and slashes in it.
 //! 2. `provider/model` splits at the first slash, if the part before it is a provider.
 //! 3. A bare name belongs to the only provider that owns it, by its `models` or its profile's. The network is never asked.
+//!
+//! An unknown name is an error that says which names are spelt like it and from which provider each comes, and a bare name
+//! of several providers one that lists them.
+//!
+//! # Aliases
+//!
+//! An alias is a target, a list of targets, or a table that says more:
+//!
+//! ```toml
+//! [models.quick]
+//! targets   = ["deepseek/deepseek-flash"]   # or target = "…"; each is `provider/model`, an alias, or a bare name
+//! strategy  = "fallback"                    # or "balance", with weights = [3, 1], one for each target
+//! defaults  = { temperature = 0.2 }         # for requests that don't say it themselves
+//! overrides = { thinking = { type = "disabled" }, max_tokens = 500 }         # for every request
+//! ```
+//!
+//! For now only the first target that is there answers, whatever the strategy; a warning says so. `defaults` and `overrides`
+//! go, each parameter as a whole, into the JSON of every request that asks for the alias, and
+//! [`Head::adaptations`](modelswitch_provider::Head::adaptations) tells which were set, without their values. `max_tokens`
+//! and `max_completion_tokens` are one parameter. Where an alias points to another, the outer one counts more: what it
+//! says of a parameter, as a default or as an override, is all that is said of it. Aliases that point to each other are
+//! refused by name. In variables: `MODELSWITCH_MODELS__QUICK__DEFAULTS__TEMPERATURE=0.2`.
+//!
+//! # Least privilege
+//!
+//! What a provider may be asked for, by whatever door and name:
+//!
+//! ```toml
+//! [providers.openai]
+//! allow_models    = ["gpt-5*", "text-embedding-3-small"]   # exact ids, or beginnings with a `*`; default: all
+//! deny_models     = ["gpt-5.5-pro"]                        # counts more than allow_models
+//! allow_endpoints = ["chat", "embeddings", "models", "/batches"]   # default: all
+//! ```
+//!
+//! Endpoints are `chat`, `completions`, `embeddings`, `models`, `responses`, `files`, `messages`, `audio`, `images`,
+//! `moderations`, `balance`, or a path, and all below it. What isn't allowed is refused before a request leaves, with an
+//! error of kind [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) and code [`NOT_ALLOWED`] that names the rule
+//! and its place. That holds for a model that comes from an alias or a default, for multipart forms, for
+//! `GET /models/{id}` and for OpenRouter's list of models to fall back to; lists of models leave out what isn't allowed. A
+//! name that an adapter sends as another one, such as `deepseek-chat`, is held against both. An alias or default that leads
+//! to what is refused is warned of.
+//!
+//! What a service itself makes of a name isn't known here: to be sure, say what is allowed rather than what is denied. Nor
+//! is the file of a batch looked into: keep `/batches` out of `allow_endpoints` where models matter. A provider from code
+//! ([`RegistryBuilder::provider`]) is taken as it is; one from a factory has these rules.
+//!
+//! # Services of your own
+//!
+//! A service that speaks OpenAI's API needs a `base_url`, and perhaps:
+//!
+//! ```toml
+//! [providers.azure]
+//! base_url = "https://mine.openai.azure.com/openai/deployments/gpt-4o"
+//! api_key  = { env = "AZURE_API_KEY" }
+//! auth     = { header = "api-key", scheme = "", required = true }   # instead of `Authorization: Bearer …`
+//! query    = { api-version = "2024-10-21" }                         # appended to every URL; never a key
+//! ```
+//!
+//! What else is particular to it goes into a profile of its own, whose name providers can use. One of the name of an
+//! embedded profile is laid over that one field by field; any other is laid over the one that `extends` names, the user's
+//! own too, else over `openai-compatible`. Tables are laid over each other, lists replaced. The fields are those of
+//! [`Profile`](modelswitch_openai::Profile). What lies over `deepseek` keeps DeepSeek's adapter, policies and balance.
+//!
+//! ```toml
+//! [profiles.gateway]
+//! extends = "deepseek"
+//! base_url = "https://llm.example.com/deepseek"
+//! key_env = ["GATEWAY_KEY"]
+//! hints = { overloaded = "call the platform team" }
+//!
+//! [profiles.gateway.request]
+//! max_tokens = "max_completion_tokens"
+//!
+//! [providers.gateway]
+//! ```
+//!
+//! What isn't a service over HTTP is made by code: [`RegistryBuilder::provider`] adds one, and
+//! [`RegistryBuilder::factory`] makes a kind known, of which the configuration makes as many as it likes:
+//!
+//! ```toml
+//! [providers.polly]
+//! kind = "parrot"
+//! settings = { says = "hello" }             # whatever the factory reads; no keys
+//! models = ["ara"]
+//! ```
+//!
+//! # Mistakes
+//!
+//! All mistakes are told in one error, each with its place, what is right and the nearest spelling: those of settings,
+//! profiles, providers and aliases alike. What only follows from another mistake isn't told. No value is repeated that
+//! might be a key.
 //!
 //! # Keys
 //!
@@ -106,6 +211,7 @@ mod builder;
 mod check;
 mod config;
 mod connect;
+mod env_file;
 mod environment;
 mod factory;
 mod guard;

@@ -173,6 +173,7 @@ pub(crate) fn load(inputs: Inputs) -> Result<Loaded> {
     loaded.spoilt.is_unsure |= !variables.mistakes.is_empty();
     loaded.mistakes.append(&mut variables.mistakes);
     loaded.lists_providers = lists_providers;
+    loaded.warnings.extend(source.into_iter().flat_map(|source| source.warnings));
     loaded.warnings.extend(variables.warnings);
     Ok(loaded)
 }
@@ -419,7 +420,8 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
             }
         }
         Kind::InvalidValue(Actual::Other(found), expected) if found == EMPTY_LIST => {
-            wrong_type(place, &name, "not an empty list", expected)
+            let mistake = wrong_type(place, &name, "not an empty list", expected);
+            Mistake { hint: "say what it is to hold, or take it out".to_owned(), ..mistake }
         }
         Kind::InvalidValue(_, expected) | Kind::InvalidLength(_, expected) => {
             wrong_type(place, &name, "which this is not", expected)
@@ -474,7 +476,7 @@ fn seconds(actual: &Actual) -> Option<u32> {
 fn unknown_key(place: Option<Place>, path: &[String], allowed: &[&str]) -> Mistake {
     let name = path.last().map_or("", String::as_str);
     let near = nearest(name, allowed.iter().copied())
-        .or_else(|| also_called(name).filter(|right| allowed.contains(right)));
+        .or_else(|| also_called(name).iter().copied().find(|right| allowed.contains(right)));
     // A name that stands in the wrong section is a key all the same.
     let shown = if crate::mistake::looks_like_a_key(name) {
         "a name".to_owned()
@@ -496,29 +498,29 @@ fn allowed_here(near: Option<&str>, allowed: &[&str]) -> String {
 }
 
 /// What others call our settings.
-fn also_called(name: &str) -> Option<&'static str> {
-    Some(match name.to_lowercase().replace('-', "_").as_str() {
-        "key" | "token" | "secret" | "api_token" | "key_env" | "api_key_env" => "api_key",
-        "url" | "endpoint" | "host" | "api_base" | "base" | "server" => "base_url",
-        "model" => "default_model",
-        "aliases" | "alias" => "models",
-        "type" => "profile",
-        "params" | "query_params" | "query_parameters" | "extra_query" => "query",
-        "authorization" | "authentication" => "auth",
-        "allow" | "allowed" | "whitelist" => "allow_models",
-        "deny" | "denied" | "blacklist" | "forbid_models" => "deny_models",
-        "endpoints" => "allow_endpoints",
-        "weight" => "weights",
-        "parameters" | "params_default" => "defaults",
-        "http_headers" | "extra_headers" => "headers",
-        "retries" | "max_attempts" | "max_retries" => "attempts",
-        "variable" | "var" => "env",
-        "path" => "file",
-        "policies" => "policy",
-        "entries" | "most_entries" => "answers",
-        "most_bytes" | "size" => "bytes",
-        _ => return None,
-    })
+fn also_called(name: &str) -> &'static [&'static str] {
+    match name.to_lowercase().replace('-', "_").as_str() {
+        "key" | "token" | "secret" | "api_token" | "key_env" | "api_key_env" => &["api_key"],
+        "url" | "endpoint" | "host" | "api_base" | "base" | "server" => &["base_url"],
+        "model" => &["default_model", "target"],
+        "aliases" | "alias" => &["models"],
+        "type" => &["profile"],
+        "params" | "query_params" | "query_parameters" | "extra_query" => &["query"],
+        "authorization" | "authentication" => &["auth"],
+        "allow" | "allowed" | "whitelist" => &["allow_models"],
+        "deny" | "denied" | "blacklist" | "forbid_models" => &["deny_models"],
+        "endpoints" => &["allow_endpoints"],
+        "weight" => &["weights"],
+        "parameters" | "params_default" => &["defaults"],
+        "http_headers" | "extra_headers" => &["headers"],
+        "retries" | "max_attempts" | "max_retries" => &["attempts", "retry"],
+        "variable" | "var" => &["env"],
+        "path" => &["file"],
+        "policies" => &["policy"],
+        "entries" | "most_entries" => &["answers"],
+        "most_bytes" | "size" => &["bytes"],
+        _ => &[],
+    }
 }
 
 fn literal_key(place: Option<Place>, path: &[String]) -> Mistake {
@@ -633,7 +635,9 @@ fn choose(chosen: Option<&str>, sections: Option<&toml::Value>, source: Option<&
     let names: Vec<&str> = sections.into_iter().flat_map(Table::keys).map(String::as_str).collect();
     let file =
         source.path.as_deref().map_or("the configuration".to_owned(), |path| path.display().to_string());
-    let near = nearest(chosen, names.iter().copied());
+    // `prod` is short for `production`.
+    let begins = || names.iter().copied().find(|name| chosen.len() > 2 && name.starts_with(chosen));
+    let near = nearest(chosen, names.iter().copied()).or_else(begins);
     Err(Error::config(format!(
         "there is no section [profile.{chosen}] in {file}{}{} there are: {}",
         did_you_mean(near),

@@ -45,7 +45,9 @@ pub(crate) struct Names {
     /// Whether a provider's key in the environment is enough for it to be there.
     pub(crate) from_environment: bool,
     /// Whether there is a provider with mistakes of which it isn't known what it would own.
-    pub(crate) is_unsure: bool,
+    pub(crate) may_own_more: bool,
+    /// Whether providers may be missing, since a section had a mistake.
+    pub(crate) may_lack_providers: bool,
 }
 
 /// Why a name stands for nothing.
@@ -172,15 +174,14 @@ impl Names {
                 Err(Nothing::Several(several.iter().map(|provider| format!("{provider}/{name}")).collect()))
             }
             [] => Err(match (name.split_once('/'), self.providers.iter().find(|(p, _)| **p == *name)) {
-                // It may be a bare name with a slash in it, of whoever isn't known; a slip of the pen is one all the same.
                 (Some((provider, _)), _)
-                    if self.is_unsure && nearest(provider, self.providers()).is_none() =>
+                    if self.may_lack_providers && nearest(provider, self.providers()).is_none() =>
                 {
                     Nothing::ToBeMended
                 }
                 (Some((provider, _)), _) => Nothing::NoProvider(provider.to_owned()),
                 (None, Some((provider, _))) => Nothing::NoModel(provider.clone()),
-                (None, None) if self.is_unsure => Nothing::ToBeMended,
+                (None, None) if self.may_own_more || self.may_lack_providers => Nothing::ToBeMended,
                 (None, None) => Nothing::Unknown,
             }),
         }

@@ -1,17 +1,23 @@
 //! The configuration file: where it is found, and which line and column each setting stands in.
 
+#[cfg(feature = "json")]
+mod json;
+mod toml;
+#[cfg(feature = "yaml")]
+mod yaml;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::toml::Table;
 use modelswitch_provider::{Error, Result};
-use toml::Table;
-use toml::de::{DeTable, DeValue};
 
 use crate::environment::Environment;
 use crate::mistake::{Mistake, Place, none_of};
 
-const NAME: &str = "modelswitch.toml";
+/// The names that are looked for, the first one first.
+const NAMES: [&str; 4] = ["modelswitch.toml", "modelswitch.yaml", "modelswitch.yml", "modelswitch.json"];
 
 /// A configuration text that was read: its settings, and where each of them stands.
 #[derive(Debug)]
@@ -19,6 +25,7 @@ pub(crate) struct Source {
     pub(crate) path: Option<Arc<Path>>,
     pub(crate) table: Table,
     places: BTreeMap<Vec<String>, Place>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Source {
@@ -35,12 +42,12 @@ impl Source {
             };
             Error::config(format!("the configuration file {}: {what}", path.display())).with_hint(hint)
         })?;
-        Self::parse(&text, Some(path.into()))
+        Self::parse(&text, Format::of(path)?, Some(path.into()))
     }
 
     /// Reads a text that stands for a file.
     pub(crate) fn text(text: &str) -> Result<Self> {
-        Self::parse(text, None)
+        Self::parse(text, Format::Toml, None)
     }
 
     /// Where a setting stands.
@@ -48,32 +55,113 @@ impl Source {
         self.places.get(path)
     }
 
-    fn parse(text: &str, path: Option<Arc<Path>>) -> Result<Self> {
-        let place = |offset: usize| {
-            let (line, column) = line_and_column(text, offset);
+    fn parse(text: &str, format: Format, path: Option<Arc<Path>>) -> Result<Self> {
+        // Editors of one system begin a file with a mark that is none of it.
+        let text = text.trim_start_matches('\u{feff}');
+        let place = |position: Position| {
+            let (line, column) = match position {
+                Position::Offset(offset) => line_and_column(text, offset),
+                Position::At { line, column } => (line, column),
+            };
             Place::File { path: path.clone(), line, column }
         };
-        let spans = match DeTable::parse_recoverable(text) {
-            (spans, errors) if errors.is_empty() => spans,
-            (_, errors) => {
-                // One unclosed quote makes many errors; the first is the one that tells.
-                let mistakes = errors.iter().take(1).map(|error| syntax_error(error, &place)).collect();
-                return none_of(mistakes).and(Err(Error::config("the configuration is not valid TOML")));
+        let parsed = match format {
+            Format::Toml => toml::parse(text),
+            #[cfg(feature = "yaml")]
+            Format::Yaml => yaml::parse(text),
+            #[cfg(feature = "json")]
+            Format::Json => json::parse(text),
+        };
+        let Parsed { mut table, places } = match parsed {
+            Ok(parsed) => parsed,
+            Err(Flaw { position, what, hint }) => {
+                let mistake = Mistake::new(position.map(place), what, hint);
+                return none_of(vec![mistake]).and(Err(Error::config("the configuration can't be read")));
             }
         };
-        let mut places = BTreeMap::new();
-        locate(spans.get_ref(), &mut Vec::new(), &mut |path, offset| {
-            places.insert(path.to_vec(), place(offset));
-        });
-        let mut table: Table = match toml::from_str(text) {
-            Ok(table) => table,
-            Err(error) => {
-                return none_of(vec![syntax_error(&error, &place)])
-                    .and(Err(Error::config("the configuration is not valid TOML")));
-            }
-        };
-        table.iter_mut().for_each(|(_, value)| dates_as_text(value));
-        Ok(Self { path, table, places })
+        // What editors are told of the file's schema is nothing for us.
+        table.remove("$schema");
+        let places = places.into_iter().map(|(path, position)| (path, place(position))).collect();
+        Ok(Self { path, table, places, warnings: Vec::new() })
+    }
+}
+
+/// What a file is written in, by its ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Toml,
+    #[cfg(feature = "yaml")]
+    Yaml,
+    #[cfg(feature = "json")]
+    Json,
+}
+
+impl Format {
+    /// # Errors
+    /// What this build can't read.
+    fn of(path: &Path) -> Result<Self> {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+        match ending.as_str() {
+            #[cfg(feature = "yaml")]
+            "yaml" | "yml" => Ok(Self::Yaml),
+            #[cfg(not(feature = "yaml"))]
+            "yaml" | "yml" => Err(not_compiled_in(path, "YAML", "yaml")),
+            #[cfg(feature = "json")]
+            "json" => Ok(Self::Json),
+            #[cfg(not(feature = "json"))]
+            "json" => Err(not_compiled_in(path, "JSON", "json")),
+            // Where no ending says otherwise: secret stores mount files under whatever name.
+            _ => Ok(Self::Toml),
+        }
+    }
+}
+
+#[cfg(not(all(feature = "yaml", feature = "json")))]
+fn not_compiled_in(path: &Path, language: &str, feature: &str) -> Error {
+    Error::config(format!("the configuration file {}: this build reads no {language}", path.display()))
+        .with_hint(format!("build with the feature `{feature}` of modelswitch-registry, or write TOML"))
+}
+
+/// The settings of a text, and where each of them stands.
+struct Parsed {
+    table: Table,
+    places: Vec<(Vec<String>, Position)>,
+}
+
+/// What makes a text unreadable, in words that don't repeat it.
+struct Flaw {
+    position: Option<Position>,
+    what: String,
+    hint: &'static str,
+}
+
+/// A place in a text, as its parser tells it.
+#[derive(Clone, Copy)]
+#[cfg_attr(
+    not(any(feature = "yaml", feature = "json")),
+    expect(dead_code, reason = "TOML's parser tells offsets")
+)]
+enum Position {
+    /// In bytes from the beginning.
+    Offset(usize),
+    /// Counted from one.
+    At { line: usize, column: usize },
+}
+
+/// True for a section that may be written with nothing in it, as YAML and JSON have it: there it isn't "not set".
+#[cfg(any(feature = "yaml", feature = "json"))]
+fn is_section(path: &[String]) -> bool {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["profile", _, rest @ ..] if !rest.is_empty() => {
+            matches!(
+                rest,
+                ["providers" | "models" | "profiles" | "retry" | "timeout"] | ["providers" | "profiles", _]
+            )
+        }
+        ["providers" | "models" | "profiles" | "profile" | "retry" | "timeout"] => true,
+        ["providers" | "profiles" | "profile", _] => true,
+        _ => false,
     }
 }
 
@@ -93,86 +181,44 @@ pub(crate) fn find(environment: &Environment) -> Result<Option<Source>> {
                 .with_hint(format!("set {VARIABLE} to a file that exists, or unset it"))
         });
     }
-    let found = usual_places(environment).into_iter().find(|path| path.is_file());
-    found.map(|path| Source::file(&path)).transpose()
+    let Some(folder) = usual_folders(environment).into_iter().find(|folder| !files_in(folder).is_empty())
+    else {
+        return Ok(None);
+    };
+    let files = files_in(&folder);
+    let Some((first, others)) = files.split_first() else { return Ok(None) };
+    let mut source = Source::file(first)?;
+    source.warnings = others
+        .iter()
+        .map(|other| format!("{} is not read: {} stands beside it", other.display(), first.display()))
+        .collect();
+    Ok(Some(source))
 }
 
-fn usual_places(environment: &Environment) -> Vec<PathBuf> {
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    NAMES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect()
+}
+
+fn usual_folders(environment: &Environment) -> Vec<PathBuf> {
     let folder = |variable: &str| environment.get(variable).map(PathBuf::from);
     let own = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")));
     let windows = if cfg!(windows) { folder("APPDATA") } else { None };
-    let folders = own.into_iter().chain(windows).map(|folder| folder.join("modelswitch").join(NAME));
-    std::iter::once(PathBuf::from(NAME)).chain(folders).collect()
+    let folders = own.into_iter().chain(windows).map(|folder| folder.join("modelswitch"));
+    std::iter::once(PathBuf::new()).chain(folders).collect()
 }
 
 /// A dotted path as TOML writes keys, `models."gpt-4.1"`, taken apart.
 pub(crate) fn split_path(path: &str) -> Option<Vec<String>> {
-    let mut table: Table = toml::from_str(&format!("{path} = 0")).ok()?;
+    let mut table: Table = ::toml::from_str(&format!("{path} = 0")).ok()?;
     let mut keys = Vec::new();
     loop {
         let mut entries = std::mem::take(&mut table).into_iter();
         let ((key, value), None) = (entries.next()?, entries.next()) else { return None };
         keys.push(key);
         match value {
-            toml::Value::Table(inner) => table = inner,
+            ::toml::Value::Table(inner) => table = inner,
             _ => return Some(keys),
         }
-    }
-}
-
-/// The parser's messages are fixed sentences about TOML; the text itself is in its `Display` only, which stays unused.
-fn syntax_error(error: &toml::de::Error, place: &impl Fn(usize) -> Place) -> Mistake {
-    let what = format!("this is not valid TOML: {}", error.message());
-    let hint = match error.message() {
-        message if message.starts_with("string values must be quoted") => {
-            "put the value in quotes: name = \"value\""
-        }
-        message if message.starts_with("duplicate key") => {
-            "a name may stand once in a section: take one of the two out"
-        }
-        _ => "mend the line; a setting is written name = \"value\"",
-    };
-    Mistake::new(error.span().map(|span| place(span.start)), what, hint)
-}
-
-fn locate(table: &DeTable<'_>, path: &mut Vec<String>, found: &mut impl FnMut(&[String], usize)) {
-    for (key, value) in table {
-        path.push(key.get_ref().to_string());
-        found(path, key.span().start);
-        locate_value(value.get_ref(), path, found);
-        path.pop();
-    }
-}
-
-fn locate_value(value: &DeValue<'_>, path: &mut Vec<String>, found: &mut impl FnMut(&[String], usize)) {
-    match value {
-        DeValue::Table(table) => locate(table, path, found),
-        DeValue::Array(items) => {
-            for (position, item) in items.iter().enumerate() {
-                path.push(position.to_string());
-                found(path, item.span().start);
-                locate_value(item.get_ref(), path, found);
-                path.pop();
-            }
-        }
-        DeValue::String(_)
-        | DeValue::Integer(_)
-        | DeValue::Float(_)
-        | DeValue::Boolean(_)
-        | DeValue::Datetime(_) => {}
-    }
-}
-
-/// Nothing here is a date, and serde would show one as a table of the TOML crate's own.
-fn dates_as_text(value: &mut toml::Value) {
-    match value {
-        toml::Value::Datetime(date) => *value = toml::Value::String(date.to_string()),
-        toml::Value::Array(items) => items.iter_mut().for_each(dates_as_text),
-        toml::Value::Table(table) => table.iter_mut().for_each(|(_, value)| dates_as_text(value)),
-        toml::Value::String(_)
-        | toml::Value::Integer(_)
-        | toml::Value::Float(_)
-        | toml::Value::Boolean(_) => {}
     }
 }
 

@@ -47,7 +47,12 @@ impl Variables {
                 &path,
                 if is_parameter(&path) { parameter(&text) } else { text_or_structure(&text) },
             );
-            found.places.push((path, variable));
+            // Whoever looks for it among the process's variables would look in vain.
+            let shown = match environment.file_of(&variable) {
+                Some(file) => format!("{variable} in {}", file.display()),
+                None => variable,
+            };
+            found.places.push((path, shown));
         }
         found
     }

@@ -50,3 +50,17 @@ async fn a_key_appears_in_no_output() {
         place.command(&["sim", "--address", "256.0.0.1:1", "--key", CANARY]).output().unwrap();
     assert!(!String::from_utf8_lossy(&sim_with_own_key.stderr).contains(CANARY));
 }
+
+#[test]
+fn a_file_of_variables_is_read_when_it_is_named_and_the_configuration_may_be_yaml() {
+    let place = Place::empty();
+    std::fs::write(place.folder.path().join("modelswitch.yaml"), "providers:\n  deepseek:\n").unwrap();
+    std::fs::write(place.folder.path().join(".env"), format!("DEEPSEEK_API_KEY='{CANARY}'\n")).unwrap();
+    let without = place.run(&["providers"]).ends(0);
+    assert!(without.out.contains("$DEEPSEEK_API_KEY (not set)"), "{without:#?}");
+    let with = place.run(&["providers", "--env-file", ".env"]).ends(0);
+    assert!(with.out.contains("$DEEPSEEK_API_KEY (set)") && !with.out.contains(CANARY), "{with:#?}");
+    assert!(with.err.contains("configuration: modelswitch.yaml"), "{}", with.err);
+    let missing = place.run(&["providers", "--env-file", "none"]).ends(2);
+    assert!(missing.err.contains("the environment file none: there is no such file"), "{missing:#?}");
+}

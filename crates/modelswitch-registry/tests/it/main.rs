@@ -10,4 +10,5 @@ mod mistakes;
 mod names;
 mod precedence;
 mod router;
+mod sources;
 mod support;
