@@ -7,6 +7,7 @@ mod aliases;
 mod check;
 mod custom;
 mod mistakes;
+mod mistakes_told;
 mod names;
 mod precedence;
 mod router;
