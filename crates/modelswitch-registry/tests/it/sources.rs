@@ -276,3 +276,24 @@ fn mistakes_in_a_file_of_variables_name_it_and_show_no_value() {
     let place = format!("$MODELSWITCH_RETRY__ATTEMPTS in {}: `retry.attempts` must be", env.display());
     assert!(error.message().starts_with(&place), "{error}");
 }
+
+#[test]
+fn every_file_in_the_documentation_can_be_read() {
+    let guide: String = include_str!("../../src/lib.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect();
+    let files: Vec<&str> =
+        guide.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(files.len() > 5);
+    for file in files {
+        let built = with(&[("DEEPSEEK_API_KEY", CANARY), ("GATEWAY_KEY", CANARY)])
+            .toml(file)
+            .factory("parrot", |_, _| {
+                Ok(std::sync::Arc::new(modelswitch_provider::mock::MockProvider::reply("")))
+            })
+            .build();
+        assert!(built.is_ok(), "{file}\n{built:?}");
+    }
+}
