@@ -2,12 +2,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use modelswitch_openai::{BrokenOffIsFinishReason, OpenAiBuilder, OpenAiProvider, Profile};
+use modelswitch_openai::{BrokenOff, BrokenOffIsFinishReason, OpenAiBuilder, OpenAiProvider, Profile};
 use modelswitch_provider::{Adaptation, ApiKey, Document, Endpoint, Provider, Request, Response, Result};
 
 use crate::inward::{self, Plan, Terms};
 use crate::memory::ReasoningMemory;
-use crate::policy::{BrokenOff, Policies};
+use crate::policy::Policies;
 use crate::{config, error, files, fim, outward, root};
 
 /// DeepSeek as a [`Provider`].

@@ -172,6 +172,14 @@ pub struct ResponseRules {
 }
 
 /// What an answer becomes that the service broke off, by its finish reason.
+///
+/// ```
+/// use modelswitch_openai::{BrokenOff, Profile};
+///
+/// let profile = Profile::from_toml("mine", "[response]\nbroken_off = 'finish_reason'")?;
+/// assert_eq!(profile.response.broken_off, BrokenOff::FinishReason);
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BrokenOff {

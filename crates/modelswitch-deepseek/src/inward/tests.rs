@@ -2,7 +2,8 @@ use modelswitch_provider::{ErrorKind, Message};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::{BrokenOff, EmptyAnswer, ForcedToolChoice, JsonSchema};
+use crate::policy::{EmptyAnswer, ForcedToolChoice, JsonSchema};
+use modelswitch_openai::BrokenOff;
 
 fn profile() -> Profile {
     Profile::embedded("deepseek").unwrap()
