@@ -70,6 +70,10 @@ pub use tokens::{TokenEstimate, estimate_prompt, estimate_tokens};
 pub use verify::{KeyState, Verification, verify, verify_at};
 
 /// The official base URL. The canonical paths under it have no `/v1`.
+///
+/// ```
+/// assert_eq!(modelswitch_deepseek::BASE_URL, "https://api.deepseek.com");
+/// ```
 pub const BASE_URL: &str = "https://api.deepseek.com";
 
 /// An async-openai client that talks to DeepSeek, with retries where async-openai's own were.

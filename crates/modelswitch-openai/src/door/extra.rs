@@ -78,10 +78,26 @@ impl Extra {
 
 /// The member of a request that says that its last message is a beginning to be gone on with, for types that have no field for
 /// it. An adapter that knows what that is says it in the message; it never reaches the wire.
+///
+/// ```
+/// use modelswitch_openai::{ATTACHED_PREFIX, Extra};
+///
+/// let extra = Extra::new().set(ATTACHED_PREFIX, true);
+/// # let _ = extra;
+/// ```
 pub const ATTACHED_PREFIX: &str = "modelswitch_prefix";
 
 /// The member of a request under which reasoning is attached to its messages, by their numbers. An adapter that passes
 /// reasoning back puts it there; it never reaches the wire.
+///
+/// ```
+/// use modelswitch_openai::{ATTACHED_REASONING, Extra};
+/// use serde_json::json;
+///
+/// // What `Extra::reasoning_content(1, "because")` writes.
+/// let extra = Extra::new().set(ATTACHED_REASONING, json!({ "1": "because" }));
+/// # let _ = extra;
+/// ```
 pub const ATTACHED_REASONING: &str = "modelswitch_reasoning";
 
 /// # Errors
