@@ -126,7 +126,7 @@ impl DeepSeek {
 
     async fn chat(&self, mut request: Request) -> Result<Response> {
         let plan: Plan = self.adapt(&mut request, inward::chat)?;
-        self.warn_of_retired_name(&plan.adaptations);
+        self.log(&plan.adaptations);
         let target = if plan.beta { &self.beta } else { &self.stable };
         let mut response = target.send(request).await?;
         response.head.adaptations.splice(0..0, plan.adaptations.iter().cloned());
@@ -154,7 +154,7 @@ impl DeepSeek {
         request: Request,
         adaptations: Vec<Adaptation>,
     ) -> Result<Response> {
-        self.warn_of_retired_name(&adaptations);
+        self.log(&adaptations);
         let mut response = target.send(request).await?;
         response.head.adaptations.splice(0..0, adaptations);
         Ok(response)
@@ -175,12 +175,21 @@ impl DeepSeek {
         adapt(body, terms).map_err(|error| error.with_provider(self.stable.name()))
     }
 
-    fn warn_of_retired_name(&self, adaptations: &[Adaptation]) {
+    /// What the dialect changes besides, it tells itself.
+    fn log(&self, adaptations: &[Adaptation]) {
+        for Adaptation { parameter, change } in adaptations {
+            tracing::debug!(
+                "gen_ai.provider.name" = self.stable.name(),
+                parameter,
+                change,
+                "request adapted"
+            );
+        }
         if let Some(retired) = adaptations.iter().find(|one| one.parameter == "model")
             && !self.warned.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(
-                provider = self.stable.name(),
+                "gen_ai.provider.name" = self.stable.name(),
                 change = retired.change,
                 "a retired model name was asked for"
             );
