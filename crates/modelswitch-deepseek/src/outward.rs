@@ -293,7 +293,7 @@ fn chunk_function(chunk: &mut ChatChunk) -> bool {
             changed = true;
             if call.index.unwrap_or_default() > 0 {
                 // The head has gone already; this is all that is left to tell.
-                tracing::debug!("{}", left_out_note(1));
+                tracing::trace!("{}", left_out_note(1));
                 continue;
             }
             let function = call.function.unwrap_or_default();

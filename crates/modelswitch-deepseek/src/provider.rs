@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use modelswitch_openai::{BrokenOff, BrokenOffIsFinishReason, OpenAiBuilder, OpenAiProvider, Profile};
-use modelswitch_provider::{ApiKey, Document, Endpoint, Provider, Request, Response, Result};
+use modelswitch_provider::{Adaptation, ApiKey, Document, Endpoint, Provider, Request, Response, Result};
 
 use crate::inward::{self, Plan, Terms};
 use crate::memory::ReasoningMemory;
@@ -136,6 +136,7 @@ impl DeepSeek {
             self.send_adapted(request, &plan).await
         } else if root::is_at_root(&request.endpoint) {
             let adaptations = files::adapt(&mut request);
+            self.log(&adaptations);
             let mut response = self.root.send(request).await?;
             response.head.adaptations.splice(0..0, adaptations);
             Ok(response)
@@ -152,6 +153,7 @@ impl DeepSeek {
 
     /// Sends a request to where its plan says, and tells on the head what was changed.
     async fn send_adapted(&self, request: Request, plan: &Plan) -> Result<Response> {
+        self.log(&plan.adaptations);
         if let Some(retired) = &plan.retired {
             self.warn_of(retired);
         }
@@ -176,12 +178,24 @@ impl DeepSeek {
         adapt(body, terms).map_err(|error| error.with_provider(self.stable.name()))
     }
 
+    /// What the dialect changes besides, it tells itself.
+    fn log(&self, adaptations: &[Adaptation]) {
+        for Adaptation { parameter, change } in adaptations {
+            tracing::debug!(
+                "gen_ai.provider.name" = self.stable.name(),
+                parameter,
+                change,
+                "request adapted"
+            );
+        }
+    }
+
     fn warn_of(&self, retired: &str) {
         let is_new = self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(retired.to_owned());
         if is_new {
             tracing::warn!(
-                provider = self.stable.name(),
-                model = retired,
+                "gen_ai.provider.name" = self.stable.name(),
+                "gen_ai.request.model" = retired,
                 "a retired model name was asked for"
             );
         }

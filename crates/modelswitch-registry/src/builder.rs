@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use modelswitch_layers::ReasoningOrigin;
+use modelswitch_layers::{Log, ReasoningOrigin};
 use modelswitch_openai::{HttpClient, Profile};
 use modelswitch_provider::{ApiKey, Error, Provider, Result};
 use serde::Serialize;
@@ -15,6 +15,7 @@ use crate::config::{Config, ProviderConfig};
 use crate::connect::{Connected, Shared, connect, timeouts};
 use crate::environment::Environment;
 use crate::key::Folders;
+use crate::literal::keys_among_names;
 use crate::load::{Inputs, Loaded, Places, load};
 use crate::mistake::{Mistake, dotted, none_of, quoted};
 use crate::registry::Registry;
@@ -185,6 +186,8 @@ impl RegistryBuilder {
 
     fn assemble(self, loaded: Loaded, source: String, folder: Option<&Path>) -> Result<Registry> {
         let Loaded { mut config, places, lists_providers, mut warnings } = loaded;
+        // Before anything else: what follows would repeat the names.
+        none_of(keys_among_names(&config, &places))?;
         let found = if lists_providers { Vec::new() } else { self.found_in_environment(&config) };
         for name in &found {
             config.providers.entry(name.clone()).or_default();
@@ -203,7 +206,8 @@ impl RegistryBuilder {
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        Ok(Registry::new(source, connected, names, warnings))
+        let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
+        Ok(Registry::new(source, connected, names, warnings, log))
     }
 
     /// The profiles whose key variable is set.
@@ -293,10 +297,12 @@ impl fmt::Debug for RegistryBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings: Vec<String> = self.code.iter().map(|(path, _)| dotted(path)).collect();
         let providers: Vec<&str> = self.providers.iter().map(|(name, _)| name.as_str()).collect();
+        // The two arguments of `api_key` may have been taken one for the other.
+        let keys: Vec<String> = self.keys.keys().map(|name| quoted(name)).collect();
         f.debug_struct("RegistryBuilder")
             .field("settings", &settings)
             .field("providers", &providers)
-            .field("keys", &self.keys.keys())
+            .field("keys", &keys)
             .finish_non_exhaustive()
     }
 }

@@ -23,10 +23,19 @@ pub(crate) struct Config {
     pub(crate) models: BTreeMap<String, Targets>,
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
+    pub(crate) log: LogConfig,
 }
 
 /// The settings that stand at the top, for whoever reads them from variables.
-pub(crate) const TOP: [&str; 5] = ["default", "providers", "models", "retry", "timeout"];
+pub(crate) const TOP: [&str; 6] = ["default", "providers", "models", "retry", "timeout", "log"];
+
+/// What the line of each call is accompanied by.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LogConfig {
+    /// Writes what is asked and answered, at debug.
+    pub(crate) content: Option<Flag>,
+}
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

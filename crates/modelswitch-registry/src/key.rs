@@ -66,11 +66,15 @@ impl KeySource {
                     hint: "write the variable's name here, and set that variable to the key",
                 }),
             },
-            (None, Some(file)) if looks_like_a_key(file) && !file.contains(['/', '\\']) => Err(WrongKey {
-                setting: Some("file"),
-                what: "looks like a key, not like the path of a file (not shown)",
-                hint: "write the path of the file that holds the key",
-            }),
+            (None, Some(file))
+                if looks_like_a_key(file) && (!file.contains(['/', '\\']) || file.contains("://")) =>
+            {
+                Err(WrongKey {
+                    setting: Some("file"),
+                    what: "looks like a key, not like the path of a file (not shown)",
+                    hint: "write the path of the file that holds the key",
+                })
+            }
             (None, Some(file)) => Ok(Self::File(at.resolve(file))),
             (Some(_), Some(_)) => Err(WrongKey {
                 setting: None,

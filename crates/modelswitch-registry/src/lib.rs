@@ -41,6 +41,9 @@
 //! first_byte = "10m"
 //! idle = "5m"
 //!
+//! [log]
+//! content = false                           # true: prompts and answers too, see "Logs" below
+//!
 //! [profile.production]                      # chosen by MODELSWITCH_PROFILE=production
 //! default = "deepseek/deepseek-v4-pro"
 //! ```
@@ -95,6 +98,17 @@
 //! [`Head::adaptations`](modelswitch_provider::Head::adaptations). Reasoning that no provider of this registry is known to
 //! have given passes: after a restart, from another machine, or an app's own.
 //!
+//! # Logs
+//!
+//! Every call is one line of [`tracing`] when it has ended, at `INFO` or, if it failed, at `WARN`, under the target
+//! `modelswitch::call`: who was asked for what, who answered, how long it took, how it ended, the tokens, the service's id
+//! of the request. [`Log`](modelswitch_layers::Log) lists the fields, which have OpenTelemetry's names; its span, of the same
+//! target, is what an exporter takes. Each try that failed and each change to a request is a line at `DEBUG`. Nobody sees
+//! any of it until the app has a subscriber, such as `tracing_subscriber::fmt().init()`.
+//!
+//! Prompts, answers and keys are in none of them. With `content = true` under `[log]`, or `MODELSWITCH_LOG__CONTENT=true`,
+//! what is asked and answered is written too, at `DEBUG` under the target `modelswitch::content`; keys never are.
+//!
 //! # Invariants
 //!
 //! * Only `load.rs` names figment; its errors and the TOML parser's are put in words of our own, since theirs quote values.
@@ -108,6 +122,7 @@ mod config;
 mod connect;
 mod environment;
 mod key;
+mod literal;
 mod load;
 mod mistake;
 mod registry;

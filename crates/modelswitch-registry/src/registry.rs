@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use modelswitch_deepseek::Balance;
+use modelswitch_layers::{Layer, Log};
 use modelswitch_openai::{Capture, Client, HttpService, async_openai};
 use modelswitch_provider::{Error, Provider, Result};
 
@@ -37,6 +38,7 @@ struct Inner {
     router: Arc<dyn Provider>,
     http: HttpService,
     warnings: Vec<String>,
+    log: Log,
 }
 
 impl Registry {
@@ -45,6 +47,7 @@ impl Registry {
         providers: Vec<Connected>,
         names: Names,
         warnings: Vec<String>,
+        log: Log,
     ) -> Self {
         let route = |one: &Connected| Route {
             name: one.info.name.as_str().into(),
@@ -52,9 +55,10 @@ impl Registry {
             once: one.once.clone(),
         };
         let routes = Arc::new(Routes { names, providers: providers.iter().map(route).collect() });
-        let router: Arc<dyn Provider> = Arc::new(Router(routes.clone()));
+        // Around the router, so that it is one line a call and not one for each provider that is asked.
+        let router = log.wrap(Arc::new(Router(routes.clone())));
         let http = HttpService::new(router.clone());
-        Self(Arc::new(Inner { source, providers, routes, router, http, warnings }))
+        Self(Arc::new(Inner { source, providers, routes, router, http, warnings, log }))
     }
 }
 
@@ -135,7 +139,7 @@ impl Registry {
     /// # Errors
     /// [`Config`](modelswitch_provider::ErrorKind::Config) that lists the providers there are.
     pub fn provider(&self, name: &str) -> Result<Arc<dyn Provider>> {
-        self.0.routes.provider(name).cloned()
+        Ok(self.0.log.wrap(self.0.routes.provider(name)?.clone()))
     }
 
     /// A model by an alias, by `provider/model`, or by a bare name that exactly one provider owns. What is sent to the
@@ -155,8 +159,8 @@ impl Registry {
     /// [`ModelNotFound`](modelswitch_provider::ErrorKind::ModelNotFound) with what was probably meant and what there is.
     pub fn model(&self, name: &str) -> Result<Arc<dyn Provider>> {
         let target = self.0.routes.names.resolve(name)?;
-        let provider = self.provider(&target.provider)?;
-        Ok(Arc::new(Bound { provider, model: target.model }))
+        let provider = self.0.routes.provider(&target.provider)?.clone();
+        Ok(self.0.log.wrap(Arc::new(Bound { provider, model: target.model })))
     }
 
     /// All providers as one: each request goes where its `model` says, one without a model to the default.
@@ -345,7 +349,7 @@ impl Registry {
     }
 
     fn connected(&self, name: &str) -> Result<&Connected> {
-        self.provider(name)?;
+        self.0.routes.provider(name)?;
         let found = self.0.providers.iter().find(|connected| connected.info.name == name);
         found.ok_or_else(|| Error::config(format!("no provider `{name}`")))
     }

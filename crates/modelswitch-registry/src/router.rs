@@ -150,8 +150,8 @@ impl Router {
                 }
                 Err(error) => {
                     tracing::warn!(
-                        provider = &**name,
-                        kind = error.kind().as_str(),
+                        "gen_ai.provider.name" = &**name,
+                        "error.type" = error.kind().as_str(),
                         "left out of the list of models"
                     );
                     let change = format!("the models of `{name}` are left out: {}", error.kind());

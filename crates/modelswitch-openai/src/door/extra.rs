@@ -70,8 +70,10 @@ impl Extra {
     /// no JSON of usual size does.
     pub fn headers(&self) -> Result<HeaderMap> {
         let text = ascii(&Value::Object(self.0.clone()).to_string());
-        let value = HeaderValue::from_str(&text)
+        let mut value = HeaderValue::from_str(&text)
             .map_err(|_| Error::invalid_request("the extra fields can't be sent in a header"))?;
+        // What is in the fields is a user's.
+        value.set_sensitive(true);
         Ok(HeaderMap::from_iter([(HeaderName::from_static(header::EXTRA), value)]))
     }
 }

@@ -133,7 +133,9 @@ impl HttpService {
         let wanted = capture.is_some();
         let capture = capture.and_then(|id| self.shared.captures.find(id));
         if wanted && capture.is_none() {
-            tracing::warn!("a capture is of another service than this client's, or was dropped: it tells nothing");
+            tracing::warn!(
+                "a capture is of another service than this client's, or was dropped: it tells nothing"
+            );
         }
         let endpoint = request.endpoint.clone();
         if let Some(capture) = &capture {
