@@ -109,6 +109,11 @@ impl DeepSeek {
         self
     }
 
+    /// What it remembers of what the model thought; `None` when it was built without.
+    pub fn memory(&self) -> Option<&ReasoningMemory> {
+        self.memory.as_ref()
+    }
+
     async fn send_by_endpoint(&self, mut request: Request) -> Result<Response> {
         if request.endpoint == Endpoint::CHAT_COMPLETIONS {
             self.chat(request).await

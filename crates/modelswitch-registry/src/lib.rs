@@ -95,32 +95,48 @@
 //! [`Head::adaptations`](modelswitch_provider::Head::adaptations). Reasoning that no provider of this registry is known to
 //! have given passes: after a restart, from another machine, or an app's own.
 //!
+//! # Reload
+//!
+//! A registry is a handle on what was read last. [`reload`](Registry::reload) reads the file, the environment and the keys
+//! again, and from then on everything that the registry gave out follows. A call that has begun goes on as it began; a
+//! provider whose settings come down to the same stays the very same; a configuration that is wrong changes nothing.
+//! [`events`](Registry::events) tells what changed, and what was wrong.
+//!
 //! # Invariants
 //!
+//! * Calls read one snapshot, which never changes, and take no lock for it. What they need is in the snapshot; what must
+//!   outlive it is in `registry.rs`'s `Lasting`, or handed over from the provider before.
 //! * Only `load.rs` names figment; its errors and the TOML parser's are put in words of our own, since theirs quote values.
 //! * No global state; nothing is sent while a registry is built.
 //! * No key is in any `Debug`, `Display`, error or report.
 
 mod alias;
 mod builder;
+mod changes;
 mod check;
 mod config;
 mod connect;
 mod environment;
+mod events;
 mod key;
 mod load;
 mod mistake;
+mod pools;
 mod registry;
 mod resolve;
 mod router;
 mod service;
+mod settings;
+mod snapshot;
 mod source;
 mod spelling;
 mod variables;
 
 pub use builder::{NO_PROVIDER, RegistryBuilder};
+pub use changes::{AliasChange, Changes, DefaultChange, ProviderChange};
 pub use check::{CheckReport, Outcome, Stage, StageReport};
 pub use connect::ProviderInfo;
+pub use events::{Events, RegistryEvent};
 pub use key::KeyInfo;
 pub use registry::Registry;
 pub use router::PROVIDER_HEADER;

@@ -6,5 +6,6 @@ mod check;
 mod mistakes;
 mod names;
 mod precedence;
+mod reload;
 mod router;
 mod support;
