@@ -102,6 +102,10 @@
 //! provider whose settings come down to the same stays the very same; a configuration that is wrong changes nothing.
 //! [`events`](Registry::events) tells what changed, and what was wrong.
 //!
+//! With the feature `watch`, `Registry::watch` reloads when a file changes; with `signal`, on Unix,
+//! `Registry::reload_on_sighup` when the process is sent a `SIGHUP`. The first has a thread, the second a task, each until
+//! its guard is dropped; nothing else here runs by itself.
+//!
 //! # Invariants
 //!
 //! * Calls read one snapshot, which never changes, and take no lock for it. What they need is in the snapshot; what must
@@ -127,10 +131,14 @@ mod resolve;
 mod router;
 mod service;
 mod settings;
+#[cfg(all(unix, feature = "signal"))]
+mod sighup;
 mod snapshot;
 mod source;
 mod spelling;
 mod variables;
+#[cfg(feature = "watch")]
+mod watch;
 
 pub use builder::{NO_PROVIDER, RegistryBuilder};
 pub use changes::{AliasChange, Changes, DefaultChange, ProviderChange};
@@ -140,3 +148,7 @@ pub use events::{Events, RegistryEvent};
 pub use key::KeyInfo;
 pub use registry::Registry;
 pub use router::PROVIDER_HEADER;
+#[cfg(all(unix, feature = "signal"))]
+pub use sighup::ReloadOnSighup;
+#[cfg(feature = "watch")]
+pub use watch::{Watch, WatchOptions};

@@ -8,4 +8,8 @@ mod names;
 mod precedence;
 mod reload;
 mod router;
+#[cfg(all(unix, feature = "signal"))]
+mod sighup;
 mod support;
+#[cfg(feature = "watch")]
+mod watch;

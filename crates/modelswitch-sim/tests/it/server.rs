@@ -37,7 +37,8 @@ async fn connections_count_until_their_client_lets_go_of_them() {
     let sim = deepseek().await;
     let client = reqwest::Client::new();
     client.get(format!("{}/models", sim.base_url())).send().await.unwrap().bytes().await.unwrap();
-    assert_eq!((sim.open_responses(), sim.open_connections()), (0, 1));
+    assert!(sim.wait_idle(Duration::from_secs(5)).await);
+    assert_eq!(sim.open_connections(), 1);
     drop(client);
     while sim.open_connections() > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
