@@ -201,7 +201,6 @@ async fn writes_that_never_pause_are_read_after_ten_times_the_quiet() {
         assert!(started.elapsed().unwrap() < Duration::from_secs(8));
     }
     next(&mut events).await.unwrap();
-    assert!(written > 20, "{written}");
 }
 
 #[tokio::test]
