@@ -114,6 +114,11 @@ impl DeepSeek {
         self
     }
 
+    /// What it remembers of what the model thought; `None` when it was built without.
+    pub fn memory(&self) -> Option<&ReasoningMemory> {
+        self.memory.as_ref()
+    }
+
     /// Names as a registry takes them, `deepseek/deepseek-flash`, mean the same here.
     fn with_bare_model(&self, mut request: Request) -> Request {
         let named = request.model();

@@ -89,6 +89,14 @@ impl KeySource {
         }
     }
 
+    /// The files that it is read from: whoever watches the configuration watches them too.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::File(path) => vec![path.clone()],
+            Self::Variable(_) | Self::Profile => Vec::new(),
+        }
+    }
+
     /// Looks for the key. That it is missing is kept for the first call: the other providers work meanwhile.
     pub(crate) fn read(&self, profile: &Profile, environment: &Environment) -> Key {
         match self {

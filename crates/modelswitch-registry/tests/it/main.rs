@@ -6,5 +6,10 @@ mod check;
 mod mistakes;
 mod names;
 mod precedence;
+mod reload;
 mod router;
+#[cfg(all(unix, feature = "signal"))]
+mod sighup;
 mod support;
+#[cfg(feature = "watch")]
+mod watch;
