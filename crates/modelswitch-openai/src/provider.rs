@@ -356,11 +356,10 @@ fn no_key(profile: &Profile) -> Error {
     Error::config(format!("{} needs an API key and there is none", profile.title)).with_hint(hint)
 }
 
+type Header = (HeaderName, HeaderValue);
+
 /// The key as the profile's service takes it, and where it takes it otherwise.
-fn credentials(
-    key: Option<&ApiKey>,
-    profile: &Profile,
-) -> Result<(Option<(HeaderName, HeaderValue)>, Vec<Credential>)> {
+fn credentials(key: Option<&ApiKey>, profile: &Profile) -> Result<(Option<Header>, Vec<Credential>)> {
     let Some(key) = key else { return Ok((None, Vec::new())) };
     let auth = credential(key, &profile.auth.header, &profile.auth.scheme)?;
     let mut auth_at = Vec::new();

@@ -14,7 +14,7 @@ use crate::alias::{resolve_aliases, resolve_default};
 use crate::config::{Config, ProviderConfig};
 use crate::connect::{Connected, Shared, connect, timeouts};
 use crate::environment::Environment;
-use crate::key::Folders;
+use crate::keys::Folders;
 use crate::load::{Inputs, Loaded, Places, load};
 use crate::mistake::{Mistake, dotted, none_of, quoted};
 use crate::registry::Registry;
@@ -191,6 +191,8 @@ impl RegistryBuilder {
         }
         let mut mistakes = Vec::new();
         let connected = self.connect_all(&config, &found, &places, folder, &mut mistakes)?;
+        warnings
+            .extend(connected.iter().filter_map(|one| one.keys.as_ref()).flat_map(|keys| keys.warnings()));
         let mut names = names_of(&connected);
         names.from_environment = !lists_providers;
         // A provider that has a mistake would make another of each alias that points to it.

@@ -15,10 +15,10 @@ use tokio::time::timeout;
 
 use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
 use crate::environment::Environment;
-use crate::key::{Folders, Key, KeyInfo, KeySource, default_variable};
+use crate::keys::{Folders, KeyInfo, KeySource, Keyed, check_the_key_from, default_variable};
 use crate::load::Places;
 use crate::mistake::{Mistake, Place, quoted};
-use crate::service::{DEEPSEEK, Service, over_http};
+use crate::service::{DEEPSEEK, Service, over_http, with_keys};
 use crate::spelling::{did_you_mean, list, nearest};
 
 /// A provider of the registry, for a person to look at. Never the key.
@@ -40,15 +40,16 @@ pub struct ProviderInfo {
 }
 
 impl ProviderInfo {
-    /// True when it can be asked: its key is there, or it needs none.
+    /// True when it can be asked: its key is there or not looked for yet, or it needs none.
     pub fn is_usable(&self) -> bool {
-        self.key.set || !self.key.required
+        self.key.set || !self.key.looked_for || !self.key.required
     }
 }
 
 /// A provider that is ready to be asked, or to say why not.
 #[derive(Clone, Debug)]
 pub(crate) struct Connected {
+    /// As it was when it was built; [`info`](Self::info) knows its keys of now.
     pub(crate) info: ProviderInfo,
     /// Bare names that it owns, but that are shown nowhere: its service no longer takes them.
     pub(crate) retired: Vec<String>,
@@ -56,10 +57,12 @@ pub(crate) struct Connected {
     pub(crate) provider: Arc<dyn Provider>,
     /// Without them, for whoever wants to see one try fail.
     pub(crate) once: Arc<dyn Provider>,
-    /// Why its key can't be had.
-    pub(crate) key_error: Option<Error>,
-    /// The adapter, for what no provider in general has.
-    pub(crate) deepseek: Option<DeepSeek>,
+    /// Its keys, where they are read.
+    pub(crate) keys: Option<Arc<Keyed>>,
+    /// Whether its service tells what is left on the account.
+    pub(crate) has_balance: bool,
+    /// The adapter, for what no provider in general has; where keys are read, they have it.
+    deepseek: Option<DeepSeek>,
 }
 
 impl Connected {
@@ -74,17 +77,32 @@ impl Connected {
             name: name.to_owned(),
             profile: None,
             base_url: None,
-            key: Key::in_code(None).info,
+            key: KeyInfo::in_code(false),
             default_model: None,
             models: Vec::new(),
         };
         let provider = reasoning.wrap(once.clone());
-        Self { info, retired: Vec::new(), provider, once, key_error: None, deepseek: None }
+        Self { info, retired: Vec::new(), provider, once, keys: None, has_balance: false, deepseek: None }
     }
 
-    /// True when its service tells what is left on the account.
-    pub(crate) fn has_balance(&self) -> bool {
-        self.deepseek.is_some()
+    /// What it is, with what is known of its keys now.
+    pub(crate) fn info(&self) -> ProviderInfo {
+        let mut info = self.info.clone();
+        if let Some(keys) = &self.keys {
+            info.key = keys.info();
+        }
+        info
+    }
+
+    /// What there is to ask its adapter with, if it has one. Keys that were not looked for yet are read.
+    ///
+    /// # Errors
+    /// Why there is no key.
+    pub(crate) async fn adapter(&self) -> Result<Option<DeepSeek>> {
+        match &self.keys {
+            Some(keys) => Ok(keys.ready().await?.deepseek.clone()),
+            None => Ok(self.deepseek.clone()),
+        }
     }
 
     /// An error that nobody sent, with what its profile knows to do about it.
@@ -103,20 +121,27 @@ impl Connected {
     /// [`Unsupported`](ErrorKind::Unsupported) for a provider whose service doesn't tell; whatever a call fails with.
     pub(crate) async fn balance(&self) -> Result<Balance> {
         let name = self.info.name.as_str();
-        let Some(deepseek) = &self.deepseek else {
-            return Err(Error::unsupported(format!("`{name}` doesn't tell what is left on the account"))
+        let not_told = || {
+            Error::unsupported(format!("`{name}` doesn't tell what is left on the account"))
                 .with_provider(name)
                 .with_hint(format!(
                     "only a provider with the profile {DEEPSEEK} does; for others look at their own pages"
-                )));
+                ))
         };
-        if let Some(error) = &self.key_error {
-            return Err(error.clone().with_provider(name));
-        }
-        let answer = timeout(BALANCE_LIMIT, deepseek.balance()).await.unwrap_or_else(|_| {
-            let message = format!("no balance within {} s", BALANCE_LIMIT.as_secs());
-            Err(Error::new(ErrorKind::Timeout, message).with_attempts(1))
-        });
+        let ask = |deepseek: Option<DeepSeek>| async move {
+            let Some(deepseek) = deepseek else { return Err(not_told()) };
+            timeout(BALANCE_LIMIT, deepseek.balance()).await.unwrap_or_else(|_| {
+                let message = format!("no balance within {} s", BALANCE_LIMIT.as_secs());
+                Err(Error::new(ErrorKind::Timeout, message).with_attempts(1))
+            })
+        };
+        let answer = match &self.keys {
+            Some(keys) if self.has_balance => {
+                let asked = keys.ask(|service| ask(service.deepseek.clone())).await;
+                asked.map(|(balance, _)| balance)
+            }
+            Some(_) | None => ask(self.deepseek.clone()).await,
+        };
         answer.map_err(|error| error.with_provider(name))
     }
 }
@@ -152,11 +177,12 @@ pub(crate) fn connect(
     let profile = profile_of(name, config, shared)?;
     check_headers(name, config, shared)?;
     check_policy(name, config, &profile, shared)?;
-    let key = read_key(name, config, &profile, shared)?;
+    let sources = key_sources(name, config, &profile, shared)?;
     let (base_url, url_place) = base_url_of(name, config, &profile, shared);
 
     let timeouts = timeouts(config.timeout.or(shared.timeout));
-    let mut builder = OpenAiProvider::builder(with_key_hint(profile.clone(), &key.info))
+    let hint = key_hint(&sources, &profile);
+    let mut builder = OpenAiProvider::builder(with_key_hint(profile.clone(), hint.as_ref()))
         .name(name)
         .timeouts(timeouts)
         .allow_plain_http(config.allow_plain_http.is_some_and(|flag| flag.0));
@@ -179,19 +205,28 @@ pub(crate) fn connect(
         let place = url_place.clone().or_else(|| shared.places.of(&["providers", name]));
         Mistake::new(place, format!("`{}`: {}", dotted(name), error.message()), error.hint().to_owned())
     };
-    let over_http = |builder| over_http(builder, config.policy.unwrap_or_default());
-    let (service, key_error) = match key.value {
-        Ok(Some(key)) => (over_http(builder.api_key(key)).map_err(wrong)?, None),
-        Ok(None) => (over_http(builder).map_err(wrong)?, None),
-        Err(error) => {
-            // Built with a stand-in, so that mistakes in the other settings are found all the same.
-            let stand_in = ApiKey::new("unset").map_err(wrong)?;
-            let service = over_http(builder.api_key(stand_in)).map_err(wrong)?;
-            let unready = Unready { name: name.into(), error: error.clone() };
-            (Service { provider: Arc::new(unready), ..service }, Some(error))
+    let policy = config.policy.unwrap_or_default();
+    let mut keys = None;
+    let (Service { provider: once, deepseek }, has_balance, key) = match sources {
+        Keys::Read(sources) => {
+            let (make, has_balance) = with_keys(builder, policy).map_err(wrong)?;
+            let made_at = profile.key_url.as_deref();
+            let keyed = Arc::new(Keyed::new(name, sources, hint.unwrap_or_default(), made_at, &make));
+            let key = keyed.info();
+            keys = Some(keyed.clone());
+            (Service { provider: keyed, deepseek: None }, has_balance, key)
+        }
+        Keys::Given(key) => {
+            let service = over_http(builder.api_key(key.clone()), policy).map_err(wrong)?;
+            let has_balance = service.deepseek.is_some();
+            (service, has_balance, KeyInfo::in_code(true))
+        }
+        Keys::NoneNeeded => {
+            let service = over_http(builder, policy).map_err(wrong)?;
+            let has_balance = service.deepseek.is_some();
+            (service, has_balance, KeyInfo::none_needed())
         }
     };
-    let Service { provider: once, deepseek } = service;
     let provider = Stack::new()
         .layer(shared.reasoning.clone())
         .layer(retry(config.retry.or(shared.retry)))
@@ -199,22 +234,38 @@ pub(crate) fn connect(
     let info = ProviderInfo {
         name: name.to_owned(),
         base_url: base_url.or_else(|| profile.base_url.clone()),
-        key: key.info,
+        key,
         default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
         models: owned_models(config, &profile),
         profile: Some(profile.name.clone()),
     };
     let retired = profile.retired_names().map(|(name, _)| name.to_owned()).collect();
-    Ok(Connected { info, retired, provider, once, key_error, deepseek })
+    Ok(Connected { info, retired, provider, once, keys, has_balance, deepseek })
+}
+
+/// Where a provider's keys come from.
+enum Keys {
+    Read(Vec<KeySource>),
+    Given(ApiKey),
+    NoneNeeded,
 }
 
 /// Who is told that a key was refused must hear which key: the profile only knows the usual variable.
-fn with_key_hint(mut profile: Profile, key: &KeyInfo) -> Profile {
-    if key.set {
-        let made_at =
-            profile.key_url.as_ref().map(|url| format!("; keys are made at {url}")).unwrap_or_default();
-        let hint = format!("check the key from {}{made_at}", key.source);
-        profile.hints.insert(ErrorKind::Authentication.into(), hint);
+fn key_hint(keys: &Keys, profile: &Profile) -> Option<String> {
+    let source = match keys {
+        Keys::Read(sources) => {
+            let shown: Vec<String> = sources.iter().map(KeySource::shown).collect();
+            shown.join(", ")
+        }
+        Keys::Given(_) => KeyInfo::in_code(true).source,
+        Keys::NoneNeeded => return None,
+    };
+    Some(check_the_key_from(&source, profile.key_url.as_deref()))
+}
+
+fn with_key_hint(mut profile: Profile, hint: Option<&String>) -> Profile {
+    if let Some(hint) = hint {
+        profile.hints.insert(ErrorKind::Authentication.into(), hint.clone());
     }
     profile
 }
@@ -339,21 +390,23 @@ fn is_credential(header: &str) -> bool {
     is_known || parts.iter().any(|part| name.contains(part)) || name.ends_with("token")
 }
 
-fn read_key(
+fn key_sources(
     name: &str,
     config: &ProviderConfig,
     profile: &Profile,
     shared: &Shared<'_>,
-) -> Result<Key, Mistake> {
+) -> Result<Keys, Mistake> {
     if let Some(key) = shared.keys.get(name) {
-        return Ok(Key::in_code(Some(key.clone())));
+        return Ok(Keys::Given(key.clone()));
     }
-    let source = KeySource::new(config.api_key.as_ref(), &shared.folders).map_err(|wrong| {
-        let path: Vec<&str> = ["providers", name, "api_key"].into_iter().chain(wrong.setting).collect();
+    let sources = KeySource::all(config.api_key.as_ref(), &shared.folders, profile, shared.environment);
+    let sources = sources.map_err(|wrong| {
+        let within = wrong.path.iter().map(String::as_str);
+        let path: Vec<&str> = ["providers", name, "api_key"].into_iter().chain(within).collect();
         let what = format!("`{}` {}", crate::mistake::dotted(&path), wrong.what);
         Mistake::new(shared.places.of(&path), what, wrong.hint)
     })?;
-    Ok(source.read(profile, shared.environment))
+    Ok(if sources.is_empty() { Keys::NoneNeeded } else { Keys::Read(sources) })
 }
 
 /// The base URL, if it isn't the profile's, and the place that it was set in.
@@ -384,23 +437,6 @@ fn owned_models(config: &ProviderConfig, profile: &Profile) -> Vec<String> {
 
 fn dotted(name: &str) -> String {
     crate::mistake::dotted(&["providers", name])
-}
-
-/// A provider whose key can't be had. It is there, so that its name is known, and says what is missing when asked.
-#[derive(Debug)]
-struct Unready {
-    name: Arc<str>,
-    error: Error,
-}
-
-#[async_trait]
-impl Provider for Unready {
-    fn name(&self) -> &str {
-        &self.name
-    }
-    async fn send(&self, _request: Request) -> Result<Response> {
-        Err(self.error.clone().with_provider(self.name.clone()))
-    }
 }
 
 /// A provider under the name that code gave it.
