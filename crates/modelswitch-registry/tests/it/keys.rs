@@ -337,3 +337,28 @@ async fn a_keyring_that_is_not_there_is_told_without_its_own_words() {
     assert!(error.message().starts_with("there is no key: "), "{error}");
     assert!(std::error::Error::source(&error).is_none());
 }
+
+/// `dbus-run-session -- sh -c 'echo | gnome-keyring-daemon --unlock --components=secrets; cargo test … -- --ignored'`
+#[cfg(feature = "keyring")]
+#[tokio::test]
+#[ignore = "needs an open keyring, into which it puts an entry"]
+async fn an_entry_of_the_keyring_is_the_key_and_its_rotation_is_taken_up() {
+    use modelswitch_provider::ApiKey;
+    use modelswitch_registry::Keyring;
+
+    const ENTRY: &str = "modelswitch-test-rotation";
+    let keep = |key: &'static str| {
+        tokio::task::spawn_blocking(move || Keyring::set(ENTRY, &ApiKey::new(key).unwrap()).unwrap())
+    };
+    let sim = Sim::builder().any_key(true).start().await.unwrap();
+    let registry = registry(&sim, &format!("{{ keyring = '{ENTRY}' }}"));
+    assert!(ask(&registry).await.unwrap_err().message().contains("no entry"));
+    for key in ["sk-1", "sk-2"] {
+        keep(key).await.unwrap();
+        registry.refresh_keys().await;
+        ask(&registry).await.unwrap();
+    }
+    assert_eq!(used(&sim), [("sk-1".to_owned(), 1), ("sk-2".to_owned(), 1)].into());
+    let removed = tokio::task::spawn_blocking(|| [Keyring::remove(ENTRY), Keyring::remove(ENTRY)]);
+    assert_eq!(removed.await.unwrap().map(Result::unwrap), [true, false]);
+}
