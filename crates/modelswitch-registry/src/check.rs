@@ -128,7 +128,7 @@ pub(crate) async fn check(connected: &Connected) -> CheckReport {
         run.stage(Stage::Models, Duration::ZERO, || models(&listed, model.as_deref()));
         model = model.or_else(|| listed.ok()?.first().map(|model| model.id.clone()));
     }
-    if run.goes_on() && connected.has_balance {
+    if run.goes_on() && connected.has_balance() {
         let started = Instant::now();
         let balance = connected.balance().await;
         run.stage(Stage::Balance, started.elapsed(), || left(&balance, connected));
@@ -177,7 +177,7 @@ impl Run {
     }
 
     fn skip_the_rest(&mut self, connected: &Connected) {
-        let balance = connected.has_balance.then_some(Stage::Balance);
+        let balance = connected.has_balance().then_some(Stage::Balance);
         let all = [Stage::Key, Stage::Reachable, Stage::Authorised, Stage::Models]
             .into_iter()
             .chain(balance)

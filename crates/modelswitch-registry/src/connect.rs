@@ -2,23 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use modelswitch_deepseek::{Balance, DeepSeek};
+use modelswitch_deepseek::{Balance, DeepSeek, ReasoningMemory};
 use modelswitch_layers::{Layer, ReasoningOrigin, Retry, Stack};
-use modelswitch_openai::{HttpClient, OpenAiProvider, Profile, Timeouts};
+use modelswitch_openai::{HttpClient, OpenAiBuilder, OpenAiProvider, Profile, Timeouts};
 use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response, Result};
 use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
 use crate::environment::Environment;
-use crate::keys::{Folders, KeyInfo, KeySource, Keyed, check_the_key_from, default_variable};
+use crate::keys::{Folders, KeyInfo, KeySource, Keyed, Keys, check_the_key_from, default_variable};
 use crate::load::Places;
 use crate::mistake::{Mistake, Place, quoted};
+use crate::pools::Pools;
 use crate::service::{DEEPSEEK, Service, over_http, with_keys};
+use crate::settings::Settings;
 use crate::spelling::{did_you_mean, list, nearest};
 
 /// A provider of the registry, for a person to look at. Never the key.
@@ -59,10 +62,13 @@ pub(crate) struct Connected {
     pub(crate) once: Arc<dyn Provider>,
     /// Its keys, where they are read.
     pub(crate) keys: Option<Arc<Keyed>>,
-    /// Whether its service tells what is left on the account.
-    pub(crate) has_balance: bool,
-    /// The adapter, for what no provider in general has; where keys are read, they have it.
+    /// The adapter, for what no provider in general has. Where keys are read, it is the one that those with keys are made
+    /// from: it has no key itself.
     deepseek: Option<DeepSeek>,
+    /// What it was made of, to be compared at a reload; `None` for one that was given in code, which never changes.
+    pub(crate) settings: Option<Box<Settings>>,
+    /// Files besides the configuration that it was made from.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Connected {
@@ -82,7 +88,16 @@ impl Connected {
             models: Vec::new(),
         };
         let provider = reasoning.wrap(once.clone());
-        Self { info, retired: Vec::new(), provider, once, keys: None, has_balance: false, deepseek: None }
+        Self {
+            info,
+            retired: Vec::new(),
+            provider,
+            once,
+            keys: None,
+            deepseek: None,
+            settings: None,
+            files: Vec::new(),
+        }
     }
 
     /// What it is, with what is known of its keys now.
@@ -92,6 +107,11 @@ impl Connected {
             info.key = keys.info();
         }
         info
+    }
+
+    /// Whether its service tells what is left on the account.
+    pub(crate) fn has_balance(&self) -> bool {
+        self.deepseek.is_some()
     }
 
     /// What there is to ask its adapter with, if it has one. Keys that were not looked for yet are read.
@@ -136,7 +156,7 @@ impl Connected {
             })
         };
         let answer = match &self.keys {
-            Some(keys) if self.has_balance => {
+            Some(keys) if self.has_balance() => {
                 let asked = keys.ask(|service| ask(service.deepseek.clone())).await;
                 asked.map(|(balance, _)| balance)
             }
@@ -157,14 +177,25 @@ pub(crate) struct Shared<'a> {
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
     pub(crate) keys: &'a BTreeMap<String, ApiKey>,
-    /// The pool of connections, and whether it came from code: then its own time limit counts.
-    pub(crate) http: HttpClient,
-    pub(crate) http_is_given: bool,
+    /// The pool of connections that came from code: then its own time limit counts.
+    pub(crate) http: Option<&'a HttpClient>,
+    /// Otherwise, the pools by their time limit.
+    pub(crate) pools: &'a Pools,
     /// Keeps what one of them thought from the others.
     pub(crate) reasoning: ReasoningOrigin,
+    /// The providers of the snapshot that this one replaces. What hasn't changed is taken over as it is, with all that
+    /// it knows.
+    pub(crate) before: &'a [Arc<Connected>],
 }
 
-/// Makes a provider. A key that can't be had is no mistake here: the provider says so when it is asked.
+impl Shared<'_> {
+    /// The provider of that name in the snapshot before.
+    pub(crate) fn before(&self, name: &str) -> Option<&Arc<Connected>> {
+        self.before.iter().find(|one| one.info.name == name)
+    }
+}
+
+/// Makes a provider, or takes over the one that was made of the same before. A key that can't be had is no mistake here: the provider says so when it is asked.
 ///
 /// # Errors
 /// What is wrong with its settings.
@@ -172,21 +203,99 @@ pub(crate) fn connect(
     name: &str,
     config: &ProviderConfig,
     shared: &Shared<'_>,
-) -> Result<Connected, Mistake> {
+) -> Result<Arc<Connected>, Mistake> {
     check_name(name, shared)?;
     let profile = profile_of(name, config, shared)?;
     check_headers(name, config, shared)?;
     check_policy(name, config, &profile, shared)?;
-    let sources = key_sources(name, config, &profile, shared)?;
+    let keys = keys_of(name, config, &profile, shared)?;
     let (base_url, url_place) = base_url_of(name, config, &profile, shared);
+    let config = ProviderConfig {
+        retry: config.retry.or(shared.retry),
+        timeout: config.timeout.or(shared.timeout),
+        ..config.clone()
+    };
+    let before = shared.before(name);
+    let rekeyed = before.and_then(|before| before.keys.as_ref()).is_some_and(|keys| !keys.reads_the_same());
+    let settings = Settings { config, profile, base_url, keys, rekeyed };
+    let same = before.filter(|before| {
+        before.settings.as_ref().is_some_and(|before| settings.changed_from(before).is_empty())
+    });
+    if let Some(same) = same {
+        return Ok(same.clone());
+    }
+    let wrong = |error: Error| {
+        let place = url_place.clone().or_else(|| shared.places.of(&["providers", name]));
+        Mistake::new(place, format!("`{}`: {}", dotted(name), error.message()), error.hint().to_owned())
+    };
+    let memory = before.and_then(|before| {
+        let memory = before.deepseek.as_ref()?.memory()?;
+        settings.remembers_as(before.settings.as_ref()?).then(|| memory.clone())
+    });
+    Ok(Arc::new(connected(name, settings, shared, memory).map_err(wrong)?))
+}
 
-    let timeouts = timeouts(config.timeout.or(shared.timeout));
-    let hint = key_hint(&sources, &profile);
+/// With its layers, and what is shown of it. Nothing is sent.
+///
+/// # Errors
+/// What is wrong with its base URL, its headers or its key.
+fn connected(
+    name: &str,
+    settings: Settings,
+    shared: &Shared<'_>,
+    memory: Option<ReasoningMemory>,
+) -> Result<Connected> {
+    let builder = transport_of(name, &settings, shared)?;
+    let Settings { config, profile, keys, .. } = &settings;
+    let policy = config.policy.unwrap_or_default();
+    let mut keyed = None;
+    let (once, deepseek, key): (Arc<dyn Provider>, _, _) = match keys {
+        Keys::Read(sources) => {
+            let (make, deepseek) = with_keys(builder, policy, memory)?;
+            let (hint, made_at) = (key_hint(keys, profile).unwrap_or_default(), profile.key_url.as_deref());
+            let several = Arc::new(Keyed::new(name, sources.clone(), hint, made_at, &make));
+            keyed = Some(several.clone());
+            let key = several.info();
+            (several, deepseek, key)
+        }
+        Keys::Given(key) => {
+            let Service { provider, deepseek } = over_http(builder.api_key(key.clone()), policy, memory)?;
+            (provider, deepseek, KeyInfo::in_code(true))
+        }
+        Keys::NoneNeeded => {
+            let Service { provider, deepseek } = over_http(builder, policy, memory)?;
+            (provider, deepseek, KeyInfo::none_needed())
+        }
+    };
+    let provider = Stack::new().layer(shared.reasoning.clone()).layer(retry(config.retry)).over(once.clone());
+    let info = ProviderInfo {
+        name: name.to_owned(),
+        base_url: settings.url().map(str::to_owned),
+        key,
+        default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
+        models: owned_models(config, profile),
+        profile: Some(profile.name.clone()),
+    };
+    let retired = profile.retired_names().map(|(name, _)| name.to_owned()).collect();
+    let files = keys.files();
+    let settings = Some(Box::new(settings));
+    Ok(Connected { info, retired, provider, once, keys: keyed, deepseek, settings, files })
+}
+
+fn transport_of(name: &str, settings: &Settings, shared: &Shared<'_>) -> Result<OpenAiBuilder> {
+    let Settings { config, profile, base_url, keys, .. } = settings;
+    let timeouts = timeouts(config.timeout);
+    let client = match shared.http {
+        Some(given) => given.clone(),
+        None => shared.pools.get(timeouts.connect)?,
+    };
+    let hint = key_hint(keys, profile);
     let mut builder = OpenAiProvider::builder(with_key_hint(profile.clone(), hint.as_ref()))
         .name(name)
         .timeouts(timeouts)
+        .http_client(client)
         .allow_plain_http(config.allow_plain_http.is_some_and(|flag| flag.0));
-    if let Some(url) = &base_url {
+    if let Some(url) = base_url {
         builder = builder.base_url(url);
     }
     if let Some(model) = &config.default_model {
@@ -195,59 +304,7 @@ pub(crate) fn connect(
     for (header, value) in &config.headers.0 {
         builder = builder.header(header, value);
     }
-    // A pool has one limit for connecting; a provider with another limit gets a pool of its own.
-    let shares_pool = shared.http_is_given || config.timeout.connect.is_none();
-    if shares_pool {
-        builder = builder.http_client(shared.http.clone());
-    }
-
-    let wrong = |error: Error| {
-        let place = url_place.clone().or_else(|| shared.places.of(&["providers", name]));
-        Mistake::new(place, format!("`{}`: {}", dotted(name), error.message()), error.hint().to_owned())
-    };
-    let policy = config.policy.unwrap_or_default();
-    let mut keys = None;
-    let (Service { provider: once, deepseek }, has_balance, key) = match sources {
-        Keys::Read(sources) => {
-            let (make, has_balance) = with_keys(builder, policy).map_err(wrong)?;
-            let made_at = profile.key_url.as_deref();
-            let keyed = Arc::new(Keyed::new(name, sources, hint.unwrap_or_default(), made_at, &make));
-            let key = keyed.info();
-            keys = Some(keyed.clone());
-            (Service { provider: keyed, deepseek: None }, has_balance, key)
-        }
-        Keys::Given(key) => {
-            let service = over_http(builder.api_key(key.clone()), policy).map_err(wrong)?;
-            let has_balance = service.deepseek.is_some();
-            (service, has_balance, KeyInfo::in_code(true))
-        }
-        Keys::NoneNeeded => {
-            let service = over_http(builder, policy).map_err(wrong)?;
-            let has_balance = service.deepseek.is_some();
-            (service, has_balance, KeyInfo::none_needed())
-        }
-    };
-    let provider = Stack::new()
-        .layer(shared.reasoning.clone())
-        .layer(retry(config.retry.or(shared.retry)))
-        .over(once.clone());
-    let info = ProviderInfo {
-        name: name.to_owned(),
-        base_url: base_url.or_else(|| profile.base_url.clone()),
-        key,
-        default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
-        models: owned_models(config, &profile),
-        profile: Some(profile.name.clone()),
-    };
-    let retired = profile.retired_names().map(|(name, _)| name.to_owned()).collect();
-    Ok(Connected { info, retired, provider, once, keys, has_balance, deepseek })
-}
-
-/// Where a provider's keys come from.
-enum Keys {
-    Read(Vec<KeySource>),
-    Given(ApiKey),
-    NoneNeeded,
+    Ok(builder)
 }
 
 /// Who is told that a key was refused must hear which key: the profile only knows the usual variable.
@@ -390,7 +447,7 @@ fn is_credential(header: &str) -> bool {
     is_known || parts.iter().any(|part| name.contains(part)) || name.ends_with("token")
 }
 
-fn key_sources(
+fn keys_of(
     name: &str,
     config: &ProviderConfig,
     profile: &Profile,

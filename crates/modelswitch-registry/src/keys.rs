@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use modelswitch_openai::Profile;
+use modelswitch_provider::ApiKey;
 use serde::{Serialize, Serializer};
 
 mod command;
@@ -88,6 +89,38 @@ pub struct KeyRefresh {
     /// Why it could not be read. The key from before, if there was one, stays in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// Where a provider's keys come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Keys {
+    /// One place, or several.
+    Read(Vec<KeySource>),
+    /// In code.
+    Given(ApiKey),
+    NoneNeeded,
+}
+
+impl Keys {
+    /// Whether they come from the same places; what is there may have changed all the same.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Read(one), Self::Read(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.same_as(other))
+            }
+            (Self::Given(one), Self::Given(other)) => one.same_as(other),
+            (Self::NoneNeeded, Self::NoneNeeded) => true,
+            (Self::Read(_) | Self::Given(_) | Self::NoneNeeded, _) => false,
+        }
+    }
+
+    /// The files that they are read from: whoever watches the configuration watches them too.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Read(sources) => sources.iter().filter_map(KeySource::file).map(Path::to_owned).collect(),
+            Self::Given(_) | Self::NoneNeeded => Vec::new(),
+        }
+    }
 }
 
 /// What relative paths and `~` stand for.

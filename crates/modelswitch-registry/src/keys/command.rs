@@ -31,6 +31,12 @@ pub(crate) struct KeyCommand {
 }
 
 impl KeyCommand {
+    /// Whether the same would be run, for as long.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        let Self { program, arguments, limit, environment: _ } = self;
+        *program == other.program && *arguments == other.arguments && *limit == other.limit
+    }
+
     pub(super) fn new(
         program: PathBuf,
         arguments: Vec<String>,

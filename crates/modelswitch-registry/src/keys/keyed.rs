@@ -76,6 +76,11 @@ impl Keyed {
         }
     }
 
+    /// Whether its keys, where that can be seen at once, are still those that it goes with.
+    pub(crate) fn reads_the_same(&self) -> bool {
+        self.slots.iter().all(Slot::reads_the_same)
+    }
+
     /// Files that others can read.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> + '_ {
         self.slots.iter().filter_map(Slot::warning)

@@ -105,6 +105,16 @@ impl Slot {
         slot
     }
 
+    /// Whether what is there now is the key that it has. A key that can't be read any more stays in use, and one that is
+    /// still missing is still looked for.
+    pub(super) fn reads_the_same(&self) -> bool {
+        match (self.source.read_again_at_once(), &self.now.load().made) {
+            (None | Some(Err(_)), _) => true,
+            (Some(Ok(found)), Some(made)) => made.key.same_as(&found.key),
+            (Some(Ok(_)), None) => false,
+        }
+    }
+
     /// The key to call with. What is old enough is read again first; if that fails, the old one goes on serving.
     pub(super) async fn current(&self) -> Arc<State> {
         let seen = self.now.load_full();

@@ -144,6 +144,36 @@ impl KeySource {
         }
     }
 
+    /// Whether it is the same place, read as often.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        let same_place = match (&self.place, &other.place) {
+            (KeyPlace::Variables(one), KeyPlace::Variables(other)) => one.shown() == other.shown(),
+            (KeyPlace::File(one), KeyPlace::File(other)) => one == other,
+            (KeyPlace::Command(one), KeyPlace::Command(other)) => one.same_as(other),
+            (KeyPlace::Keyring(one), KeyPlace::Keyring(other)) => one == other,
+            (KeyPlace::Variables(_) | KeyPlace::File(_) | KeyPlace::Command(_) | KeyPlace::Keyring(_), _) => {
+                false
+            }
+        };
+        same_place && self.ttl == other.ttl
+    }
+
+    /// The file that it is, if it is one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match &self.place {
+            KeyPlace::File(path) => Some(path),
+            KeyPlace::Variables(_) | KeyPlace::Command(_) | KeyPlace::Keyring(_) => None,
+        }
+    }
+
+    /// Looks for the key once more, if that takes no time and asks nobody.
+    pub(super) fn read_again_at_once(&self) -> Option<Result<Found>> {
+        match &self.place {
+            KeyPlace::File(path) => Some(from_file_again(path)),
+            KeyPlace::Variables(_) | KeyPlace::Command(_) | KeyPlace::Keyring(_) => self.read_at_once(),
+        }
+    }
+
     /// After how long the key is read again.
     pub(super) fn ttl(&self) -> Option<Duration> {
         self.ttl
@@ -217,7 +247,7 @@ fn check_variable(name: &str) -> Result<(), WrongKey> {
 }
 
 fn checked_path(file: &str, at: &Folders<'_>) -> Result<PathBuf, WrongKey> {
-    if looks_like_a_key(file) && !file.contains(['/', '\\']) {
+    if looks_like_a_key(file) && (!file.contains(['/', '\\']) || file.contains("://")) {
         return Err(WrongKey::of(
             "file",
             "looks like a key, not like the path of a file (not shown)",

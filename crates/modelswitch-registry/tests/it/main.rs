@@ -7,5 +7,10 @@ mod keys;
 mod mistakes;
 mod names;
 mod precedence;
+mod reload;
 mod router;
+#[cfg(all(unix, feature = "signal"))]
+mod sighup;
 mod support;
+#[cfg(feature = "watch")]
+mod watch;
