@@ -135,6 +135,7 @@ impl Transport {
         let status = response.status();
         let mut headers = response.headers().clone();
         headers.remove(SET_COOKIE);
+        scrub.headers(&mut headers);
         let body = Idle::new(response.bytes_stream(), self.timeouts.idle);
         if status.is_success() {
             return Ok(Answer { status, headers, body: ByteStream::new(body) });

@@ -1,6 +1,7 @@
 //! What the configuration says that names stand for, checked: cycles, providers that aren't there, fallback lists.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::config::{AliasConfig, Config, NotEmpty, Strategy, Word};
 use crate::connect::{Connected, is_credential};
@@ -262,7 +263,7 @@ fn why(nothing: &Nothing, names: &Names, known: &[&str], target: &str) -> (Strin
 pub(crate) fn resolve_default(
     names: &Names,
     config: &Config,
-    connected: &[Connected],
+    connected: &[Arc<Connected>],
     lists_providers: bool,
     written: &Written,
     notes: &mut Notes<'_>,
@@ -288,13 +289,13 @@ pub(crate) fn resolve_default(
 
 /// The default where none is written: what the only provider answers with, or, where the environment brought them,
 /// DeepSeek or else the first.
-fn own_default(connected: &[Connected], lists_providers: bool) -> Option<Target> {
-    let target = |one: &Connected| {
+fn own_default(connected: &[Arc<Connected>], lists_providers: bool) -> Option<Target> {
+    let target = |one: &Arc<Connected>| {
         let model = one.info.default_model.as_deref()?;
         Some(Target::new(one.info.name.as_str(), model))
     };
     if let ([one], _) | ([one, ..], false) = (connected, lists_providers) {
-        let deepseek = connected.iter().find(|one| one.deepseek.is_some());
+        let deepseek = connected.iter().find(|one| one.has_balance());
         return deepseek
             .and_then(target)
             .or_else(|| target(one))

@@ -5,22 +5,25 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use modelswitch_layers::ReasoningOrigin;
+use modelswitch_layers::Log;
 use modelswitch_openai::{HttpClient, Profile};
 use modelswitch_provider::{ApiKey, Error, Provider, Result};
 use serde::Serialize;
 
 use crate::alias::{Notes, resolve_aliases, resolve_default};
 use crate::config::ProviderConfig;
-use crate::connect::{Connected, Shared, connect, timeouts, would_own};
+use crate::connect::{Connected, Shared, connect, would_own};
 use crate::env_file;
 use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
-use crate::key::Folders;
+use crate::keys::Folders;
+use crate::literal::keys_among_names;
 use crate::load::{Inputs, Loaded, load};
 use crate::mistake::{Mistake, dotted, none_of, quoted};
-use crate::registry::Registry;
+use crate::registry::{Lasting, Registry};
 use crate::resolve::Names;
+use crate::router::{Route, Routes};
+use crate::snapshot::Snapshot;
 use crate::source::{self, Source};
 use crate::spelling::{did_you_mean, list, nearest};
 
@@ -55,14 +58,19 @@ pub struct RegistryBuilder {
     http_client: Option<HttpClient>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 enum FileChoice {
     #[default]
     Find,
     Path(PathBuf),
     Text(String),
     None,
+    /// A configuration that was read elsewhere.
+    Foreign(Reader),
 }
+
+/// Reads a configuration, as often as it is asked to.
+type Reader = Arc<dyn Fn() -> Result<Loaded> + Send + Sync>;
 
 impl RegistryBuilder {
     /// Reads this file, and looks for no other. What it is written in goes by its ending: `.yaml`, `.yml`, `.json`, else
@@ -205,15 +213,36 @@ impl RegistryBuilder {
     ///
     /// # Errors
     /// As [`Registry::load`].
-    pub fn build(mut self) -> Result<Registry> {
-        if !self.env_files.is_empty() {
-            self.environment = self.environment.with_files(env_file::read(&self.env_files)?);
-        }
+    pub fn build(self) -> Result<Registry> {
+        Registry::begin(self)
+    }
+
+    /// Takes the configuration from elsewhere.
+    pub(crate) fn read_by(read: impl Fn() -> Result<Loaded> + Send + Sync + 'static) -> Self {
+        Self { file: FileChoice::Foreign(Arc::new(read)), ..Self::default() }
+    }
+}
+
+/// What is done at a reload again: the builder is the recipe that a registry keeps.
+impl RegistryBuilder {
+    /// Reads and checks everything as it is now.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub(crate) fn read(&self, lasting: &Lasting, before: Option<&Snapshot>) -> Result<Snapshot> {
+        let environment = &match self.env_files.as_slice() {
+            [] => self.environment.clone(),
+            files => self.environment.with_files(env_file::read(files)?),
+        };
         let source = match &self.file {
-            FileChoice::Find => source::find(&self.environment)?,
+            FileChoice::Find => source::find(environment)?,
             FileChoice::Path(path) => Some(Source::file(path)?),
             FileChoice::Text(text) => Some(Source::text(text)?),
             FileChoice::None => None,
+            FileChoice::Foreign(read) => {
+                let source = "a figment given in code".to_owned();
+                return self.assemble(read()?, Read { environment, source, folder: None, lasting, before });
+            }
         };
         let origin = match &source {
             Some(Source { path: Some(path), .. }) => path.display().to_string(),
@@ -221,48 +250,85 @@ impl RegistryBuilder {
             None => "environment only".to_owned(),
         };
         let folder = source.as_ref().and_then(|source| source.path.as_deref()?.parent().map(Path::to_owned));
-        let section = self.section.take().or_else(|| self.environment.get("MODELSWITCH_PROFILE"));
-        let code = std::mem::take(&mut self.code);
-        let loaded = load(Inputs { source, section, environment: self.environment.clone(), code })?;
-        self.assemble(loaded, origin, folder.as_deref())
+        let section = self.section.clone().or_else(|| environment.get("MODELSWITCH_PROFILE"));
+        let inputs = Inputs { source, section, environment: environment.clone(), code: self.code.clone() };
+        let folder = folder.as_deref();
+        self.assemble(load(inputs)?, Read { environment, source: origin, folder, lasting, before })
     }
 
-    /// The rest, for a configuration that was read elsewhere.
-    pub(crate) fn loaded(self, loaded: Loaded) -> Result<Registry> {
-        self.assemble(loaded, "a figment given in code".to_owned(), None)
+    /// The files that are read, or would be if they were there.
+    fn files(&self, environment: &Environment) -> Vec<PathBuf> {
+        let mut files = match &self.file {
+            FileChoice::Find => source::candidates(environment),
+            FileChoice::Path(path) => vec![path.clone()],
+            FileChoice::Text(_) | FileChoice::None | FileChoice::Foreign(_) => Vec::new(),
+        };
+        files.extend(self.env_files.iter().cloned());
+        files
     }
 
-    fn assemble(self, loaded: Loaded, source: String, folder: Option<&Path>) -> Result<Registry> {
-        let mut loaded = loaded;
+    fn assemble(&self, mut loaded: Loaded, read: Read<'_>) -> Result<Snapshot> {
+        let Read { environment, source, folder, lasting, before } = read;
+        // Before anything else: what follows would repeat the names.
+        none_of(keys_among_names(&loaded.config, &loaded.places))?;
         loaded.mistakes.splice(0..0, self.mistakes.iter().cloned());
-        let found = if loaded.lists_providers { Vec::new() } else { self.found_in_environment(&loaded) };
+        let found = match loaded.lists_providers {
+            true => Vec::new(),
+            false => self.found_in_environment(&loaded, environment),
+        };
         for name in &found {
             loaded.config.providers.entry(name.clone()).or_default();
         }
         let mut mistakes = std::mem::take(&mut loaded.mistakes);
-        let (connected, failed) = self.connect_all(&loaded, &found, folder, &mut mistakes)?;
+        let shared = Shared {
+            environment,
+            folders: Folders { config: folder, home: environment.get("HOME") },
+            places: &loaded.places,
+            profiles: &loaded.profiles,
+            factories: &self.factories,
+            retry: loaded.config.retry,
+            timeout: loaded.config.timeout,
+            keys: &self.keys,
+            http: self.http_client.as_ref(),
+            pools: &lasting.pools,
+            reasoning: lasting.reasoning.clone(),
+            before: before.map(|before| before.providers.as_slice()).unwrap_or_default(),
+        };
+        let (providers, failed) = self.connect_all(&loaded, &found, &shared, &mut mistakes)?;
         let Loaded { config, places, spoilt, lists_providers, mut warnings, .. } = loaded;
-        let mut names = names_of(&connected, failed);
+        warnings
+            .extend(providers.iter().filter_map(|one| one.keys.as_ref()).flat_map(|keys| keys.warnings()));
+        let mut names = names_of(&providers, failed);
         names.from_environment = !lists_providers;
         names.may_lack_providers = spoilt.is_unsure;
         let mut notes =
             Notes { places: &places, spoilt: &spoilt, mistakes: &mut mistakes, warnings: &mut warnings };
         let written = resolve_aliases(&mut names, &config, &mut notes);
-        names.default = resolve_default(&names, &config, &connected, lists_providers, &written, &mut notes);
+        names.default = resolve_default(&names, &config, &providers, lists_providers, &written, &mut notes);
         none_of(mistakes)?;
-        warnings.extend(not_allowed(&names, &connected));
-        for warning in &warnings {
+        warnings.extend(not_allowed(&names, &providers));
+        // Only now does this configuration count, and with it the places that errors name.
+        for rules in providers.iter().filter_map(|one| one.rules.as_ref()) {
+            rules.stand_in(&places);
+        }
+        // What was said before and is still so needs no second line in the log.
+        let known = before.map(|before| before.warnings.as_slice()).unwrap_or_default();
+        for warning in warnings.iter().filter(|warning| !known.contains(warning)) {
             tracing::warn!("{warning}");
         }
-        Ok(Registry::new(source, connected, names, warnings))
+        let mut files = self.files(environment);
+        files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
+        let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
+        let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
+        Ok(Snapshot { source, providers, routes, warnings, files, log })
     }
 
     /// The profiles whose key variable is set.
-    fn found_in_environment(&self, loaded: &Loaded) -> Vec<String> {
+    fn found_in_environment(&self, loaded: &Loaded, environment: &Environment) -> Vec<String> {
         let profiles = &loaded.profiles;
         let has_key = |name: &&str| {
             let variables = profiles.get(name).map(|profile| profile.key_env).unwrap_or_default();
-            self.environment.first(&variables).is_some() || self.keys.contains_key(*name)
+            environment.first(&variables).is_some() || self.keys.contains_key(*name)
         };
         let names = profiles.names().into_iter().filter(has_key).map(str::to_owned);
         names.filter(|name| !loaded.config.providers.contains_key(name)).collect()
@@ -272,27 +338,10 @@ impl RegistryBuilder {
         &self,
         loaded: &Loaded,
         found: &[String],
-        folder: Option<&Path>,
+        shared: &Shared<'_>,
         mistakes: &mut Vec<Mistake>,
-    ) -> Result<(Vec<Connected>, Vec<Failed>)> {
-        let Loaded { config, places, profiles, spoilt, .. } = loaded;
-        let http = match &self.http_client {
-            Some(client) => client.clone(),
-            None => HttpClient::new(timeouts(config.timeout).connect)?,
-        };
-        let shared = Shared {
-            environment: &self.environment,
-            folders: Folders { config: folder, home: self.environment.get("HOME") },
-            places,
-            profiles,
-            factories: &self.factories,
-            retry: config.retry,
-            timeout: config.timeout,
-            keys: &self.keys,
-            http,
-            http_is_given: self.http_client.is_some(),
-            reasoning: ReasoningOrigin::default(),
-        };
+    ) -> Result<(Vec<Arc<Connected>>, Vec<Failed>)> {
+        let Loaded { config, places, spoilt, .. } = loaded;
         let in_code = |name: &str| self.providers.iter().any(|(own, _)| own == name);
         // Those that the environment brought come in the profiles' order, the most wanted first.
         let written = config.providers.iter().filter(|(name, _)| !found.contains(name));
@@ -304,11 +353,11 @@ impl RegistryBuilder {
         let missing = spoilt.names_in("providers").into_iter().map(|name| Failed { name, owns: None });
         let mut failed: Vec<Failed> = missing.collect();
         for (name, provider) in all {
-            match connect(name, provider, &shared) {
+            match connect(name, provider, shared) {
                 Ok(provider) => connected.push(provider),
                 Err(found) => {
                     mistakes.extend(found.into_iter().filter(|mistake| !spoilt.may_cause(mistake, places)));
-                    failed.push(Failed { name: name.clone(), owns: would_own(name, provider, &shared) });
+                    failed.push(Failed { name: name.clone(), owns: would_own(name, provider, shared) });
                 }
             }
         }
@@ -323,8 +372,13 @@ impl RegistryBuilder {
                     "give the provider a name without a slash",
                 ));
             }
-            connected.retain(|other: &Connected| other.info.name != *name);
-            connected.push(Connected::in_code(name, provider.clone(), &shared.reasoning));
+            connected.retain(|other: &Arc<Connected>| other.info.name != *name);
+            let before = shared.before(name).filter(|before| before.made.is_none()).cloned();
+            connected.push(
+                before.unwrap_or_else(|| {
+                    Arc::new(Connected::in_code(name, provider.clone(), &shared.reasoning))
+                }),
+            );
         }
         for name in self.keys.keys().filter(|name| !connected.iter().any(|one| one.info.name == **name)) {
             if mistakes.is_empty() {
@@ -347,6 +401,18 @@ impl RegistryBuilder {
     }
 }
 
+/// What a configuration was read with.
+struct Read<'a> {
+    /// With the variables of files, as they are now.
+    environment: &'a Environment,
+    /// What is told of where it was read.
+    source: String,
+    /// The folder of the file.
+    folder: Option<&'a Path>,
+    lasting: &'a Lasting,
+    before: Option<&'a Snapshot>,
+}
+
 /// A provider that has mistakes: aliases may point to it all the same.
 struct Failed {
     name: String,
@@ -359,15 +425,21 @@ impl fmt::Debug for RegistryBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings: Vec<String> = self.code.iter().map(|(path, _)| dotted(path)).collect();
         let providers: Vec<&str> = self.providers.iter().map(|(name, _)| name.as_str()).collect();
+        // The two arguments of `api_key` may have been taken one for the other.
+        let keys: Vec<String> = self.keys.keys().map(|name| quoted(name)).collect();
         f.debug_struct("RegistryBuilder")
             .field("settings", &settings)
             .field("providers", &providers)
-            .field("keys", &self.keys.keys())
+            .field("keys", &keys)
             .finish_non_exhaustive()
     }
 }
 
-fn names_of(connected: &[Connected], failed: Vec<Failed>) -> Names {
+fn route(one: &Connected) -> Route {
+    Route { name: one.info.name.as_str().into(), provider: one.provider.clone(), once: one.once.clone() }
+}
+
+fn names_of(connected: &[Arc<Connected>], failed: Vec<Failed>) -> Names {
     let may_own_more = failed.iter().any(|one| one.owns.is_none());
     let owned = connected.iter().map(|one| (Arc::from(one.info.name.as_str()), one.info.models.clone()));
     let would = failed.into_iter().map(|one| (Arc::from(one.name), one.owns.unwrap_or_default()));
@@ -380,7 +452,7 @@ fn names_of(connected: &[Connected], failed: Vec<Failed>) -> Names {
 }
 
 /// Aliases and a default that lead to what their provider's own rules refuse: every request for them fails.
-fn not_allowed(names: &Names, connected: &[Connected]) -> Vec<String> {
+fn not_allowed(names: &Names, connected: &[Arc<Connected>]) -> Vec<String> {
     let aliases = names.aliases().map(|(alias, target)| (dotted(&["models", alias]), target));
     let default = names.default.iter().map(|target| ("default".to_owned(), target));
     let refused = aliases.chain(default).filter_map(|(path, target)| {

@@ -116,7 +116,9 @@ pub(crate) async fn check(connected: &Connected) -> CheckReport {
     let mut run = Run { stages: Vec::new(), failed: None };
     let mut model = connected.info.default_model.clone();
 
-    run.stage(Stage::Key, Duration::ZERO, || key(connected));
+    let started = Instant::now();
+    let found = key(connected).await;
+    run.stage(Stage::Key, started.elapsed(), || found);
     if run.goes_on() {
         let (answer, duration) = timed(connected, Request::models(), LIST_LIMIT).await;
         let listed = answer.and_then(read_models);
@@ -214,17 +216,18 @@ impl Found {
     }
 }
 
-fn key(connected: &Connected) -> Found {
-    match &connected.key_error {
-        Some(error) => Found::failed(error),
-        None => Found::passed(connected.info.key.source.clone()),
+/// A key that takes time is looked for here first.
+async fn key(connected: &Connected) -> Found {
+    match connected.adapter().await {
+        Err(error) => Found::failed(&error),
+        Ok(_) => Found::passed(connected.info().key.source),
     }
 }
 
 /// A proxy, a firewall or a page to log in at answers in the service's place. Only an adapter knows its service's answers
 /// so well, and it asks again to find out.
 async fn somebody_in_between(listed: &Result<Vec<Model>>, connected: &Connected) -> Option<Found> {
-    let (Err(error), Some(deepseek)) = (listed, &connected.deepseek) else { return None };
+    let (Err(error), Ok(Some(deepseek))) = (listed, connected.adapter().await) else { return None };
     // It would ask at endpoints that may not be asked.
     if connected.rules.as_ref().is_some_and(|rules| rules.limits_endpoints()) {
         return None;
@@ -259,7 +262,7 @@ fn never_arrived(error: &Error) -> bool {
 
 fn authorised(listed: &Result<Vec<Model>>, connected: &Connected) -> Found {
     match listed {
-        Ok(_) if connected.info.key.set => Found::passed("the key is taken"),
+        Ok(_) if connected.info().key.set => Found::passed("the key is taken"),
         Ok(_) => Found::passed("it asks for no key"),
         Err(error) if error.kind() == ErrorKind::Authentication => Found::failed(error),
         Err(error) if error.kind() == ErrorKind::InsufficientBalance => Found::passed("the key is taken"),
@@ -349,7 +352,7 @@ fn question(model: &str, connected: &Connected) -> Result<Request> {
         "messages": [{ "role": "user", "content": "Say ok." }],
         "max_tokens": 16,
     });
-    if connected.deepseek.is_some()
+    if connected.has_balance()
         && let Some(body) = body.as_object_mut()
     {
         body.insert("thinking".to_owned(), json!({ "type": "disabled" }));

@@ -3,6 +3,7 @@
 
 mod access;
 mod alias;
+mod key;
 mod value;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor, value::MapAc
 
 pub(crate) use access::{EndpointRule, ModelPattern, without_version};
 pub(crate) use alias::{AliasConfig, Strategy};
+pub(crate) use key::{KeyConfig, KeyEntry, LITERAL_KEY};
 pub(crate) use value::{Count, DURATION, EMPTY_LIST, Flag, Free, Hidden, NotEmpty, Period, Word, one_of};
 
 /// Everything that a configuration can say.
@@ -29,12 +31,21 @@ pub(crate) struct Config {
     pub(crate) profiles: BTreeMap<String, Free>,
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
+    pub(crate) log: LogConfig,
 }
 
 /// The settings that stand at the top, for whoever reads them from variables.
-pub(crate) const TOP: [&str; 6] = ["default", "providers", "models", "profiles", "retry", "timeout"];
+pub(crate) const TOP: [&str; 7] = ["default", "providers", "models", "profiles", "retry", "timeout", "log"];
 
-#[derive(Clone, Debug, Default, Deserialize)]
+/// What the line of each call is accompanied by.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LogConfig {
+    /// Writes what is asked and answered, at debug.
+    pub(crate) content: Option<Flag>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ProviderConfig {
     /// The provider's own name when left out.
@@ -64,7 +75,7 @@ pub(crate) struct ProviderConfig {
 }
 
 /// How the key is sent.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AuthConfig {
     pub(crate) header: Option<String>,
@@ -74,7 +85,7 @@ pub(crate) struct AuthConfig {
 }
 
 /// The policies of DeepSeek's adapter, the only one so far.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PolicyConfig {
     strict: Option<Flag>,
@@ -108,7 +119,7 @@ impl PolicyConfig {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RetryConfig {
     pub(crate) attempts: Option<Count>,
@@ -129,7 +140,7 @@ impl RetryConfig {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TimeoutConfig {
     pub(crate) connect: Option<Period>,
@@ -148,44 +159,8 @@ impl TimeoutConfig {
     }
 }
 
-/// Where a key is read; never the key.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct KeyConfig {
-    pub(crate) env: Option<String>,
-    pub(crate) file: Option<String>,
-}
-
-/// What [`KeyConfig`] says when a key itself stands in its place.
-pub(crate) const LITERAL_KEY: &str = "a literal key";
-
-impl<'de> Deserialize<'de> for KeyConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Default, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        struct Table {
-            env: Option<String>,
-            file: Option<String>,
-        }
-        struct Key;
-        impl<'de> Visitor<'de> for Key {
-            type Value = KeyConfig;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("{ env = \"VARIABLE\" } or { file = \"/path\" }")
-            }
-            fn visit_str<E: de::Error>(self, _key: &str) -> Result<Self::Value, E> {
-                Err(E::custom(LITERAL_KEY))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let Table { env, file } = Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(KeyConfig { env, file })
-            }
-        }
-        deserializer.deserialize_any(Key)
-    }
-}
-
 /// How much of what a model thought is remembered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum MemoryConfig {
     /// Nothing.
     Off,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use modelswitch_deepseek::{Balance, DeepSeek};
+use modelswitch_deepseek::{Balance, DeepSeek, ReasoningMemory};
 use modelswitch_layers::{Layer, ReasoningOrigin, Retry, Stack};
-use modelswitch_openai::{FailureKind, HttpClient, OpenAiProvider, Profile, Timeouts};
+use modelswitch_openai::{HttpClient, OpenAiBuilder, OpenAiProvider, Profile, Timeouts};
 use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response, Result};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -17,11 +18,13 @@ use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
 use crate::environment::Environment;
 use crate::factory::{self, Factory};
 use crate::guard::{Guard, Rules};
-use crate::key::{Folders, Key, KeyInfo, KeySource, default_variable};
+use crate::keys::{Folders, KeyInfo, KeySource, Keyed, Keys, check_the_key_from, default_variable};
 use crate::load::Places;
+use crate::made::Made;
 use crate::mistake::{Mistake, Place, looks_like_a_key, quoted};
+use crate::pools::Pools;
 use crate::profiles::Profiles;
-use crate::service::{DEEPSEEK, Service, over_http};
+use crate::service::{DEEPSEEK, Service, over_http, with_keys};
 use crate::spelling::{did_you_mean, list, nearest};
 
 /// A provider of the registry, for a person to look at. Never the key.
@@ -43,15 +46,16 @@ pub struct ProviderInfo {
 }
 
 impl ProviderInfo {
-    /// True when it can be asked: its key is there, or it needs none.
+    /// True when it can be asked: its key is there or not looked for yet, or it needs none.
     pub fn is_usable(&self) -> bool {
-        self.key.set || !self.key.required
+        self.key.set || !self.key.looked_for || !self.key.required
     }
 }
 
 /// A provider that is ready to be asked, or to say why not.
 #[derive(Clone, Debug)]
 pub(crate) struct Connected {
+    /// As it was when it was built; [`info`](Self::info) knows its keys of now.
     pub(crate) info: ProviderInfo,
     /// Bare names that it owns, but that are shown nowhere: its service no longer takes them.
     pub(crate) retired: Vec<String>,
@@ -59,14 +63,17 @@ pub(crate) struct Connected {
     pub(crate) provider: Arc<dyn Provider>,
     /// Without them, for whoever wants to see one try fail.
     pub(crate) once: Arc<dyn Provider>,
-    /// Why its key can't be had.
-    pub(crate) key_error: Option<Error>,
-    /// The adapter, for what no provider in general has.
-    pub(crate) deepseek: Option<DeepSeek>,
+    /// Its keys, where they are read.
+    pub(crate) keys: Option<Arc<Keyed>>,
+    /// The adapter, for what no provider in general has. Where keys are read, it is the one that those with keys are made
+    /// from: it has no key itself.
+    deepseek: Option<DeepSeek>,
     /// What it may not be asked for; `provider` and `once` know it already.
     pub(crate) rules: Option<Arc<Rules>>,
-    /// What its profile knows to do about errors.
-    hints: BTreeMap<FailureKind, String>,
+    /// What it was made of, to be compared at a reload; `None` for one that was given in code, which never changes.
+    pub(crate) made: Option<Box<Made>>,
+    /// Files besides the configuration that it was made from.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Connected {
@@ -77,42 +84,73 @@ impl Connected {
             name: name.to_owned(),
             profile: None,
             base_url: None,
-            key: Key::in_code(None).info,
+            key: KeyInfo::in_code(false),
             default_model: None,
             models: Vec::new(),
         };
         let provider = reasoning.wrap(once.clone());
-        let (retired, hints) = (Vec::new(), BTreeMap::new());
-        Self { info, retired, provider, once, key_error: None, deepseek: None, rules: None, hints }
+        Self {
+            info,
+            retired: Vec::new(),
+            provider,
+            once,
+            keys: None,
+            deepseek: None,
+            rules: None,
+            made: None,
+            files: Vec::new(),
+        }
     }
 
     /// A provider that a factory made: with the layers that any other has.
-    pub(crate) fn made(
+    pub(crate) fn by_factory(
         name: &str,
         provider: Arc<dyn Provider>,
-        config: &ProviderConfig,
+        made: Made,
         shared: &Shared<'_>,
     ) -> Self {
+        let config = &made.config;
         let rules = Rules::new(name, config, None, shared.places);
         let once = Guard::around(rules.as_ref(), named(name, provider));
         let provider = layered(&once, config, shared);
         let (models, retired) = shown_and_hidden(owned_models(config, None), rules.as_deref());
         let default_model = config.default_model.clone();
-        let key = Key::in_code(None).info;
+        let key = KeyInfo::in_code(false);
         let info =
             ProviderInfo { name: name.to_owned(), profile: None, base_url: None, key, default_model, models };
-        let hints = BTreeMap::new();
-        Self { info, retired, provider, once, key_error: None, deepseek: None, rules, hints }
+        let made = Some(Box::new(made));
+        Self { info, retired, provider, once, keys: None, deepseek: None, rules, made, files: Vec::new() }
     }
 
-    /// True when its service tells what is left on the account.
+    /// What it is, with what is known of its keys now.
+    pub(crate) fn info(&self) -> ProviderInfo {
+        let mut info = self.info.clone();
+        if let Some(keys) = &self.keys {
+            info.key = keys.info();
+        }
+        info
+    }
+
+    /// Whether its service tells what is left on the account.
     pub(crate) fn has_balance(&self) -> bool {
         self.deepseek.is_some()
     }
 
+    /// What there is to ask its adapter with, if it has one. Keys that were not looked for yet are read.
+    ///
+    /// # Errors
+    /// Why there is no key.
+    pub(crate) async fn adapter(&self) -> Result<Option<DeepSeek>> {
+        match &self.keys {
+            Some(keys) => Ok(keys.ready().await?.deepseek.clone()),
+            None => Ok(self.deepseek.clone()),
+        }
+    }
+
     /// An error that nobody sent, with what its profile knows to do about it.
     pub(crate) fn hinted(&self, error: Error) -> Error {
-        match self.hints.get(&error.kind().into()) {
+        let hints = self.made.as_ref().map(|made| &made.profile.hints);
+        match hints.and_then(|hints| hints.get(&error.kind().into())) {
             Some(hint) => error.with_hint(hint.clone()),
             None => error,
         }
@@ -124,23 +162,32 @@ impl Connected {
     /// [`Unsupported`](ErrorKind::Unsupported) for a provider whose service doesn't tell; whatever a call fails with.
     pub(crate) async fn balance(&self) -> Result<Balance> {
         let name = self.info.name.as_str();
-        let Some(deepseek) = &self.deepseek else {
-            return Err(Error::unsupported(format!("`{name}` doesn't tell what is left on the account"))
+        let not_told = || {
+            Error::unsupported(format!("`{name}` doesn't tell what is left on the account"))
                 .with_provider(name)
                 .with_hint(format!(
                     "only a provider with the profile {DEEPSEEK} does; for others look at their own pages"
-                )));
+                ))
         };
-        if let Some(rules) = &self.rules {
+        if self.has_balance()
+            && let Some(rules) = &self.rules
+        {
             rules.endpoint(BALANCE)?;
         }
-        if let Some(error) = &self.key_error {
-            return Err(error.clone().with_provider(name));
-        }
-        let answer = timeout(BALANCE_LIMIT, deepseek.balance()).await.unwrap_or_else(|_| {
-            let message = format!("no balance within {} s", BALANCE_LIMIT.as_secs());
-            Err(Error::new(ErrorKind::Timeout, message).with_attempts(1))
-        });
+        let ask = |deepseek: Option<DeepSeek>| async move {
+            let Some(deepseek) = deepseek else { return Err(not_told()) };
+            timeout(BALANCE_LIMIT, deepseek.balance()).await.unwrap_or_else(|_| {
+                let message = format!("no balance within {} s", BALANCE_LIMIT.as_secs());
+                Err(Error::new(ErrorKind::Timeout, message).with_attempts(1))
+            })
+        };
+        let answer = match &self.keys {
+            Some(keys) if self.has_balance() => {
+                let asked = keys.ask(|service| ask(service.deepseek.clone())).await;
+                asked.map(|(balance, _)| balance)
+            }
+            Some(_) | None => ask(self.deepseek.clone()).await,
+        };
         answer.map_err(|error| error.with_provider(name))
     }
 }
@@ -161,14 +208,25 @@ pub(crate) struct Shared<'a> {
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
     pub(crate) keys: &'a BTreeMap<String, ApiKey>,
-    /// The pool of connections, and whether it came from code: then its own time limit counts.
-    pub(crate) http: HttpClient,
-    pub(crate) http_is_given: bool,
+    /// The pool of connections that came from code: then its own time limit counts.
+    pub(crate) http: Option<&'a HttpClient>,
+    /// Otherwise, the pools by their time limit.
+    pub(crate) pools: &'a Pools,
     /// Keeps what one of them thought from the others.
     pub(crate) reasoning: ReasoningOrigin,
+    /// The providers of the snapshot that this one replaces. What hasn't changed is taken over as it is, with all that
+    /// it knows.
+    pub(crate) before: &'a [Arc<Connected>],
 }
 
-/// Makes a provider. A key that can't be had is no mistake here: the provider says so when it is asked.
+impl Shared<'_> {
+    /// The provider of that name in the snapshot before.
+    pub(crate) fn before(&self, name: &str) -> Option<&Arc<Connected>> {
+        self.before.iter().find(|one| one.info.name == name)
+    }
+}
+
+/// Makes a provider, or takes over the one that was made of the same before. A key that can't be had is no mistake here: the provider says so when it is asked.
 ///
 /// # Errors
 /// Everything that is wrong with its settings; nothing at all where that was told elsewhere.
@@ -176,7 +234,7 @@ pub(crate) fn connect(
     name: &str,
     config: &ProviderConfig,
     shared: &Shared<'_>,
-) -> Result<Connected, Vec<Mistake>> {
+) -> Result<Arc<Connected>, Vec<Mistake>> {
     let mut mistakes = check_settings(name, config, shared);
     let connected = match &config.kind {
         Some(kind) => factory::make(name, kind, config, shared),
@@ -192,39 +250,118 @@ pub(crate) fn connect(
     }
 }
 
-fn over_profile(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Result<Connected, Vec<Mistake>> {
+/// The provider of the snapshot before, if it was made of the same.
+pub(crate) fn unchanged(name: &str, made: &Made, shared: &Shared<'_>) -> Option<Arc<Connected>> {
+    let before = shared.before(name)?;
+    made.changed_from(before.made.as_ref()?).is_empty().then(|| before.clone())
+}
+
+fn over_profile(
+    name: &str,
+    config: &ProviderConfig,
+    shared: &Shared<'_>,
+) -> Result<Arc<Connected>, Vec<Mistake>> {
     let profile = with_auth(profile_of(name, config, shared)?, config);
     let mut mistakes: Vec<Mistake> = check_policy(name, config, &profile, shared).err().into_iter().collect();
-    let key = read_key(name, config, &profile, shared).unwrap_or_else(|mistake| {
+    let keys = keys_of(name, config, &profile, shared).unwrap_or_else(|mistake| {
         mistakes.push(mistake);
         // A stand-in, so that mistakes in the other settings are found all the same.
-        Key::in_code(ApiKey::new("unset").ok())
+        ApiKey::new("unset").map_or(Keys::NoneNeeded, Keys::Given)
     });
-    let connected = over_key(name, config, &profile, key, shared);
-    match connected {
-        Ok(connected) if mistakes.is_empty() => Ok(connected),
-        other => {
-            mistakes.extend(other.err());
+    let (base_url, url_place) = base_url_of(name, config, &profile, shared);
+    let config = ProviderConfig {
+        retry: config.retry.or(shared.retry),
+        timeout: config.timeout.or(shared.timeout),
+        ..config.clone()
+    };
+    let before = shared.before(name);
+    let rekeyed = before.and_then(|before| before.keys.as_ref()).is_some_and(|keys| !keys.reads_the_same());
+    let made = Made { config, profile, base_url, keys, rekeyed };
+    if mistakes.is_empty()
+        && let Some(same) = unchanged(name, &made, shared)
+    {
+        return Ok(same);
+    }
+    let memory = before.and_then(|before| {
+        let memory = before.deepseek.as_ref()?.memory()?;
+        made.remembers_as(before.made.as_ref()?).then(|| memory.clone())
+    });
+    match connected(name, made, shared, memory) {
+        Ok(connected) if mistakes.is_empty() => Ok(Arc::new(connected)),
+        Ok(_) => Err(mistakes),
+        Err(error) => {
+            let place = url_place.or_else(|| shared.places.of(&["providers", name]));
+            let what = format!("`{}`: {}", dotted(name), error.message());
+            mistakes.push(Mistake::new(place, what, error.hint().to_owned()));
             Err(mistakes)
         }
     }
 }
 
-fn over_key(
+/// With its layers, and what is shown of it. Nothing is sent.
+///
+/// # Errors
+/// What is wrong with its base URL, its headers or its key.
+fn connected(
     name: &str,
-    config: &ProviderConfig,
-    profile: &Profile,
-    key: Key,
+    made: Made,
     shared: &Shared<'_>,
-) -> Result<Connected, Mistake> {
-    let (base_url, url_place) = base_url_of(name, config, profile, shared);
+    memory: Option<ReasoningMemory>,
+) -> Result<Connected> {
+    let builder = transport_of(name, &made, shared)?;
+    let Made { config, profile, keys, .. } = &made;
+    let policy = config.policy.unwrap_or_default();
+    let mut keyed = None;
+    let (once, deepseek, key): (Arc<dyn Provider>, _, _) = match keys {
+        Keys::Read(sources) => {
+            let (make, deepseek) = with_keys(builder, policy, memory)?;
+            let (hint, made_at) = (key_hint(keys, profile).unwrap_or_default(), profile.key_url.as_deref());
+            let several = Arc::new(Keyed::new(name, sources.clone(), hint, made_at, &make));
+            keyed = Some(several.clone());
+            let key = several.info();
+            (several, deepseek, key)
+        }
+        Keys::Given(key) => {
+            let Service { provider, deepseek } = over_http(builder.api_key(key.clone()), policy, memory)?;
+            (provider, deepseek, KeyInfo::in_code(true))
+        }
+        Keys::NoneNeeded => {
+            let Service { provider, deepseek } = over_http(builder, policy, memory)?;
+            (provider, deepseek, KeyInfo::none_needed())
+        }
+    };
+    let rules = Rules::new(name, config, Some(profile), shared.places);
+    let once = Guard::around(rules.as_ref(), once);
+    let provider = layered(&once, config, shared);
+    let (models, mut retired) = shown_and_hidden(owned_models(config, Some(profile)), rules.as_deref());
+    retired.extend(profile.retired_names().map(|(name, _)| name.to_owned()));
+    let info = ProviderInfo {
+        name: name.to_owned(),
+        base_url: made.url().map(str::to_owned),
+        key,
+        default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
+        models,
+        profile: Some(profile.name.clone()),
+    };
+    let files = keys.files();
+    let made = Some(Box::new(made));
+    Ok(Connected { info, retired, provider, once, keys: keyed, deepseek, rules, made, files })
+}
 
-    let timeouts = timeouts(config.timeout.or(shared.timeout));
-    let mut builder = OpenAiProvider::builder(with_key_hint(profile.clone(), &key.info))
+fn transport_of(name: &str, made: &Made, shared: &Shared<'_>) -> Result<OpenAiBuilder> {
+    let Made { config, profile, base_url, keys, .. } = made;
+    let timeouts = timeouts(config.timeout);
+    let client = match shared.http {
+        Some(given) => given.clone(),
+        None => shared.pools.get(timeouts.connect)?,
+    };
+    let hint = key_hint(keys, profile);
+    let mut builder = OpenAiProvider::builder(with_key_hint(profile.clone(), hint.as_ref()))
         .name(name)
         .timeouts(timeouts)
+        .http_client(client)
         .allow_plain_http(config.allow_plain_http.is_some_and(|flag| flag.0));
-    if let Some(url) = &base_url {
+    if let Some(url) = base_url {
         builder = builder.base_url(url);
     }
     if let Some(model) = &config.default_model {
@@ -236,52 +373,12 @@ fn over_key(
     for (parameter, value) in &config.query.0 {
         builder = builder.query(parameter, value);
     }
-    // A pool has one limit for connecting; a provider with another limit gets a pool of its own.
-    let shares_pool = shared.http_is_given || config.timeout.connect.is_none();
-    if shares_pool {
-        builder = builder.http_client(shared.http.clone());
-    }
-
-    let wrong = |error: Error| {
-        let place = url_place.clone().or_else(|| shared.places.of(&["providers", name]));
-        Mistake::new(place, format!("`{}`: {}", dotted(name), error.message()), error.hint().to_owned())
-    };
-    let over_http = |builder| over_http(builder, config.policy.unwrap_or_default());
-    let (service, key_error) = match key.value {
-        Ok(Some(key)) => (over_http(builder.api_key(key)).map_err(wrong)?, None),
-        Ok(None) => (over_http(builder).map_err(wrong)?, None),
-        Err(error) => {
-            // Built with a stand-in, so that mistakes in the other settings are found all the same.
-            let stand_in = ApiKey::new("unset").map_err(wrong)?;
-            let service = over_http(builder.api_key(stand_in)).map_err(wrong)?;
-            let unready = Unready { name: name.into(), error: error.clone() };
-            (Service { provider: Arc::new(unready), ..service }, Some(error))
-        }
-    };
-    let Service { provider: service, deepseek } = service;
-    let rules = Rules::new(name, config, Some(profile), shared.places);
-    let once = Guard::around(rules.as_ref(), service);
-    let provider = layered(&once, config, shared);
-    let (models, mut retired) = shown_and_hidden(owned_models(config, Some(profile)), rules.as_deref());
-    retired.extend(profile.retired_names().map(|(name, _)| name.to_owned()));
-    let info = ProviderInfo {
-        name: name.to_owned(),
-        base_url: base_url.or_else(|| profile.base_url.clone()),
-        key: key.info,
-        default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
-        models,
-        profile: Some(profile.name.clone()),
-    };
-    let hints = profile.hints.clone();
-    Ok(Connected { info, retired, provider, once, key_error, deepseek, rules, hints })
+    Ok(builder)
 }
 
 /// What goes around every provider of the registry, the first line outermost.
 fn layered(once: &Arc<dyn Provider>, config: &ProviderConfig, shared: &Shared<'_>) -> Arc<dyn Provider> {
-    Stack::new()
-        .layer(shared.reasoning.clone())
-        .layer(retry(config.retry.or(shared.retry)))
-        .over(once.clone())
+    Stack::new().layer(shared.reasoning.clone()).layer(retry(config.retry)).over(once.clone())
 }
 
 /// The names that a provider owns: those that may be asked for, and those that may not and are shown nowhere.
@@ -305,12 +402,21 @@ fn with_auth(mut profile: Profile, config: &ProviderConfig) -> Profile {
 }
 
 /// Who is told that a key was refused must hear which key: the profile only knows the usual variable.
-fn with_key_hint(mut profile: Profile, key: &KeyInfo) -> Profile {
-    if key.set {
-        let made_at =
-            profile.key_url.as_ref().map(|url| format!("; keys are made at {url}")).unwrap_or_default();
-        let hint = format!("check the key from {}{made_at}", key.source);
-        profile.hints.insert(ErrorKind::Authentication.into(), hint);
+fn key_hint(keys: &Keys, profile: &Profile) -> Option<String> {
+    let source = match keys {
+        Keys::Read(sources) => {
+            let shown: Vec<String> = sources.iter().map(KeySource::shown).collect();
+            shown.join(", ")
+        }
+        Keys::Given(_) => KeyInfo::in_code(true).source,
+        Keys::NoneNeeded => return None,
+    };
+    Some(check_the_key_from(&source, profile.key_url.as_deref()))
+}
+
+fn with_key_hint(mut profile: Profile, hint: Option<&String>) -> Profile {
+    if let Some(hint) = hint {
+        profile.hints.insert(ErrorKind::Authentication.into(), hint.clone());
     }
     profile
 }
@@ -493,21 +599,23 @@ pub(crate) fn is_credential(header: &str) -> bool {
     is_known || parts.iter().any(|part| name.contains(part)) || name.ends_with("token")
 }
 
-fn read_key(
+fn keys_of(
     name: &str,
     config: &ProviderConfig,
     profile: &Profile,
     shared: &Shared<'_>,
-) -> Result<Key, Mistake> {
+) -> Result<Keys, Mistake> {
     if let Some(key) = shared.keys.get(name) {
-        return Ok(Key::in_code(Some(key.clone())));
+        return Ok(Keys::Given(key.clone()));
     }
-    let source = KeySource::new(config.api_key.as_ref(), &shared.folders).map_err(|wrong| {
-        let path: Vec<&str> = ["providers", name, "api_key"].into_iter().chain(wrong.setting).collect();
+    let sources = KeySource::all(config.api_key.as_ref(), &shared.folders, profile, shared.environment);
+    let sources = sources.map_err(|wrong| {
+        let within = wrong.path.iter().map(String::as_str);
+        let path: Vec<&str> = ["providers", name, "api_key"].into_iter().chain(within).collect();
         let what = format!("`{}` {}", crate::mistake::dotted(&path), wrong.what);
         Mistake::new(shared.places.of(&path), what, wrong.hint)
     })?;
-    Ok(source.read(profile, shared.environment))
+    Ok(if sources.is_empty() { Keys::NoneNeeded } else { Keys::Read(sources) })
 }
 
 /// The base URL, if it isn't the profile's, and the place that it was set in.
@@ -539,23 +647,6 @@ fn owned_models(config: &ProviderConfig, profile: Option<&Profile>) -> Vec<Strin
 
 fn dotted(name: &str) -> String {
     crate::mistake::dotted(&["providers", name])
-}
-
-/// A provider whose key can't be had. It is there, so that its name is known, and says what is missing when asked.
-#[derive(Debug)]
-struct Unready {
-    name: Arc<str>,
-    error: Error,
-}
-
-#[async_trait]
-impl Provider for Unready {
-    fn name(&self) -> &str {
-        &self.name
-    }
-    async fn send(&self, _request: Request) -> Result<Response> {
-        Err(self.error.clone().with_provider(self.name.clone()))
-    }
 }
 
 /// A provider under the name that it goes by here.

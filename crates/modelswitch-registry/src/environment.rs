@@ -32,6 +32,11 @@ impl Environment {
         Self { own: self.own.clone(), files: Arc::new(files) }
     }
 
+    /// True when files say the same in both.
+    pub(crate) fn has_same_files(&self, other: &Self) -> bool {
+        self.files == other.files
+    }
+
     /// The file that a variable's value comes from, if it is one.
     pub(crate) fn file_of(&self, name: &str) -> Option<&Path> {
         let is_own = self.own(name).is_some_and(|value| !value.trim().is_empty());
@@ -79,6 +84,16 @@ impl Environment {
             Some(value) if !value.trim().is_empty() => Some(value),
             own => self.files.get(name).map(|(value, _)| value.clone()).or(own),
         }
+    }
+
+    /// The variables that stand in place of the process's own, or beside them, for the commands that are run.
+    pub(crate) fn replaced(&self) -> impl Iterator<Item = (&String, &String)> {
+        let fixed = match &self.own {
+            Own::Process => None,
+            Own::Fixed(variables) => Some(variables.iter()),
+        };
+        let in_files = self.files.iter().filter(|(name, _)| self.file_of(name).is_some());
+        fixed.into_iter().flatten().chain(in_files.map(|(name, (value, _))| (name, value)))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where the registry reads a variable")]

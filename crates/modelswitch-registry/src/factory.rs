@@ -3,12 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use modelswitch_openai::Profile;
 use modelswitch_provider::{Error, Provider, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::config::{Free, ProviderConfig};
-use crate::connect::{Connected, Shared, is_credential};
+use crate::connect::{Connected, Shared, is_credential, unchanged};
+use crate::keys::Keys;
+use crate::made::Made;
 use crate::mistake::{Mistake, dotted, looks_like_a_key, quoted};
 use crate::spelling::{did_you_mean, list, nearest};
 
@@ -87,7 +90,7 @@ fn without_values(message: &str) -> String {
     }
 }
 
-/// Makes a provider whose `kind` is given.
+/// Makes a provider whose `kind` is given, or takes over the one that was made of the same before.
 ///
 /// # Errors
 /// What is wrong with it, or why its factory can't make it.
@@ -96,7 +99,7 @@ pub(crate) fn make(
     kind: &str,
     config: &ProviderConfig,
     shared: &Shared<'_>,
-) -> Result<Connected, Vec<Mistake>> {
+) -> Result<Arc<Connected>, Vec<Mistake>> {
     let mut mistakes = misplaced(name, config, shared);
     let Some(factory) = shared.factories.get(kind) else {
         mistakes.push(unknown_kind(name, kind, shared));
@@ -117,8 +120,14 @@ pub(crate) fn make(
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
+    let config = ProviderConfig { retry: config.retry.or(shared.retry), ..config.clone() };
+    let (profile, keys) = (Profile::default(), Keys::NoneNeeded);
+    let made = Made { config, profile, base_url: None, keys, rekeyed: false };
+    if let Some(same) = unchanged(name, &made, shared) {
+        return Ok(same);
+    }
     match factory(name, Settings { value, path }) {
-        Ok(provider) => Ok(Connected::made(name, provider, config, shared)),
+        Ok(provider) => Ok(Arc::new(Connected::by_factory(name, provider, made, shared))),
         Err(error) => {
             let own = ["providers", name];
             let place = shared.places.of(&["providers", name, "settings"]).or_else(|| shared.places.of(&own));

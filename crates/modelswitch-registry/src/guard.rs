@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::Method;
 use memchr::memmem;
@@ -35,7 +36,7 @@ pub(crate) struct Rules {
     /// Names that the adapter asks for under another one.
     renamed: Vec<(String, String)>,
     /// Where the three rules stand.
-    places: [Option<Place>; 3],
+    places: ArcSwap<[Option<Place>; 3]>,
 }
 
 /// The settings, in the order of [`Rules::places`].
@@ -72,8 +73,13 @@ impl Rules {
             default_model: profile
                 .and_then(|profile| config.default_model.clone().or_else(|| profile.default_model.clone())),
             renamed: renamed.map(|(name, retired)| (name.to_owned(), retired.instead.clone())).collect(),
-            places: SETTINGS.map(|setting| places.of(&["providers", name, setting])),
+            places: ArcSwap::from_pointee(places_of(name, places)),
         }))
+    }
+
+    /// The same rules in a configuration that was read again, where they may stand in other lines.
+    pub(crate) fn stand_in(&self, places: &Places) {
+        self.places.store(Arc::new(places_of(&self.provider, places)));
     }
 
     /// True when some endpoints are not allowed.
@@ -146,16 +152,21 @@ impl Rules {
     }
 
     fn refused(&self, what: String, rule: Rule, allowed: String) -> Error {
-        let (Some(setting), place) = (SETTINGS.get(rule as usize), self.places.get(rule as usize)) else {
+        let places = self.places.load();
+        let (Some(setting), place) = (SETTINGS.get(rule as usize), places.get(rule as usize)) else {
             return Error::unsupported(what);
         };
         let setting = dotted(&["providers", &self.provider, setting]);
-        let place = place.iter().copied().flatten().map(|place| format!(" ({place})")).collect::<String>();
+        let place = place.into_iter().flatten().map(|place| format!(" ({place})")).collect::<String>();
         Error::unsupported(format!("{what}: `{setting}`{place} doesn't allow it"))
             .with_code(NOT_ALLOWED)
             .with_provider(self.provider.as_str())
             .with_hint(format!("ask for what is allowed: {allowed}; or change `{setting}`"))
     }
+}
+
+fn places_of(name: &str, places: &Places) -> [Option<Place>; 3] {
+    SETTINGS.map(|setting| places.of(&["providers", name, setting]))
 }
 
 /// Stands right around a service.

@@ -14,7 +14,7 @@ use crate::builder::RegistryBuilder;
 use crate::config::{Config, DURATION, EMPTY_LIST, LITERAL_KEY, one_of};
 use crate::connect::{credential_header, credential_parameter};
 use crate::environment::Environment;
-use crate::key::default_variable;
+use crate::keys::default_variable;
 use crate::mistake::{Mistake, Place, dotted, quoted};
 use crate::profiles::Profiles;
 use crate::registry::Registry;
@@ -75,10 +75,11 @@ impl Spoilt {
             .any(|spoilt| path.len() <= spoilt.len() && spoilt.iter().zip(path).all(|(a, b)| a == b))
     }
 
-    /// True for a mistake of something in which something was taken out: that may be just what is missing.
+    /// True for a mistake of something in which something was taken out, or of what stands there instead: that may be just
+    /// what is missing.
     pub(crate) fn may_cause(&self, mistake: &Mistake, places: &Places) -> bool {
         let around = |path: &[String]| {
-            (2..path.len()).filter_map(|end| places.of(path.get(..end)?)).collect::<Vec<_>>()
+            (2..=path.len()).filter_map(|end| places.of(path.get(..end)?)).collect::<Vec<_>>()
         };
         mistake.place.as_ref().is_some_and(|place| self.paths.iter().any(|path| around(path).contains(place)))
     }
@@ -118,7 +119,7 @@ impl Registry {
     /// # Errors
     /// As [`load`](Registry::load).
     pub fn from_figment(figment: Figment) -> Result<Self> {
-        RegistryBuilder::default().loaded(extract(&figment, &|_, metadata| foreign_place(metadata))?)
+        RegistryBuilder::read_by(move || extract(&figment, &|_, metadata| foreign_place(metadata))).build()
     }
 }
 
@@ -515,6 +516,9 @@ fn also_called(name: &str) -> &'static [&'static str] {
         "http_headers" | "extra_headers" => &["headers"],
         "retries" | "max_attempts" | "max_retries" => &["attempts", "retry"],
         "variable" | "var" => &["env"],
+        "cmd" | "exec" | "program" | "run" => &["command"],
+        "keychain" | "secret_service" => &["keyring"],
+        "max_age" | "refresh" | "expires" => &["ttl"],
         "path" => &["file"],
         "policies" => &["policy"],
         "entries" | "most_entries" => &["answers"],
@@ -537,6 +541,11 @@ fn literal_key(place: Option<Place>, path: &[String]) -> Mistake {
         (
             format!("`{name}` holds a key itself (not shown): keys don't go among the settings"),
             format!("give it with `.api_key({provider:?}, ApiKey::new(…)?)`"),
+        )
+    } else if path.len() > 3 {
+        (
+            format!("`{name}` holds a key itself (not shown): keys don't stand in the configuration"),
+            "write { env = \"VARIABLE\" } in its place and set that variable to the key".to_owned(),
         )
     } else {
         (

@@ -18,6 +18,8 @@ use crate::mistake::{Mistake, Place, none_of};
 
 /// The names that are looked for, the first one first.
 const NAMES: [&str; 4] = ["modelswitch.toml", "modelswitch.yaml", "modelswitch.yml", "modelswitch.json"];
+/// Names the file in place of the usual ones.
+const VARIABLE: &str = "MODELSWITCH_CONFIG";
 
 /// A configuration text that was read: its settings, and where each of them stands.
 #[derive(Debug)]
@@ -156,10 +158,11 @@ fn is_section(path: &[String]) -> bool {
         ["profile", _, rest @ ..] if !rest.is_empty() => {
             matches!(
                 rest,
-                ["providers" | "models" | "profiles" | "retry" | "timeout"] | ["providers" | "profiles", _]
+                ["providers" | "models" | "profiles" | "retry" | "timeout" | "log"]
+                    | ["providers" | "profiles", _]
             )
         }
-        ["providers" | "models" | "profiles" | "profile" | "retry" | "timeout"] => true,
+        ["providers" | "models" | "profiles" | "profile" | "retry" | "timeout" | "log"] => true,
         ["providers" | "profiles" | "profile", _] => true,
         _ => false,
     }
@@ -170,7 +173,6 @@ fn is_section(path: &[String]) -> bool {
 /// # Errors
 /// `MODELSWITCH_CONFIG` names a file that can't be read.
 pub(crate) fn find(environment: &Environment) -> Result<Option<Source>> {
-    const VARIABLE: &str = "MODELSWITCH_CONFIG";
     if let Some(path) = environment.get(VARIABLE) {
         return Source::file(Path::new(&path)).map(Some).map_err(|error| {
             // Only a missing or unreadable file is the variable's fault; a mistake in it is the file's.
@@ -196,7 +198,19 @@ pub(crate) fn find(environment: &Environment) -> Result<Option<Source>> {
 }
 
 fn files_in(folder: &Path) -> Vec<PathBuf> {
-    NAMES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect()
+    paths_in(folder).filter(|path| path.is_file()).collect()
+}
+
+fn paths_in(folder: &Path) -> impl Iterator<Item = PathBuf> + '_ {
+    NAMES.iter().map(|name| folder.join(name))
+}
+
+/// The files that [`find`] would read, of which the first that is there counts.
+pub(crate) fn candidates(environment: &Environment) -> Vec<PathBuf> {
+    match environment.get(VARIABLE) {
+        Some(path) => vec![path.into()],
+        None => usual_folders(environment).iter().flat_map(|folder| paths_in(folder)).collect(),
+    }
 }
 
 fn usual_folders(environment: &Environment) -> Vec<PathBuf> {

@@ -29,6 +29,7 @@ fn help_tells_the_commands_and_the_exit_codes() {
         "sim",
         "Exit codes",
         "--config",
+        "--log",
         "NO_COLOR",
     ] {
         assert!(outcome.out.contains(word), "{word}: {}", outcome.out);

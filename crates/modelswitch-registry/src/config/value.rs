@@ -11,7 +11,7 @@ use serde::de::{
 };
 
 /// Headers or parameters of the user's own. Their values may be anything, so only names are shown.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Hidden(pub(crate) BTreeMap<String, String>);
 
@@ -25,7 +25,7 @@ impl fmt::Debug for Hidden {
 pub(crate) const DURATION: &str = "a duration with its unit in quotes, such as \"10s\" or \"5m\"";
 
 /// `10s`, `5m`: a number alone doesn't say of what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Period(pub(crate) Duration);
 
 impl<'de> Deserialize<'de> for Period {
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for Period {
 }
 
 /// A number of at least one. As text too: that is what a variable holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Count(pub(crate) u32);
 
 impl<'de> Deserialize<'de> for Count {
@@ -85,7 +85,7 @@ impl<'de> Deserialize<'de> for Count {
 }
 
 /// `true` or `false`. As text too: that is what a variable holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Flag(pub(crate) bool);
 
 impl<'de> Deserialize<'de> for Flag {
@@ -111,7 +111,7 @@ impl<'de> Deserialize<'de> for Flag {
 }
 
 /// One of the words that a type is written with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Word<T>(pub(crate) T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Word<T> {
@@ -161,7 +161,7 @@ fn words<T: DeserializeOwned>() -> &'static [&'static str] {
 }
 
 /// A list with something in it: what an empty one means, each reader guesses otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NotEmpty<T>(pub(crate) Vec<T>);
 
 /// What the list's visitor says that it found.

@@ -6,10 +6,16 @@ mod access;
 mod aliases;
 mod check;
 mod custom;
+mod keys;
 mod mistakes;
 mod mistakes_told;
 mod names;
 mod precedence;
+mod reload;
 mod router;
+#[cfg(all(unix, feature = "signal"))]
+mod sighup;
 mod sources;
 mod support;
+#[cfg(feature = "watch")]
+mod watch;
