@@ -119,7 +119,7 @@ mod spelling;
 mod variables;
 
 pub use builder::{NO_PROVIDER, RegistryBuilder};
-pub use check::{CheckReport, Outcome, Stage, StageReport};
+pub use check::{CheckMetadata, CheckOptions, CheckReport, Outcome, Stage, StageReport};
 pub use connect::ProviderInfo;
 pub use key::KeyInfo;
 pub use registry::Registry;

@@ -4,13 +4,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt};
 use modelswitch_deepseek::Balance;
 use modelswitch_openai::{Capture, Client, HttpService, async_openai};
 use modelswitch_provider::{Error, Provider, Result};
 
 use crate::builder::RegistryBuilder;
-use crate::check::{CheckReport, check};
+use crate::check::{CheckOptions, CheckReport, check};
 use crate::connect::{Connected, ProviderInfo};
 use crate::resolve::Names;
 use crate::router::{Bound, Route, Router, Routes};
@@ -296,8 +296,8 @@ impl Registry {
 
 /// The connection check and the balance.
 impl Registry {
-    /// Checks every provider at once: the key, whether it is reachable and takes the key, its models, what is left on the
-    /// account where the service tells, a tiny completion.
+    /// Checks every provider, eight at once: the key, the way there, whether the service takes the key, its models, what is
+    /// left on the account where the service tells, a tiny completion. See [`CheckOptions`] for less or more.
     ///
     /// ```no_run
     /// # async fn run(registry: modelswitch_registry::Registry) {
@@ -308,16 +308,41 @@ impl Registry {
     /// ```
     pub async fn check(&self) -> Vec<CheckReport> {
         let mut reports: Vec<CheckReport> = self.checks().collect().await;
-        let order = |report: &CheckReport| {
-            self.0.providers.iter().position(|connected| connected.info.name == report.provider)
-        };
-        reports.sort_by_key(order);
+        let names: Vec<String> = self.providers().into_iter().map(|provider| provider.name).collect();
+        reports.sort_by_key(|report| names.iter().position(|name| *name == report.provider));
         reports
     }
 
     /// The same, each report as soon as it is there.
-    pub fn checks(&self) -> impl Stream<Item = CheckReport> + '_ {
-        self.0.providers.iter().map(check).collect::<FuturesUnordered<_>>()
+    pub fn checks(&self) -> impl Stream<Item = CheckReport> + use<> {
+        self.check_all(CheckOptions::new())
+    }
+
+    /// Checks every provider as the options say, each report as soon as it is there. Nothing runs on when the stream is
+    /// dropped.
+    ///
+    /// ```no_run
+    /// use futures_util::StreamExt;
+    /// use modelswitch_registry::CheckOptions;
+    ///
+    /// # async fn run(registry: modelswitch_registry::Registry) {
+    /// let mut reports = registry.check_all(CheckOptions::new().at_once(2).without_completion());
+    /// while let Some(report) = reports.next().await {
+    ///     if let Some(failure) = report.failure() {
+    ///         println!("{} fails at {}: {}", report.provider, failure.stage.as_str(), failure.detail);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn check_all(&self, options: CheckOptions) -> impl Stream<Item = CheckReport> + use<> {
+        let names: Vec<String> = self.providers().into_iter().map(|provider| provider.name).collect();
+        let (registry, at_once) = (self.clone(), options.at_once);
+        let checks = stream::iter(names).map(move |name| {
+            let (registry, options) = (registry.clone(), options.clone());
+            Box::pin(async move { registry.check_provider_with(&name, &options).await.ok() })
+        });
+        // A provider that a reload took away meanwhile has no report.
+        checks.buffer_unordered(at_once).filter_map(async |report| report).boxed()
     }
 
     /// Checks one provider.
@@ -325,7 +350,15 @@ impl Registry {
     /// # Errors
     /// As [`provider`](Self::provider), for a name that is none. What the check finds is in the report.
     pub async fn check_provider(&self, name: &str) -> Result<CheckReport> {
-        Ok(check(self.connected(name)?).await)
+        self.check_provider_with(name, &CheckOptions::new()).await
+    }
+
+    /// Checks one provider as the options say.
+    ///
+    /// # Errors
+    /// As [`check_provider`](Self::check_provider).
+    pub async fn check_provider_with(&self, name: &str, options: &CheckOptions) -> Result<CheckReport> {
+        Ok(Box::pin(check(self.connected(name)?, options)).await)
     }
 
     /// What is left on the account of a provider, asked once. Of the profiles that there are, DeepSeek's service tells.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests aren't known as tests to the lint")]
 
 mod check;
+mod check_sockets;
 mod mistakes;
 mod names;
 mod precedence;
