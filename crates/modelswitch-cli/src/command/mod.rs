@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Models(models::Args),
     /// List the configured providers, and where their keys come from
     Providers(providers::Args),
-    /// Check each connection: key, reachable, authorised, models, balance, one tiny completion
+    /// Check each connection: key, the way there, authorised, models, balance, one tiny completion
     Check(check::Args),
     /// Show what is left on the account, where the service tells
     Balance(balance::Args),
