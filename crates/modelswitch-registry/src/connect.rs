@@ -60,6 +60,8 @@ pub(crate) struct Connected {
     pub(crate) key_error: Option<Error>,
     /// The adapter, for what no provider in general has.
     pub(crate) deepseek: Option<DeepSeek>,
+    /// What is known of its service; nothing of one that was given in code.
+    pub(crate) profile: Option<Arc<Profile>>,
 }
 
 impl Connected {
@@ -79,7 +81,7 @@ impl Connected {
             models: Vec::new(),
         };
         let provider = reasoning.wrap(once.clone());
-        Self { info, retired: Vec::new(), provider, once, key_error: None, deepseek: None }
+        Self { info, retired: Vec::new(), provider, once, key_error: None, deepseek: None, profile: None }
     }
 
     /// True when its service tells what is left on the account.
@@ -205,7 +207,8 @@ pub(crate) fn connect(
         profile: Some(profile.name.clone()),
     };
     let retired = profile.retired_names().map(|(name, _)| name.to_owned()).collect();
-    Ok(Connected { info, retired, provider, once, key_error, deepseek })
+    let profile = Some(Arc::new(profile));
+    Ok(Connected { info, retired, provider, once, key_error, deepseek, profile })
 }
 
 /// Who is told that a key was refused must hear which key: the profile only knows the usual variable.

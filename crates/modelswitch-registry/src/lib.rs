@@ -103,6 +103,7 @@
 
 mod alias;
 mod builder;
+mod catalogue;
 mod check;
 mod config;
 mod connect;
@@ -119,6 +120,7 @@ mod spelling;
 mod variables;
 
 pub use builder::{NO_PROVIDER, RegistryBuilder};
+pub use catalogue::{Catalogue, CatalogueModel, CataloguePrice, ModelSource, ProviderModels};
 pub use check::{CheckMetadata, CheckOptions, CheckReport, Outcome, Stage, StageReport};
 pub use connect::ProviderInfo;
 pub use key::KeyInfo;

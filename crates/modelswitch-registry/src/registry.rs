@@ -10,6 +10,7 @@ use modelswitch_openai::{Capture, Client, HttpService, async_openai};
 use modelswitch_provider::{Error, Provider, Result};
 
 use crate::builder::RegistryBuilder;
+use crate::catalogue::Catalogue;
 use crate::check::{CheckOptions, CheckReport, check};
 use crate::connect::{Connected, ProviderInfo};
 use crate::resolve::Names;
@@ -377,10 +378,28 @@ impl Registry {
         self.connected(name)?.balance().await
     }
 
-    fn connected(&self, name: &str) -> Result<&Connected> {
+    pub(crate) fn connected(&self, name: &str) -> Result<&Connected> {
         self.provider(name)?;
         let found = self.0.providers.iter().find(|connected| connected.info.name == name);
         found.ok_or_else(|| Error::config(format!("no provider `{name}`")))
+    }
+}
+
+/// The catalogue.
+impl Registry {
+    /// The models of all providers with what is known of each: context, abilities, prices. Make one and keep it: it holds
+    /// what the services listed, and each that is made begins with nothing.
+    ///
+    /// ```no_run
+    /// # async fn run(registry: modelswitch_registry::Registry) {
+    /// let catalogue = registry.catalogue().on_disk("/var/cache/my-app");
+    /// for model in catalogue.models().await {
+    ///     println!("{}: {:?} tokens", model.name, model.context);
+    /// }
+    /// # }
+    /// ```
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue::new(self.clone())
     }
 }
 

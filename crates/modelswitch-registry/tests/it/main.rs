@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests aren't known as tests to the lint")]
 
+mod catalogue;
 mod check;
 mod check_sockets;
 mod mistakes;
