@@ -19,6 +19,7 @@ use crate::load::{Inputs, Loaded, Places, load};
 use crate::mistake::{Mistake, dotted, none_of, quoted};
 use crate::registry::Registry;
 use crate::resolve::Names;
+use crate::settings::settings;
 use crate::source::{self, Source};
 use crate::spelling::{did_you_mean, list, nearest};
 
@@ -184,7 +185,7 @@ impl RegistryBuilder {
     }
 
     fn assemble(self, loaded: Loaded, source: String, folder: Option<&Path>) -> Result<Registry> {
-        let Loaded { mut config, places, lists_providers, mut warnings } = loaded;
+        let Loaded { mut config, places, lists_providers, mut warnings, written } = loaded;
         let found = if lists_providers { Vec::new() } else { self.found_in_environment(&config) };
         for name in &found {
             config.providers.entry(name.clone()).or_default();
@@ -203,7 +204,9 @@ impl RegistryBuilder {
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        Ok(Registry::new(source, connected, names, warnings))
+        let default = names.default.as_ref().map(ToString::to_string);
+        let settings = settings(&written, &places, &connected, default, &self.environment);
+        Ok(Registry::new(source, connected, names, warnings, settings))
     }
 
     /// The profiles whose key variable is set.

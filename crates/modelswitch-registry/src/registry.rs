@@ -15,6 +15,7 @@ use crate::check::{CheckOptions, CheckReport, check};
 use crate::connect::{Connected, ProviderInfo};
 use crate::resolve::Names;
 use crate::router::{Bound, Route, Router, Routes};
+use crate::settings::Setting;
 
 /// Configuration made into providers. A clone is another handle on the same registry.
 ///
@@ -38,6 +39,7 @@ struct Inner {
     router: Arc<dyn Provider>,
     http: HttpService,
     warnings: Vec<String>,
+    settings: Vec<Setting>,
 }
 
 impl Registry {
@@ -46,6 +48,7 @@ impl Registry {
         providers: Vec<Connected>,
         names: Names,
         warnings: Vec<String>,
+        settings: Vec<Setting>,
     ) -> Self {
         let route = |one: &Connected| Route {
             name: one.info.name.as_str().into(),
@@ -55,7 +58,7 @@ impl Registry {
         let routes = Arc::new(Routes { names, providers: providers.iter().map(route).collect() });
         let router: Arc<dyn Provider> = Arc::new(Router(routes.clone()));
         let http = HttpService::new(router.clone());
-        Self(Arc::new(Inner { source, providers, routes, router, http, warnings }))
+        Self(Arc::new(Inner { source, providers, routes, router, http, warnings, settings }))
     }
 }
 
@@ -385,8 +388,23 @@ impl Registry {
     }
 }
 
-/// The catalogue.
+/// The catalogue, and the settings.
 impl Registry {
+    /// Every setting that counts, with its value and where it comes from: a file's line, a variable, a profile, a default,
+    /// code. Never a key.
+    ///
+    /// ```
+    /// use modelswitch_registry::Registry;
+    ///
+    /// let registry = Registry::builder().environment([]).toml("[providers.deepseek]\nbase_url = 'https://llm.example.com'").build()?;
+    /// let url = registry.settings().into_iter().find(|setting| setting.path == "providers.deepseek.base_url");
+    /// assert_eq!(url.map(|setting| setting.origin.to_string()), Some("line 2".to_owned()));
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn settings(&self) -> Vec<Setting> {
+        self.0.settings.clone()
+    }
+
     /// The models of all providers with what is known of each: context, abilities, prices. Make one and keep it: it holds
     /// what the services listed, and each that is made begins with nothing.
     ///

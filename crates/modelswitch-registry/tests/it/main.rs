@@ -9,4 +9,5 @@ mod mistakes;
 mod names;
 mod precedence;
 mod router;
+mod settings;
 mod support;
