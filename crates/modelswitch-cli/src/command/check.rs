@@ -79,7 +79,8 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
     if reports.iter().all(CheckReport::passed) { Ok(()) } else { Err(Failure::told()) }
 }
 
-fn write(report: &CheckReport) -> io::Result<()> {
+/// One provider's stages.
+pub(super) fn write(report: &CheckReport) -> io::Result<()> {
     let mut out = stdout();
     let url = report.base_url.as_deref().unwrap_or_default();
     writeln!(out, "{BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", one_line(&report.provider), one_line(url))?;

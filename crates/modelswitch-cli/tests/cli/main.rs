@@ -12,6 +12,7 @@ mod chat;
 mod check;
 mod demo;
 mod models;
+mod program;
 mod providers;
 mod sim;
 mod support;
