@@ -21,8 +21,11 @@ pub struct CheckOptions {
     pub(crate) at_once: usize,
     pub(super) timeout: Option<Duration>,
     pub(super) completion: bool,
-    observer: Option<Arc<dyn Fn(&str, Stage) + Send + Sync>>,
+    observer: Option<Observer>,
 }
+
+/// Hears which provider is at which stage.
+type Observer = Arc<dyn Fn(&str, Stage) + Send + Sync>;
 
 impl Default for CheckOptions {
     fn default() -> Self {

@@ -8,7 +8,7 @@ use crate::support::*;
 /// A setting's value and where it comes from.
 fn setting(registry: &Registry, path: &str) -> (Value, String) {
     let found = registry.settings().into_iter().find(|setting| setting.path == path);
-    let setting = found.unwrap_or_else(|| panic!("{path} in {:#?}", registry.settings()));
+    let setting = found.unwrap();
     (setting.value, setting.origin.to_string())
 }
 
