@@ -95,6 +95,13 @@
 //! [`Head::adaptations`](modelswitch_provider::Head::adaptations). Reasoning that no provider of this registry is known to
 //! have given passes: after a restart, from another machine, or an app's own.
 //!
+//! # For a person to look at
+//!
+//! [`check_all`](Registry::check_all) says of each provider what works and what to do about what doesn't;
+//! [`catalogue`](Registry::catalogue) which models there are, what they can and cost; [`settings`](Registry::settings) what
+//! counts and where it comes from; [`config_schema`] what may stand in the file. The program's commands `check`, `models`
+//! and `config` show the same.
+//!
 //! # Invariants
 //!
 //! * Only `load.rs` names figment; its errors and the TOML parser's are put in words of our own, since theirs quote values.

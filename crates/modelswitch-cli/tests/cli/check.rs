@@ -165,3 +165,16 @@ async fn a_proxy_that_does_not_answer_or_refuses_is_named_by_its_variable() {
         "{report}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_text_where_tls_was_expected_fails_at_tls_with_what_to_write() {
+    let other = plain_sim().await;
+    let url = other.base_url().replace("http://", "https://");
+    let place = Place::empty()
+        .file(&format!("[providers.other]\nprofile = 'openai-compatible'\nbase_url = '{url}'\n"));
+    let outcome = place.run(&["check"]).ends(1);
+    for part in ["✓ tcp", "✗ tls", "doesn't speak TLS", "write http:// instead of https://", "– reachable"]
+    {
+        assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
+    }
+}

@@ -102,6 +102,7 @@ async fn a_closed_port_fails_at_tcp() {
     assert!(remedy.contains("port"), "{remedy}");
 }
 
+#[cfg(feature = "rustls")]
 #[tokio::test]
 async fn plain_text_where_tls_was_expected_fails_at_tls() {
     let port = answering(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
