@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use futures_util::StreamExt;
 use modelswitch::deepseek::DeepSeek;
 use modelswitch::prelude::*;
+use modelswitch::provider::{Body, Document, Endpoint, Request};
 use modelswitch::{ErrorKind, HttpService};
 use modelswitch_sim::{Script, Sim};
 use modelswitch_tests::{ask, one_try};
@@ -223,6 +224,64 @@ async fn no_field_of_a_recorded_deepseek_answer_is_lost_through_any_door() {
         assert!(collected.usage.is_some(), "{source}");
     }
     eprintln!("{whole} whole answers and {streamed} streams went through both doors");
+}
+
+/// DeepSeek's recorded responses, its models and its errors, through the adapter: every field, word and status.
+#[tokio::test]
+async fn no_field_of_deepseeks_other_recordings_is_lost_either() {
+    let sim = Sim::start().await.unwrap();
+    let key = modelswitch::ApiKey::new(sim.key()).unwrap();
+    let llm = DeepSeek::connect(DeepSeek::builder().base_url(sim.base_url()).api_key(key)).unwrap();
+    let mut count = 0;
+    for (_, exchange) in recordings().into_iter().filter(|(name, _)| name == "deepseek") {
+        let (path, source) = (exchange["path"].as_str().unwrap(), &exchange["source"]);
+        let is_chat = path.ends_with("/chat/completions");
+        if is_chat && exchange["status"] == 200 {
+            continue;
+        }
+        count += 1;
+        sim.clear_scripts();
+        sim.clear_requests();
+        sim.script(script(&exchange));
+        let body = body(&exchange);
+        let streams = body.trim_start().starts_with("event:");
+        let request = match path {
+            "/models" => Request::models(),
+            "/responses" => {
+                let body = serde_json::json!({"model":"deepseek-flash","input":"x","stream":streams});
+                Request::new(Endpoint::RESPONSES, Document::from_serialize(&body).unwrap())
+            }
+            _ => ChatRequest::user("x").into_request().unwrap(),
+        };
+        match llm.send(request).await {
+            Err(error) => {
+                let said: Value = serde_json::from_str(&body).unwrap();
+                assert_eq!(error.status().unwrap().as_u16(), exchange["status"].as_u64().unwrap() as u16);
+                assert_eq!(error.upstream_type(), said["error"]["type"].as_str(), "{source}");
+                assert_eq!(Some(error.message()), said["error"]["message"].as_str(), "{source}");
+            }
+            Ok(response) => match response.body {
+                Body::Json(json) => {
+                    let recorded = serde_json::from_str(&body).unwrap();
+                    nothing_lost(&recorded, &serde_json::from_slice(&json).unwrap(), |_| false, source);
+                }
+                Body::Events(events) => {
+                    let recorded: Vec<Value> = body
+                        .lines()
+                        .filter_map(|line| serde_json::from_str(line.strip_prefix("data:")?.trim()).ok())
+                        .collect();
+                    let shown: Vec<Value> =
+                        events.map(|event| event.unwrap().json().unwrap()).collect().await;
+                    assert_eq!(recorded.len(), shown.len(), "{source}");
+                    for (recorded, shown) in recorded.iter().zip(&shown) {
+                        nothing_lost(recorded, shown, |_| false, source);
+                    }
+                }
+                other => panic!("{source}: {other:?}"),
+            },
+        }
+    }
+    eprintln!("{count} other recordings of DeepSeek went through");
 }
 
 #[track_caller]

@@ -8,6 +8,7 @@ use modelswitch_provider::Result;
 use modelswitch_registry::{Registry, RegistryBuilder};
 
 use crate::command::Command;
+use crate::log::LogFilter;
 
 /// One way to every OpenAI-compatible provider, chosen by configuration.
 #[derive(Debug, Parser)]
@@ -43,9 +44,14 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
 
-    /// Show every fact about an error: kind, status, request id, attempts
+    /// Show every fact about an error: kind, status, request id, attempts; and a line for each call, like --log info
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
+
+    /// What to log on standard error: off, error, warn, info (a line for each call), debug (each try and each change),
+    /// trace; or TARGET=LEVEL, several with commas
+    #[arg(long, global = true, value_name = "LEVEL", env = "MODELSWITCH_LOG", hide_env_values = true)]
+    log: Option<LogFilter>,
 }
 
 impl Common {
@@ -55,6 +61,12 @@ impl Common {
             Some(path) => Registry::builder().file(path),
             None => Registry::builder(),
         }
+    }
+
+    /// What is logged.
+    pub(crate) fn log(&self) -> LogFilter {
+        let otherwise = if self.verbose { LogFilter::a_line_for_each_call() } else { LogFilter::off() };
+        self.log.clone().unwrap_or(otherwise)
     }
 
     /// # Errors

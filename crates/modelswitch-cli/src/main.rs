@@ -7,6 +7,7 @@
 mod args;
 mod command;
 mod error;
+mod log;
 mod table;
 mod terminal;
 
@@ -20,6 +21,7 @@ use crate::error::Failure;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.common.color.apply();
+    log::start(cli.common.log(), std::io::stderr);
     let verbose = cli.common.verbose;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,

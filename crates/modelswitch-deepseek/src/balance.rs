@@ -13,6 +13,15 @@ use crate::answer;
 /// What is left on an account, from <https://api-docs.deepseek.com/api/get-user-balance> (read on 2026-11-21).
 ///
 /// It serialises as DeepSeek writes it: amounts as texts, `balance_infos` for [`infos`](Self::infos).
+///
+/// ```
+/// use modelswitch_deepseek::{Balance, Currency};
+///
+/// let balance = Balance::from_json(r#"{"is_available":true,"balance_infos":[{"currency":"CNY","total_balance":"110.00",
+///     "granted_balance":"10.00","topped_up_balance":"100.00"}]}"#)?;
+/// assert_eq!(balance.total(&Currency::Cny).map(|total| total.to_string()).as_deref(), Some("110.00"));
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Balance {

@@ -46,7 +46,8 @@ use crate::models;
 /// A granted balance is spent before a topped-up one, so the cost may not be seen in what you paid. A call that failed has
 /// no usage, and whether it is billed isn't documented.
 ///
-/// The model is that of the request, or of the answer. A retired name is billed as what stands for it, since it was switched
+/// The model is that of the request, or of the answer, with `deepseek/` before it or without. The usage of async-openai's types
+/// becomes one by `Usage::from_wire(&usage)`, or comes from a capture as the service wrote it. A retired name is billed as what stands for it, since it was switched
 /// off; the adapter sends that.
 pub fn cost(model: &str, usage: &Usage, when: SystemTime) -> Option<Cost> {
     cost_with(model, usage, when, &Billing::new())
@@ -68,6 +69,7 @@ pub fn cost(model: &str, usage: &Usage, when: SystemTime) -> Option<Cost> {
 /// ```
 pub fn cost_with(model: &str, usage: &Usage, when: SystemTime, billing: &Billing) -> Option<Cost> {
     let profile = models::profile();
+    let model = model.strip_prefix("deepseek/").unwrap_or(model);
     let id = match profile.retired(model) {
         Some(retired) if retired.since.time() <= when => &retired.instead,
         _ => model,

@@ -61,14 +61,19 @@ pub use error::{Concurrency, ContextExceeded, DeepSeekErrorExt};
 pub use files::{FileList, FileObject, FilePurpose, FileQuery, FileUpload, Files};
 pub use memory::ReasoningMemory;
 pub use models::{model, models};
+pub use modelswitch_openai::BrokenOff;
 pub use parameters::{DeepSeekParameters, Effort, Thinking, prefix, strict_function};
-pub use policy::{BrokenOff, EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
+pub use policy::{EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
 pub use provider::DeepSeek;
 pub use schema::{NotStrict, SchemaMismatch, SchemaProblem, strict_problems};
 pub use tokens::{TokenEstimate, estimate_prompt, estimate_tokens};
 pub use verify::{KeyState, Verification, verify, verify_at};
 
 /// The official base URL. The canonical paths under it have no `/v1`.
+///
+/// ```
+/// assert_eq!(modelswitch_deepseek::BASE_URL, "https://api.deepseek.com");
+/// ```
 pub const BASE_URL: &str = "https://api.deepseek.com";
 
 /// An async-openai client that talks to DeepSeek, with retries where async-openai's own were.

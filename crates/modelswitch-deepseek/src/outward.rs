@@ -16,13 +16,13 @@ use crate::schema::Checker;
 
 /// # Errors
 /// [`Decode`](modelswitch_provider::ErrorKind::Decode) for an answer that isn't what was asked for, where that was to be checked.
-pub(crate) fn finish(response: Response, plan: Plan, memory: Option<&ReasoningMemory>) -> Result<Response> {
+pub(crate) fn finish(response: Response, plan: Plan) -> Result<Response> {
     if plan.leaves_the_answer_alone() {
         return Ok(response);
     }
     let Response { mut head, body } = response;
     let work = Work {
-        memory: memory.cloned().zip(plan.trace),
+        memory: plan.memory,
         legacy: plan.legacy,
         answer_tool: plan.answer_tool,
         checker: plan.checker,
@@ -116,8 +116,14 @@ impl Work {
 impl Work {
     fn stream(self, events: EventStream, head: Head) -> EventStream {
         let wants_whole = self.memory.is_some() || self.checker.is_some();
-        let state =
-            Flow { events, head, collector: wants_whole.then(Collector::new), said: false, work: self };
+        let state = Flow {
+            events,
+            head,
+            collector: wants_whole.then(Collector::new),
+            said: false,
+            answer: AnswerTool::default(),
+            work: self,
+        };
         EventStream::new(stream::unfold(Some(state), |state| async move {
             let mut state = state?;
             match state.events.next().await {
@@ -138,22 +144,43 @@ struct Flow {
     /// The answer so far: half a thought is none, and half an answer follows no schema.
     collector: Option<Collector>,
     said: bool,
+    answer: AnswerTool,
     work: Work,
+}
+
+/// The pieces of a strict tool's arguments as those of the answer.
+#[derive(Default)]
+struct AnswerTool {
+    /// What was said besides. It is the answer only where the tool isn't called after all.
+    besides: String,
+    is_called: bool,
 }
 
 impl Flow {
     fn take(&mut self, event: Event) -> Result<Event> {
         let Ok(mut chunk) = event.json::<ChatChunk>() else { return Ok(event) };
         self.refuse_empty(&chunk)?;
-        let before = self.work.answer_tool.then(|| chunk_answer(&mut chunk));
-        if let Some(collector) = &mut self.collector {
-            collector.push(chunk.clone());
+        let is_last = chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
+        let mut changed = self.work.answer_tool && self.answer.take(&mut chunk);
+        if self.work.legacy.is_some() {
+            self.collect(chunk.clone(), is_last);
+            changed |= chunk_function(&mut chunk);
+        } else if !changed {
+            self.collect(chunk, is_last);
+            return Ok(event);
+        } else {
+            self.collect(chunk.clone(), is_last);
         }
-        let after = self.work.legacy.is_some().then(|| chunk_function(&mut chunk));
-        if before == Some(true) || after == Some(true) {
-            return Ok(Event { data: to_json(&chunk)?.into(), ..event });
+        if changed { Ok(Event { data: to_json(&chunk)?.into(), ..event }) } else { Ok(event) }
+    }
+
+    /// What was thought is remembered with the finish reason: many readers stop there.
+    fn collect(&mut self, chunk: ChatChunk, is_last: bool) {
+        let Some(collector) = &mut self.collector else { return };
+        collector.push(chunk);
+        if is_last && self.work.memory.is_some() {
+            self.work.remember(&collector.clone().finish());
         }
-        Ok(event)
     }
 
     /// Before the last chunk is handed on: until then a retry may repeat the call, if nothing was thought either.
@@ -174,9 +201,7 @@ impl Flow {
 
     fn end(&mut self) -> Result<()> {
         let Some(collector) = self.collector.take() else { return Ok(()) };
-        let whole = collector.finish();
-        self.work.remember(&whole);
-        whole.choices.iter().try_for_each(|choice| self.work.check(choice))
+        collector.finish().choices.iter().try_for_each(|choice| self.work.check(choice))
     }
 }
 
@@ -231,23 +256,33 @@ fn function_call() -> FinishReason {
     FinishReason::Other("function_call".to_owned())
 }
 
-/// Says whether something was changed.
-fn chunk_answer(chunk: &mut ChatChunk) -> bool {
-    let mut changed = false;
-    for choice in &mut chunk.choices {
-        for call in std::mem::take(&mut choice.delta.tool_calls) {
-            changed = true;
-            let more = call.function.and_then(|function| function.arguments).unwrap_or_default();
-            if call.index.unwrap_or_default() == 0 {
-                choice.delta.content.get_or_insert_default().push_str(&more);
+impl AnswerTool {
+    /// Says whether something was changed.
+    fn take(&mut self, chunk: &mut ChatChunk) -> bool {
+        let mut changed = false;
+        for choice in &mut chunk.choices {
+            if let Some(text) = choice.delta.content.as_mut().filter(|text| !text.is_empty()) {
+                self.besides.push_str(&std::mem::take(text));
+                changed = true;
+            }
+            for call in std::mem::take(&mut choice.delta.tool_calls) {
+                (changed, self.is_called) = (true, true);
+                let more = call.function.and_then(|function| function.arguments).unwrap_or_default();
+                if call.index.unwrap_or_default() == 0 {
+                    choice.delta.content.get_or_insert_default().push_str(&more);
+                }
+            }
+            if choice.finish_reason == Some(FinishReason::ToolCalls) {
+                choice.finish_reason = Some(FinishReason::Stop);
+                changed = true;
+            }
+            if choice.finish_reason.is_some() && !self.is_called {
+                choice.delta.content = Some(std::mem::take(&mut self.besides));
+                changed = true;
             }
         }
-        if choice.finish_reason == Some(FinishReason::ToolCalls) {
-            choice.finish_reason = Some(FinishReason::Stop);
-            changed = true;
-        }
+        changed
     }
-    changed
 }
 
 /// Says whether something was changed.
@@ -258,7 +293,7 @@ fn chunk_function(chunk: &mut ChatChunk) -> bool {
             changed = true;
             if call.index.unwrap_or_default() > 0 {
                 // The head has gone already; this is all that is left to tell.
-                tracing::debug!("{}", left_out_note(1));
+                tracing::trace!("{}", left_out_note(1));
                 continue;
             }
             let function = call.function.unwrap_or_default();
@@ -279,4 +314,59 @@ fn chunk_function(chunk: &mut ChatChunk) -> bool {
 
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|_| Error::decode("the answer can't be written again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+
+    fn chunk(delta: Value, finish: Value) -> Event {
+        Event::new(json!({"id":"1","choices":[{"index":0,"delta":delta,"finish_reason":finish}]}).to_string())
+    }
+
+    async fn texts(work: Work, events: Vec<Event>) -> String {
+        let events = EventStream::new(stream::iter(events.into_iter().map(Ok)));
+        let chunks: Vec<ChatChunk> =
+            work.stream(events, Head::default()).map(|event| event.unwrap().json().unwrap()).collect().await;
+        chunks.iter().map(ChatChunk::text).collect()
+    }
+
+    fn work() -> Work {
+        Work { memory: None, legacy: None, answer_tool: true, checker: None, refuses_empty: false }
+    }
+
+    #[tokio::test]
+    async fn what_is_said_beside_the_strict_tool_is_no_part_of_the_answer_whole_or_streamed() {
+        let call = |arguments: &str| json!({"tool_calls":[{"index":0,"function":{"name":"answer","arguments":arguments}}]});
+        let events = vec![
+            chunk(json!({"role":"assistant","content":"Sure: "}), Value::Null),
+            chunk(call("{\"a\""), Value::Null),
+            chunk(call(":1}"), Value::Null),
+            chunk(json!({}), json!("tool_calls")),
+        ];
+        assert_eq!(texts(work(), events).await, "{\"a\":1}");
+        let plain = vec![
+            chunk(json!({"content":"It is"}), Value::Null),
+            chunk(json!({"content":" so."}), json!("stop")),
+        ];
+        assert_eq!(texts(work(), plain).await, "It is so.");
+    }
+
+    #[tokio::test]
+    async fn a_thought_is_remembered_though_the_reader_stops_at_the_finish_reason() {
+        let memory = ReasoningMemory::default();
+        let work = Work { memory: Some((memory.clone(), memory.begin())), answer_tool: false, ..work() };
+        let events = vec![
+            chunk(json!({"reasoning_content":"because"}), Value::Null),
+            chunk(json!({"content":"Yes."}), json!("stop")),
+            chunk(json!({}), Value::Null),
+        ];
+        let mut stream =
+            work.stream(EventStream::new(stream::iter(events.into_iter().map(Ok))), Head::default());
+        stream.next().await.unwrap().unwrap();
+        stream.next().await.unwrap().unwrap();
+        drop(stream);
+        assert_eq!(memory.recall::<Message>(&[], &Message::assistant("Yes.")).as_deref(), Some("because"));
+    }
 }

@@ -1,3 +1,4 @@
+use modelswitch_openai::BrokenOff;
 use serde::Deserialize;
 
 /// What to do with requests that DeepSeek can't take as they are, and with answers that are none.
@@ -27,7 +28,9 @@ pub struct Policies {
     pub forced_tool_choice: ForcedToolChoice,
     /// An answer that must follow a JSON schema.
     pub json_schema: JsonSchema,
-    /// An answer that DeepSeek broke off.
+    /// An answer that DeepSeek broke off: it ends with the finish reason `insufficient_system_resource` or `aborted` when it
+    /// can't go on (<https://api-docs.deepseek.com/api/create-chat-completion>). As errors they are
+    /// [`Overloaded`](modelswitch_provider::ErrorKind::Overloaded) and [`Interrupted`](modelswitch_provider::ErrorKind::Interrupted).
     pub broken_off: BrokenOff,
     /// An answer without text and without calls.
     pub empty_answer: EmptyAnswer,
@@ -77,28 +80,6 @@ pub enum JsonSchema {
     StrictTool,
     /// The call is refused before it is sent.
     Refuse,
-}
-
-/// DeepSeek ends an answer with the finish reason `insufficient_system_resource` or `aborted` when it can't go on
-/// (<https://api-docs.deepseek.com/api/create-chat-completion>). OpenAI's clients know neither.
-///
-/// ```
-/// use modelswitch_deepseek::{BrokenOff, Policies};
-///
-/// // Half an answer is better than none.
-/// let policies = Policies { broken_off: BrokenOff::FinishReason, ..Policies::default() };
-/// # let _ = policies;
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BrokenOff {
-    /// An error: [`Overloaded`](modelswitch_provider::ErrorKind::Overloaded) or
-    /// [`Interrupted`](modelswitch_provider::ErrorKind::Interrupted).
-    #[default]
-    Error,
-    /// The finish reason `length`, which says that something is missing; DeepSeek's own word is beside it as
-    /// `native_finish_reason`.
-    FinishReason,
 }
 
 /// Under load, and in JSON mode, DeepSeek now and then ends properly without having said anything

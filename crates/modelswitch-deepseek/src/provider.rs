@@ -1,14 +1,14 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use modelswitch_openai::{BrokenOffIsFinishReason, OpenAiBuilder, OpenAiProvider, Profile};
+use modelswitch_openai::{BrokenOff, BrokenOffIsFinishReason, OpenAiBuilder, OpenAiProvider, Profile};
 use modelswitch_provider::{Adaptation, ApiKey, Document, Endpoint, Provider, Request, Response, Result};
 
 use crate::inward::{self, Plan, Terms};
 use crate::memory::ReasoningMemory;
-use crate::policy::{BrokenOff, Policies};
-use crate::{config, error, files, fim, outward, root};
+use crate::policy::Policies;
+use crate::{config, error, files, outward, root};
 
 /// DeepSeek as a [`Provider`].
 ///
@@ -32,7 +32,7 @@ pub struct DeepSeek {
     policies: Policies,
     memory: Option<ReasoningMemory>,
     /// A retired name is warned of once, not at each call.
-    warned: Arc<AtomicBool>,
+    warned: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl DeepSeek {
@@ -76,11 +76,16 @@ impl DeepSeek {
     /// # Errors
     /// As [`OpenAiBuilder::build`].
     pub fn connect(builder: OpenAiBuilder) -> Result<Self> {
-        let stable = builder.build()?;
-        let (root, beta) = match root::root_url(stable.base_url()) {
-            Some(url) => (stable.at(url)?, stable.at(&format!("{url}/beta"))?),
+        let given = builder.build()?;
+        let (stable, beta, root) = match root::root_url(given.base_url()) {
+            Some(url) => {
+                let root = given.at(url)?;
+                // Whoever gave the beta's URL wants what it has, and the rest would be refused there.
+                let stable = if given.base_url().ends_with("/beta") { root.clone() } else { given.clone() };
+                (stable, given.at(&format!("{url}/beta"))?, root)
+            }
             // Nothing is known of a beta there.
-            None => (stable.clone(), stable.clone()),
+            None => (given.clone(), given.clone(), given),
         };
         let memory = Some(ReasoningMemory::default());
         Ok(Self { stable, beta, root, policies: Policies::default(), memory, warned: Arc::default() })
@@ -109,79 +114,93 @@ impl DeepSeek {
         self
     }
 
+    /// What it remembers of what the model thought; `None` when it was built without.
+    pub fn memory(&self) -> Option<&ReasoningMemory> {
+        self.memory.as_ref()
+    }
+
+    /// Names as a registry takes them, `deepseek/deepseek-flash`, mean the same here.
+    fn with_bare_model(&self, mut request: Request) -> Request {
+        let named = request.model();
+        let bare =
+            named.as_deref().and_then(|model| model.strip_prefix(self.stable.name())?.strip_prefix('/'));
+        if let Some(bare) = bare.map(str::to_owned) {
+            request.set_model(&bare);
+        }
+        request
+    }
+
     async fn send_by_endpoint(&self, mut request: Request) -> Result<Response> {
         if request.endpoint == Endpoint::CHAT_COMPLETIONS {
             self.chat(request).await
         } else if request.endpoint == Endpoint::COMPLETIONS {
-            self.complete(request).await
+            let plan = self.adapt(&mut request, inward::completion)?;
+            self.send_adapted(request, &plan).await
         } else if request.endpoint == Endpoint::RESPONSES {
-            self.respond(request).await
+            let plan = self.adapt(&mut request, inward::responses)?;
+            self.send_adapted(request, &plan).await
         } else if root::is_at_root(&request.endpoint) {
             let adaptations = files::adapt(&mut request);
-            self.send_adapted(&self.root, request, adaptations).await
+            self.log(&adaptations);
+            let mut response = self.root.send(request).await?;
+            response.head.adaptations.splice(0..0, adaptations);
+            Ok(response)
         } else {
             self.stable.send(request).await
         }
     }
 
     async fn chat(&self, mut request: Request) -> Result<Response> {
-        let plan: Plan = self.adapt(&mut request, inward::chat)?;
-        self.warn_of_retired_name(&plan.adaptations);
+        let plan = self.adapt(&mut request, inward::chat)?;
+        let response = self.send_adapted(request, &plan).await?;
+        outward::finish(response, plan)
+    }
+
+    /// Sends a request to where its plan says, and tells on the head what was changed.
+    async fn send_adapted(&self, request: Request, plan: &Plan) -> Result<Response> {
+        self.log(&plan.adaptations);
+        if let Some(retired) = &plan.retired {
+            self.warn_of(retired);
+        }
         let target = if plan.beta { &self.beta } else { &self.stable };
         let mut response = target.send(request).await?;
         response.head.adaptations.splice(0..0, plan.adaptations.iter().cloned());
-        outward::finish(response, plan, self.memory.as_ref())
-    }
-
-    async fn complete(&self, mut request: Request) -> Result<Response> {
-        let adaptations = self.adapt(&mut request, |body, terms| {
-            let mut adaptations = inward::model_of_completion(body, terms)?;
-            adaptations.extend(fim::adapt(body)?);
-            Ok(adaptations)
-        })?;
-        // Fill-in-the-middle is a beta feature.
-        self.send_adapted(&self.beta, request, adaptations).await
-    }
-
-    async fn respond(&self, mut request: Request) -> Result<Response> {
-        let adaptations = self.adapt(&mut request, inward::responses)?;
-        self.send_adapted(&self.stable, request, adaptations).await
-    }
-
-    async fn send_adapted(
-        &self,
-        target: &OpenAiProvider,
-        request: Request,
-        adaptations: Vec<Adaptation>,
-    ) -> Result<Response> {
-        self.warn_of_retired_name(&adaptations);
-        let mut response = target.send(request).await?;
-        response.head.adaptations.splice(0..0, adaptations);
         Ok(response)
     }
 
     /// Puts a request as DeepSeek takes it; one without a JSON body is as it is.
-    fn adapt<T: Default>(
+    fn adapt(
         &self,
         request: &mut Request,
-        adapt: impl FnOnce(&mut Document, Terms<'_>) -> Result<T>,
-    ) -> Result<T> {
+        adapt: impl FnOnce(&mut Document, Terms<'_>) -> Result<Plan>,
+    ) -> Result<Plan> {
         let policies = request.extensions.get::<Policies>().copied().unwrap_or(self.policies);
         if policies.broken_off == BrokenOff::FinishReason {
             request.extensions.insert(BrokenOffIsFinishReason);
         }
         let terms = Terms { policies, profile: self.stable.profile(), memory: self.memory.as_ref() };
-        let Some(body) = request.document_mut() else { return Ok(T::default()) };
+        let Some(body) = request.document_mut() else { return Ok(Plan::default()) };
         adapt(body, terms).map_err(|error| error.with_provider(self.stable.name()))
     }
 
-    fn warn_of_retired_name(&self, adaptations: &[Adaptation]) {
-        if let Some(retired) = adaptations.iter().find(|one| one.parameter == "model")
-            && !self.warned.swap(true, Ordering::Relaxed)
-        {
+    /// What the dialect changes besides, it tells itself.
+    fn log(&self, adaptations: &[Adaptation]) {
+        for Adaptation { parameter, change } in adaptations {
+            tracing::debug!(
+                "gen_ai.provider.name" = self.stable.name(),
+                parameter,
+                change,
+                "request adapted"
+            );
+        }
+    }
+
+    fn warn_of(&self, retired: &str) {
+        let is_new = self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(retired.to_owned());
+        if is_new {
             tracing::warn!(
-                provider = self.stable.name(),
-                change = retired.change,
+                "gen_ai.provider.name" = self.stable.name(),
+                "gen_ai.request.model" = retired,
                 "a retired model name was asked for"
             );
         }
@@ -196,7 +215,7 @@ impl Provider for DeepSeek {
 
     async fn send(&self, request: Request) -> Result<Response> {
         let endpoint = request.endpoint.clone();
-        let sent = self.send_by_endpoint(request).await;
+        let sent = self.send_by_endpoint(self.with_bare_model(request)).await;
         sent.map(|response| error::explained(files::outward(&endpoint, response))).map_err(error::explain)
     }
 }

@@ -11,12 +11,22 @@ pub(crate) fn is_at_root(endpoint: &Endpoint) -> bool {
     })
 }
 
-/// The root under which a base URL stands, beside DeepSeek's own or a simulator's on this machine; `/v1` is an alias of it, and
-/// `/beta` may have been given already. `None` for a gateway in between: it serves what it serves, where it was told to.
+/// The root under which a base URL stands: DeepSeek's own, with or without its aliases `/v1` and `/beta`, or one of this machine
+/// that has no path, or no more than `/beta`, as the simulator's. `None` for a gateway in between: it serves what it serves,
+/// where it was told to.
 pub(crate) fn root_url(base: &str) -> Option<&str> {
-    let is_known = base.starts_with(BASE_URL)
-        || ["http://127.0.0.1", "http://localhost"].iter().any(|host| base.starts_with(host));
-    is_known.then(|| ["/v1", "/beta"].iter().find_map(|end| base.strip_suffix(end)).unwrap_or(base))
+    let (scheme, rest) = base.split_once("://")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_deepseek = format!("{scheme}://{host}") == BASE_URL;
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+    let is_here = matches!(name, "127.0.0.1" | "localhost" | "[::1]");
+    let fits = match path {
+        "" | "beta" => is_deepseek || is_here,
+        "v1" => is_deepseek,
+        _ => false,
+    };
+    fits.then(|| base.strip_suffix(path).unwrap_or(base).trim_end_matches('/'))
 }
 
 #[cfg(test)]
@@ -27,14 +37,20 @@ mod tests {
     #[test]
     fn the_root_is_found_under_the_aliases_and_only_at_deepseek() {
         for (base, root) in [
-            ("https://api.deepseek.com", "https://api.deepseek.com"),
-            ("https://api.deepseek.com/v1", "https://api.deepseek.com"),
-            ("https://api.deepseek.com/beta", "https://api.deepseek.com"),
-            ("http://127.0.0.1:8787/v1", "http://127.0.0.1:8787"),
+            ("https://api.deepseek.com", Some("https://api.deepseek.com")),
+            ("https://api.deepseek.com/v1", Some("https://api.deepseek.com")),
+            ("https://api.deepseek.com/beta", Some("https://api.deepseek.com")),
+            ("http://127.0.0.1:8787", Some("http://127.0.0.1:8787")),
+            ("http://[::1]:8787/beta", Some("http://[::1]:8787")),
+            // A gateway, as LiteLLM's, or one of ours.
+            ("http://127.0.0.1:4000/v1", None),
+            ("http://localhost:4000/openai/v1", None),
+            ("https://gateway.example/v1", None),
+            ("https://api.deepseek.com.evil.example", None),
+            ("http://127.0.0.1.evil.example", None),
         ] {
-            assert_eq!(root_url(base), Some(root));
+            assert_eq!(root_url(base), root, "{base}");
         }
-        assert_eq!(root_url("https://gateway.example/v1"), None);
     }
 
     #[test]

@@ -7,6 +7,11 @@ use serde_json::{Map, Value};
 use crate::models;
 
 /// How many tokens something probably is, and between which figures it nearly always is. Never a count.
+///
+/// ```
+/// let estimate = modelswitch_deepseek::estimate_tokens("Which is larger, 9.11 or 9.8?");
+/// assert!(estimate.low <= estimate.likely && estimate.likely <= estimate.high);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TokenEstimate {

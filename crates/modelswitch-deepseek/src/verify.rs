@@ -10,6 +10,14 @@ use serde::{Serialize, Serializer};
 use crate::{Balance, DeepSeek};
 
 /// What was found out about a key: a state to act on, and what the account sees. The key itself is nowhere in it.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let found = modelswitch_deepseek::verify("sk-0123 456").await;              // can't be sent, so nothing is
+/// assert_eq!(found.state.as_str(), "malformed");
+/// assert!(found.remedy.is_some() && !found.detail.contains("0123"));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Verification {

@@ -505,5 +505,113 @@ async fn a_retired_name_is_warned_of_once_and_told_each_time() {
         let reply = llm.chat(ChatRequest::user("hello").model(name)).await.unwrap();
         assert!(reply.head.adaptations[0].change.contains(name));
     }
-    assert_eq!(warnings.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+    // Once for each name.
+    assert_eq!(warnings.0.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+/// A request as an app sends it, whether DeepSeek itself takes it, and a place of what is sent with what stands there.
+struct Sent {
+    body: Value,
+    taken_raw: bool,
+    place: &'static str,
+    value: Value,
+}
+
+fn requests() -> Vec<Sent> {
+    let user = |content: Value| json!([{"role":"user","content":content}]);
+    let hello = || user(json!("hello"));
+    let with = |extra: Value| {
+        let mut body = json!({"messages":hello()});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body
+    };
+    let weather = |parameters: Value| json!([{"type":"function","function":{"name":"weather","parameters":parameters}}]);
+    let object = || json!({"type":"object","properties":{}});
+    let sent = |body: Value, taken_raw: bool, place: &'static str, value: Value| Sent {
+        body,
+        taken_raw,
+        place,
+        value,
+    };
+    vec![
+        sent(
+            json!({"messages":user(json!([{"type":"text","text":"a"},{"type":"text","text":"b"}]))}),
+            true,
+            "/messages/0/content",
+            json!("a\nb"),
+        ),
+        sent(
+            json!({"messages":[{"role":"developer","content":"x"},{"role":"user","content":"y"}]}),
+            false,
+            "/messages/0/role",
+            json!("system"),
+        ),
+        sent(with(json!({"reasoning_effort":"none"})), true, "/thinking/type", json!("disabled")),
+        sent(with(json!({"reasoning_effort":"minimal"})), true, "/reasoning_effort", json!("low")),
+        sent(with(json!({"reasoning_effort":"low"})), true, "/reasoning_effort", json!("low")),
+        sent(with(json!({"reasoning_effort":"medium"})), true, "/reasoning_effort", json!("high")),
+        sent(with(json!({"reasoning_effort":"high"})), true, "/reasoning_effort", json!("high")),
+        sent(with(json!({"reasoning_effort":"xhigh"})), true, "/reasoning_effort", json!("high")),
+        sent(with(json!({"reasoning_effort":"max"})), true, "/reasoning_effort", json!("max")),
+        sent(with(json!({"stream_options":{"include_usage":true}})), false, "/stream_options", Value::Null),
+        sent(with(json!({"tools":[]})), false, "/tools", Value::Null),
+        sent(with(json!({"tools":weather(Value::Null)})), false, "/tools/0/function/parameters", Value::Null),
+        sent(
+            with(json!({"tools":weather(json!({}))})),
+            false,
+            "/tools/0/function/parameters/type",
+            json!("object"),
+        ),
+        sent(
+            with(
+                json!({"tools":weather(object()),"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[{"type":"function","function":{"name":"weather"}}]}}}),
+            ),
+            false,
+            "/tool_choice",
+            json!("auto"),
+        ),
+        sent(
+            json!({"messages":[{"role":"user","content":"x"},{"role":"assistant","content":null},{"role":"user","content":"y"}]}),
+            false,
+            "/messages/1/content",
+            json!(""),
+        ),
+        // A thought without tools is neither wanted nor refused.
+        sent(
+            json!({"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y","reasoning_content":"r"},{"role":"user","content":"z"}]}),
+            true,
+            "/messages/1/reasoning_content",
+            json!("r"),
+        ),
+        sent(
+            json!({"tools":weather(object()),"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"},{"role":"user","content":"z"}]}),
+            false,
+            "/messages/1/reasoning_content",
+            json!(""),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_openais_apps_send_is_taken_where_deepseek_alone_would_refuse_or_misread_it() {
+    let sim = Sim::start().await.unwrap();
+    let llm = deepseek(&sim);
+    // The plain transport under a profile that changes nothing: what DeepSeek itself makes of it.
+    let raw = modelswitch_openai::OpenAiProvider::builder(modelswitch_openai::Profile::compatible(
+        "raw",
+        sim.base_url(),
+    ))
+    .api_key(ApiKey::new(sim.key()).unwrap())
+    .default_model("deepseek-flash")
+    .build()
+    .unwrap();
+    for Sent { body, taken_raw, place, value } in requests() {
+        let request = || Request::chat(&body).unwrap();
+        assert_eq!(raw.send(request()).await.is_ok(), taken_raw, "{body}");
+        sim.clear_requests();
+        let answer = llm.send(request()).await;
+        assert!(answer.is_ok(), "{body}: {answer:?}");
+        let sent = sim.requests()[0].json();
+        assert_eq!(sent.pointer(place).cloned().unwrap_or_default(), value, "{body}");
+    }
 }

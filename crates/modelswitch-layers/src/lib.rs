@@ -36,6 +36,7 @@
 //!
 //! | a layer that | stands | since |
 //! |---|---|---|
+//! | tells what became of a call: [`Log`] | on top | it is one line a call, with all that the others did |
 //! | counts or limits what a caller asked for | above `Retry` | a repeated try is no new wish of the caller |
 //! | falls back to other providers | above `Retry` | the same provider comes first; an exhausted error may still succeed elsewhere |
 //! | keeps something from a provider: [`ReasoningOrigin`] | above `Retry` | no try may see it; what is handed on is what was given |
@@ -45,6 +46,7 @@
 //!
 //! | layer | bites when | costs while nothing fails |
 //! |---|---|---|
+//! | [`Log`] | never; it tells | a look at a static variable while nobody listens, else a line a call and a search through each event |
 //! | [`Retry`] | a try failed in a way that may pass, and nothing was handed on yet | one clone of the request, which shares the body; a stream is handed on at its first content instead of at its headers |
 //! | [`ReasoningOrigin`] | a conversation carries what another provider thought | a look for the word in a chat request, an answer and each event; a hash of the reasoning that there is |
 //!
@@ -53,14 +55,18 @@
 //! * A layer spawns nothing: dropping the call or the stream ends whatever it was doing.
 //! * State lives in the layer. One layer around several providers is one policy over all of them.
 //! * [`committed`](modelswitch_provider::committed) is the one idea of "too late to try again".
-//! * No prompt, answer, key or upstream message is in a layer's log or `Debug`.
+//! * No prompt, answer, key or upstream message is in a layer's log or `Debug`, unless [`Log::with_content`] asks for the
+//!   former two. Names of what is logged are in [`genai`].
 
+pub mod genai;
 mod layer;
+mod log;
 mod reasoning_origin;
 mod retry;
 mod stack;
 
 pub use layer::{Layer, LayerFn, layer_fn};
+pub use log::Log;
 pub use reasoning_origin::ReasoningOrigin;
 pub use retry::Retry;
 pub use stack::Stack;

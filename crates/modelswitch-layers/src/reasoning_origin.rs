@@ -157,8 +157,9 @@ impl ReasoningOrigin {
             self.leave_out_of_attached(body, provider, &mut left_out)?;
         }
         if !left_out.is_empty() {
-            tracing::debug!(
-                provider,
+            tracing::event!(
+                tracing::Level::DEBUG,
+                { crate::genai::PROVIDER_NAME } = provider,
                 members = left_out.count(),
                 "reasoning of other providers was left out"
             );

@@ -9,9 +9,10 @@ use modelswitch_provider::{
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::{Instant, sleep};
+use tracing::Level;
 
-use crate::Layer;
 use crate::layer::Wrapped;
+use crate::{Layer, genai};
 
 /// Tries a call again when it failed in a way that may pass.
 ///
@@ -158,7 +159,14 @@ impl Provider for Wrapped<Retry> {
             tries += 1;
             match self.layer.judge(&request, &error, tries, &failures) {
                 Verdict::TryAgain(wait) => {
-                    tracing::debug!(provider = self.name(), kind = %error.kind(), ?wait, "trying again");
+                    tracing::event!(
+                        Level::DEBUG,
+                        { genai::PROVIDER_NAME } = self.name(),
+                        { genai::ERROR_TYPE } = error.kind().as_str(),
+                        { genai::HTTP_STATUS_CODE } = error.status().map(|status| status.as_u16()),
+                        ?wait,
+                        "trying again"
+                    );
                     record(&mut failures, &error, started.elapsed());
                     sleep(wait).await;
                 }

@@ -57,7 +57,10 @@ async fn a_retried_try_is_a_line() {
 
     let log = log.0.lock().unwrap().clone();
     assert_eq!(log.lines().count(), 2, "{log}");
-    assert!(log.lines().all(|line| line.contains("provider=\"mock\" kind=upstream wait=")), "{log}");
+    assert!(
+        log.lines().all(|line| line.contains("gen_ai.provider.name=\"mock\" error.type=\"upstream\" wait=")),
+        "{log}"
+    );
     assert!(!log.contains("hush") && !format!("{llm:?}").contains("hush"));
 }
 
@@ -83,6 +86,6 @@ async fn reasoning_that_is_left_out_is_a_line() {
 
     let log = log.0.lock().unwrap().clone();
     assert_eq!(log.lines().count(), 1, "{log}");
-    assert!(log.contains("provider=\"b\" members=1"), "{log}");
+    assert!(log.contains("gen_ai.provider.name=\"b\" members=1"), "{log}");
     assert!(!format!("{log} {:?} {b:?}", answer.head).contains("hush"));
 }

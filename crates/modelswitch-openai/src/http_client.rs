@@ -1,3 +1,4 @@
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use modelswitch_provider::{Error, Result};
@@ -18,7 +19,7 @@ use reqwest::redirect::Policy;
 /// # Ok::<(), modelswitch_provider::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct HttpClient(reqwest::Client);
+pub struct HttpClient(Arc<reqwest::Client>);
 
 impl HttpClient {
     /// A pool whose connections must be made within `connect`.
@@ -43,7 +44,7 @@ impl HttpClient {
             .map_err(|error| {
                 Error::config("the HTTP client can't be set up").with_source(error.without_url())
             })?;
-        Ok(Self(client))
+        Ok(Self(Arc::new(client)))
     }
 
     /// Takes a client that you have built: for a proxy, a certificate or a resolver of your own.
@@ -51,11 +52,38 @@ impl HttpClient {
     /// Its redirect policy is yours too. reqwest's default follows redirects to other origins, with every header but
     /// the usual credentials: give it `Policy::none()` unless you know better.
     pub fn from_reqwest(client: reqwest::Client) -> Self {
-        Self(client)
+        Self(Arc::new(client))
+    }
+
+    /// A handle that doesn't keep the pool open.
+    ///
+    /// ```
+    /// use modelswitch_openai::HttpClient;
+    ///
+    /// let pool = HttpClient::new(std::time::Duration::from_secs(10))?;
+    /// let weak = pool.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(pool);
+    /// assert!(weak.upgrade().is_none());
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn downgrade(&self) -> WeakHttpClient {
+        WeakHttpClient(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn inner(&self) -> &reqwest::Client {
         &self.0
+    }
+}
+
+/// A pool that others may hold and this handle doesn't: whoever keeps a list of pools doesn't keep them open.
+#[derive(Clone, Debug, Default)]
+pub struct WeakHttpClient(Weak<reqwest::Client>);
+
+impl WeakHttpClient {
+    /// The pool, if anybody still holds it.
+    pub fn upgrade(&self) -> Option<HttpClient> {
+        self.0.upgrade().map(HttpClient)
     }
 }
 

@@ -31,7 +31,7 @@ pub use dialect::BrokenOffIsFinishReason;
 pub use door::{
     ATTACHED_PREFIX, ATTACHED_REASONING, Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt,
 };
-pub use http_client::HttpClient;
+pub use http_client::{HttpClient, WeakHttpClient};
 pub use moment::Moment;
 pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};
 pub use profile::{

@@ -29,7 +29,7 @@ pub use model::{Capability, DefaultMaxOutput, Modality, ModelFacts, ModelReasoni
 /// assert_eq!(mine.name, "mine");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Profile {
@@ -76,7 +76,7 @@ pub struct Profile {
 }
 
 /// How a key is sent.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Auth {
@@ -108,7 +108,7 @@ impl Default for Auth {
 /// assert_eq!(profile.auth_at[0].header, "x-api-key");
 /// # Ok::<(), modelswitch_provider::Error>(())
 /// ```
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AuthAt {
@@ -122,7 +122,7 @@ pub struct AuthAt {
 }
 
 /// How requests are put.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct RequestRules {
@@ -133,7 +133,7 @@ pub struct RequestRules {
 }
 
 /// Where reasoning appears and goes.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct ReasoningRules {
@@ -161,7 +161,7 @@ pub enum History {
 }
 
 /// What a service's answers are like.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct ResponseRules {
@@ -172,6 +172,14 @@ pub struct ResponseRules {
 }
 
 /// What an answer becomes that the service broke off, by its finish reason.
+///
+/// ```
+/// use modelswitch_openai::{BrokenOff, Profile};
+///
+/// let profile = Profile::from_toml("mine", "[response]\nbroken_off = 'finish_reason'")?;
+/// assert_eq!(profile.response.broken_off, BrokenOff::FinishReason);
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BrokenOff {

@@ -1,4 +1,6 @@
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use memchr::memmem;
 use modelswitch_provider::{ApiKey, Payload, Request};
 use serde_json::Value;
 
@@ -44,6 +46,19 @@ impl Scrub {
         match self.without_key(text) {
             scrubbed if scrubbed == text => body,
             scrubbed => scrubbed.into(),
+        }
+    }
+
+    /// A service's headers, without the key: what is in them is shown and logged.
+    pub(crate) fn headers(&self, headers: &mut HeaderMap) {
+        let Some(key) = &self.key else { return };
+        for value in headers.values_mut() {
+            let has_key = memmem::find(value.as_bytes(), key.expose().as_bytes()).is_some();
+            if has_key {
+                let clean =
+                    value.to_str().ok().and_then(|text| HeaderValue::from_str(&key.redact(text)).ok());
+                *value = clean.unwrap_or_else(|| HeaderValue::from_static("[key]"));
+            }
         }
     }
 
@@ -114,6 +129,19 @@ mod tests {
         ] {
             assert_eq!(scrub().sentence(said), shown);
         }
+    }
+
+    #[test]
+    fn headers_lose_the_key_and_nothing_else() {
+        let value = |text: &'static str| HeaderValue::from_static(text);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-echo", value("Bearer sk-a/b-canary"));
+        headers.insert("x-odd", HeaderValue::from_bytes(b"sk-a/b-canary \xff").unwrap());
+        headers.insert("x-request-id", value("req-1"));
+        scrub().headers(&mut headers);
+        assert_eq!(headers["x-echo"], "Bearer [key]");
+        assert_eq!(headers["x-odd"], "[key]");
+        assert_eq!(headers["x-request-id"], "req-1");
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl Transport {
         let (status, version) = (response.status(), response.version());
         let mut headers = response.headers().clone();
         headers.remove(SET_COOKIE);
+        scrub.headers(&mut headers);
         let body = Idle::new(response.bytes_stream(), self.timeouts.idle);
         if status.is_success() {
             return Ok(Answer { status, version, headers, body: ByteStream::new(body) });

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderValue, Method};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Serialize;
 
 use crate::{Document, Error, Result, form};
@@ -19,7 +19,7 @@ use crate::{Document, Error, Result, form};
 /// assert!(!request.is_stream());
 /// # Ok::<(), modelswitch_provider::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Request {
     /// What is asked for.
@@ -142,6 +142,18 @@ impl Request {
     }
 }
 
+/// Sizes, and the names of headers: what is in them may be a key that stands in the wrong place.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.keys().map(HeaderName::as_str).collect();
+        f.debug_struct("Request")
+            .field("endpoint", &self.endpoint)
+            .field("body", &self.body)
+            .field("headers", &headers)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is sent with a request.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -179,7 +191,7 @@ impl fmt::Debug for Payload {
 }
 
 /// What is asked for: a method and a path under a provider's base URL, as OpenAI names it (`/chat/completions`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     method: Method,
     path: Cow<'static, str>,
@@ -242,6 +254,14 @@ impl Endpoint {
     /// The path with the query.
     pub fn path_and_query(&self) -> &str {
         &self.path
+    }
+}
+
+/// Without what is in the query.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let query = if self.query().is_some() { "?…" } else { "" };
+        write!(f, "Endpoint({self}{query})")
     }
 }
 

@@ -90,6 +90,19 @@ impl Event {
         self
     }
 
+    /// True when the event is of the answer itself, so that an answer which had it is [`committed`]: text, reasoning, a
+    /// refusal, a tool call, audio or a finish reason.
+    ///
+    /// ```
+    /// use modelswitch_provider::Event;
+    ///
+    /// assert!(Event::new(r#"{"choices":[{"delta":{"content":"9.8"}}]}"#).is_content());
+    /// assert!(!Event::new(r#"{"choices":[{"delta":{"role":"assistant"}}]}"#).is_content());
+    /// ```
+    pub fn is_content(&self) -> bool {
+        is_content(self)
+    }
+
     /// The data decoded.
     ///
     /// # Errors

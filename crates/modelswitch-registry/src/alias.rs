@@ -1,5 +1,7 @@
 //! What the configuration says that names stand for, checked: cycles, providers that aren't there, fallback lists.
 
+use std::sync::Arc;
+
 use crate::config::Config;
 use crate::connect::Connected;
 use crate::load::Places;
@@ -142,7 +144,7 @@ pub(crate) fn resolve_default(
     names: &Names,
     config: &Config,
     places: &Places,
-    connected: &[Connected],
+    connected: &[Arc<Connected>],
     lists_providers: bool,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Target> {
@@ -170,8 +172,8 @@ pub(crate) fn resolve_default(
 
 /// The default where none is written: what the only provider answers with, or, where the environment brought them,
 /// DeepSeek or else the first.
-fn own_default(connected: &[Connected], lists_providers: bool) -> Option<Target> {
-    let target = |one: &Connected| {
+fn own_default(connected: &[Arc<Connected>], lists_providers: bool) -> Option<Target> {
+    let target = |one: &Arc<Connected>| {
         let model = one.info.default_model.as_deref()?;
         Some(Target { provider: one.info.name.as_str().into(), model: model.into() })
     };

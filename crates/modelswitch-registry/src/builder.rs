@@ -5,21 +5,24 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use modelswitch_layers::ReasoningOrigin;
+use modelswitch_layers::Log;
 use modelswitch_openai::{HttpClient, Profile};
 use modelswitch_provider::{ApiKey, Error, Provider, Result};
 use serde::Serialize;
 
 use crate::alias::{resolve_aliases, resolve_default};
 use crate::config::{Config, ProviderConfig};
-use crate::connect::{Connected, Shared, connect, timeouts};
+use crate::connect::{Connected, Shared, connect};
 use crate::environment::Environment;
 use crate::key::Folders;
-use crate::load::{Inputs, Loaded, Places, load};
+use crate::literal::keys_among_names;
+use crate::load::{Inputs, Loaded, load};
 use crate::mistake::{Mistake, dotted, none_of, quoted};
-use crate::registry::Registry;
+use crate::registry::{Lasting, Registry};
 use crate::resolve::Names;
+use crate::router::{Route, Routes};
 use crate::settings::settings;
+use crate::snapshot::Snapshot;
 use crate::source::{self, Source};
 use crate::spelling::{did_you_mean, list, nearest};
 
@@ -52,14 +55,19 @@ pub struct RegistryBuilder {
     http_client: Option<HttpClient>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 enum FileChoice {
     #[default]
     Find,
     Path(PathBuf),
     Text(String),
     None,
+    /// A configuration that was read elsewhere.
+    Foreign(Reader),
 }
+
+/// Reads a configuration, as often as it is asked to.
+type Reader = Arc<dyn Fn() -> Result<Loaded> + Send + Sync>;
 
 impl RegistryBuilder {
     /// Reads this file, and looks for no other.
@@ -161,11 +169,30 @@ impl RegistryBuilder {
     /// As [`Registry::load`].
     pub fn build(mut self) -> Result<Registry> {
         none_of(std::mem::take(&mut self.mistakes))?;
+        Registry::begin(self)
+    }
+
+    /// Takes the configuration from elsewhere.
+    pub(crate) fn read_by(read: impl Fn() -> Result<Loaded> + Send + Sync + 'static) -> Self {
+        Self { file: FileChoice::Foreign(Arc::new(read)), ..Self::default() }
+    }
+}
+
+/// What is done at a reload again: the builder is the recipe that a registry keeps.
+impl RegistryBuilder {
+    /// Reads and checks everything as it is now.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub(crate) fn read(&self, lasting: &Lasting, before: Option<&Snapshot>) -> Result<Snapshot> {
         let source = match &self.file {
             FileChoice::Find => source::find(&self.environment)?,
             FileChoice::Path(path) => Some(Source::file(path)?),
             FileChoice::Text(text) => Some(Source::text(text)?),
             FileChoice::None => None,
+            FileChoice::Foreign(read) => {
+                return self.assemble(read()?, "a figment given in code".to_owned(), None, lasting, before);
+            }
         };
         let origin = match &source {
             Some(Source { path: Some(path), .. }) => path.display().to_string(),
@@ -173,40 +200,71 @@ impl RegistryBuilder {
             None => "environment only".to_owned(),
         };
         let folder = source.as_ref().and_then(|source| source.path.as_deref()?.parent().map(Path::to_owned));
-        let section = self.section.take().or_else(|| self.environment.get("MODELSWITCH_PROFILE"));
-        let code = std::mem::take(&mut self.code);
-        let loaded = load(Inputs { source, section, environment: self.environment.clone(), code })?;
-        self.assemble(loaded, origin, folder.as_deref())
+        let section = self.section.clone().or_else(|| self.environment.get("MODELSWITCH_PROFILE"));
+        let inputs =
+            Inputs { source, section, environment: self.environment.clone(), code: self.code.clone() };
+        self.assemble(load(inputs)?, origin, folder.as_deref(), lasting, before)
     }
 
-    /// The rest, for a configuration that was read elsewhere.
-    pub(crate) fn loaded(self, loaded: Loaded) -> Result<Registry> {
-        self.assemble(loaded, "a figment given in code".to_owned(), None)
+    /// The files that are read, or would be if they were there.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match &self.file {
+            FileChoice::Find => source::candidates(&self.environment),
+            FileChoice::Path(path) => vec![path.clone()],
+            FileChoice::Text(_) | FileChoice::None | FileChoice::Foreign(_) => Vec::new(),
+        }
     }
 
-    fn assemble(self, loaded: Loaded, source: String, folder: Option<&Path>) -> Result<Registry> {
+    fn assemble(
+        &self,
+        loaded: Loaded,
+        source: String,
+        folder: Option<&Path>,
+        lasting: &Lasting,
+        before: Option<&Snapshot>,
+    ) -> Result<Snapshot> {
         let Loaded { mut config, places, lists_providers, mut warnings, written } = loaded;
+        // Before anything else: what follows would repeat the names.
+        none_of(keys_among_names(&config, &places))?;
         let found = if lists_providers { Vec::new() } else { self.found_in_environment(&config) };
         for name in &found {
             config.providers.entry(name.clone()).or_default();
         }
+        let shared = Shared {
+            environment: &self.environment,
+            folders: Folders { config: folder, home: self.environment.get("HOME") },
+            places: &places,
+            retry: config.retry,
+            timeout: config.timeout,
+            keys: &self.keys,
+            http: self.http_client.as_ref(),
+            pools: &lasting.pools,
+            reasoning: lasting.reasoning.clone(),
+            before: before.map(|before| before.providers.as_slice()).unwrap_or_default(),
+        };
         let mut mistakes = Vec::new();
-        let connected = self.connect_all(&config, &found, &places, folder, &mut mistakes)?;
-        let mut names = names_of(&connected);
+        let providers = self.connect_all(&config, &found, &shared, &mut mistakes)?;
+        let mut names = names_of(&providers);
         names.from_environment = !lists_providers;
         // A provider that has a mistake would make another of each alias that points to it.
         if mistakes.is_empty() {
             resolve_aliases(&mut names, &config, &places, &mut mistakes, &mut warnings);
             names.default =
-                resolve_default(&names, &config, &places, &connected, lists_providers, &mut mistakes);
+                resolve_default(&names, &config, &places, &providers, lists_providers, &mut mistakes);
         }
         none_of(mistakes)?;
-        for warning in &warnings {
+        // What was said before and is still so needs no second line in the log.
+        let known = before.map(|before| before.warnings.as_slice()).unwrap_or_default();
+        for warning in warnings.iter().filter(|warning| !known.contains(warning)) {
             tracing::warn!("{warning}");
         }
+        let mut files = self.files();
+        files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
         let default = names.default.as_ref().map(ToString::to_string);
-        let settings = settings(&written, &places, &connected, default, &self.environment);
-        Ok(Registry::new(source, connected, names, warnings, settings))
+        let settings = settings(&written, &places, &providers, default, &self.environment);
+        let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
+        let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
+        Ok(Snapshot { source, providers, routes, warnings, settings, files, log })
     }
 
     /// The profiles whose key variable is set.
@@ -223,25 +281,9 @@ impl RegistryBuilder {
         &self,
         config: &Config,
         found: &[String],
-        places: &Places,
-        folder: Option<&Path>,
+        shared: &Shared<'_>,
         mistakes: &mut Vec<Mistake>,
-    ) -> Result<Vec<Connected>> {
-        let http = match &self.http_client {
-            Some(client) => client.clone(),
-            None => HttpClient::new(timeouts(config.timeout).connect)?,
-        };
-        let shared = Shared {
-            environment: &self.environment,
-            folders: Folders { config: folder, home: self.environment.get("HOME") },
-            places,
-            retry: config.retry,
-            timeout: config.timeout,
-            keys: &self.keys,
-            http,
-            http_is_given: self.http_client.is_some(),
-            reasoning: ReasoningOrigin::default(),
-        };
+    ) -> Result<Vec<Arc<Connected>>> {
         let in_code = |name: &str| self.providers.iter().any(|(own, _)| own == name);
         // Those that the environment brought come in the profiles' order, the most wanted first.
         let written = config.providers.iter().filter(|(name, _)| !found.contains(name));
@@ -251,7 +293,7 @@ impl RegistryBuilder {
 
         let mut connected = Vec::new();
         for (name, provider) in all {
-            match connect(name, provider, &shared) {
+            match connect(name, provider, shared) {
                 Ok(provider) => connected.push(provider),
                 Err(mistake) => mistakes.push(mistake),
             }
@@ -267,8 +309,13 @@ impl RegistryBuilder {
                     "give the provider a name without a slash",
                 ));
             }
-            connected.retain(|other: &Connected| other.info.name != *name);
-            connected.push(Connected::in_code(name, provider.clone(), &shared.reasoning));
+            connected.retain(|other: &Arc<Connected>| other.info.name != *name);
+            let before = shared.before(name).filter(|before| before.settings.is_none()).cloned();
+            connected.push(
+                before.unwrap_or_else(|| {
+                    Arc::new(Connected::in_code(name, provider.clone(), &shared.reasoning))
+                }),
+            );
         }
         for name in self.keys.keys().filter(|name| !connected.iter().any(|one| one.info.name == **name)) {
             if mistakes.is_empty() {
@@ -296,15 +343,21 @@ impl fmt::Debug for RegistryBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings: Vec<String> = self.code.iter().map(|(path, _)| dotted(path)).collect();
         let providers: Vec<&str> = self.providers.iter().map(|(name, _)| name.as_str()).collect();
+        // The two arguments of `api_key` may have been taken one for the other.
+        let keys: Vec<String> = self.keys.keys().map(|name| quoted(name)).collect();
         f.debug_struct("RegistryBuilder")
             .field("settings", &settings)
             .field("providers", &providers)
-            .field("keys", &self.keys.keys())
+            .field("keys", &keys)
             .finish_non_exhaustive()
     }
 }
 
-fn names_of(connected: &[Connected]) -> Names {
+fn route(one: &Connected) -> Route {
+    Route { name: one.info.name.as_str().into(), provider: one.provider.clone(), once: one.once.clone() }
+}
+
+fn names_of(connected: &[Arc<Connected>]) -> Names {
     let owned = connected.iter().map(|one| (Arc::from(one.info.name.as_str()), one.info.models.clone()));
     let mut names = Names::new(owned.collect());
     for one in connected {

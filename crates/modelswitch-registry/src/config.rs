@@ -23,12 +23,21 @@ pub(crate) struct Config {
     pub(crate) models: BTreeMap<String, Targets>,
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
+    pub(crate) log: LogConfig,
 }
 
 /// The settings that stand at the top, for whoever reads them from variables.
-pub(crate) const TOP: [&str; 5] = ["default", "providers", "models", "retry", "timeout"];
+pub(crate) const TOP: [&str; 6] = ["default", "providers", "models", "retry", "timeout", "log"];
 
-#[derive(Clone, Debug, Default, Deserialize)]
+/// What the line of each call is accompanied by.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LogConfig {
+    /// Writes what is asked and answered, at debug.
+    pub(crate) content: Option<Flag>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ProviderConfig {
     /// The provider's own name when left out.
@@ -47,7 +56,7 @@ pub(crate) struct ProviderConfig {
 }
 
 /// The policies of DeepSeek's adapter, the only one so far.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PolicyConfig {
     strict: Option<Flag>,
@@ -81,7 +90,7 @@ impl PolicyConfig {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RetryConfig {
     pub(crate) attempts: Option<Count>,
@@ -102,7 +111,7 @@ impl RetryConfig {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TimeoutConfig {
     pub(crate) connect: Option<Period>,
@@ -122,7 +131,7 @@ impl TimeoutConfig {
 }
 
 /// Where a key is read; never the key.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct KeyConfig {
     pub(crate) env: Option<String>,
     pub(crate) file: Option<String>,
@@ -158,7 +167,7 @@ impl<'de> Deserialize<'de> for KeyConfig {
 }
 
 /// One target, or several in the order in which they are tried.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Targets(pub(crate) Vec<String>);
 
 impl<'de> Deserialize<'de> for Targets {
@@ -188,7 +197,7 @@ impl<'de> Deserialize<'de> for Targets {
 }
 
 /// Headers of the user's own. Their values may be anything, so only names are shown.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Headers(pub(crate) BTreeMap<String, String>);
 
@@ -202,7 +211,7 @@ impl fmt::Debug for Headers {
 pub(crate) const DURATION: &str = "a duration with its unit in quotes, such as \"10s\" or \"5m\"";
 
 /// `10s`, `5m`: a number alone doesn't say of what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Period(pub(crate) Duration);
 
 impl<'de> Deserialize<'de> for Period {
@@ -228,7 +237,7 @@ impl<'de> Deserialize<'de> for Period {
 }
 
 /// A number of at least one. As text too: that is what a variable holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Count(pub(crate) u32);
 
 impl<'de> Deserialize<'de> for Count {
@@ -262,7 +271,7 @@ impl<'de> Deserialize<'de> for Count {
 }
 
 /// `true` or `false`. As text too: that is what a variable holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Flag(pub(crate) bool);
 
 impl<'de> Deserialize<'de> for Flag {
@@ -288,7 +297,7 @@ impl<'de> Deserialize<'de> for Flag {
 }
 
 /// One of the words that a type is written with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Word<T>(pub(crate) T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Word<T> {
@@ -338,7 +347,7 @@ fn words<T: DeserializeOwned>() -> &'static [&'static str] {
 }
 
 /// How much of what a model thought is remembered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum MemoryConfig {
     /// Nothing.
     Off,

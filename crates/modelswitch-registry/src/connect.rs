@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use modelswitch_deepseek::{Balance, DeepSeek};
+use modelswitch_deepseek::{Balance, DeepSeek, ReasoningMemory};
 use modelswitch_layers::{Layer, ReasoningOrigin, Retry, Stack};
-use modelswitch_openai::{HttpClient, OpenAiProvider, Profile, Timeouts};
+use modelswitch_openai::{HttpClient, OpenAiBuilder, OpenAiProvider, Profile, Timeouts};
 use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response, Result};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -17,7 +18,9 @@ use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
 use crate::environment::Environment;
 use crate::key::{Folders, Key, KeyInfo, KeySource, default_variable};
 use crate::load::Places;
+use crate::made::Settings;
 use crate::mistake::{Mistake, Place, quoted};
+use crate::pools::Pools;
 use crate::service::{DEEPSEEK, Service, over_http};
 use crate::spelling::{did_you_mean, list, nearest};
 
@@ -60,8 +63,10 @@ pub(crate) struct Connected {
     pub(crate) key_error: Option<Error>,
     /// The adapter, for what no provider in general has.
     pub(crate) deepseek: Option<DeepSeek>,
-    /// What is known of its service; nothing of one that was given in code.
-    pub(crate) profile: Option<Arc<Profile>>,
+    /// What it was made of, to be compared at a reload; `None` for one that was given in code, which never changes.
+    pub(crate) settings: Option<Box<Settings>>,
+    /// Files besides the configuration that it was made from.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Connected {
@@ -81,7 +86,21 @@ impl Connected {
             models: Vec::new(),
         };
         let provider = reasoning.wrap(once.clone());
-        Self { info, retired: Vec::new(), provider, once, key_error: None, deepseek: None, profile: None }
+        Self {
+            info,
+            retired: Vec::new(),
+            provider,
+            once,
+            key_error: None,
+            deepseek: None,
+            settings: None,
+            files: Vec::new(),
+        }
+    }
+
+    /// What is known of its service; nothing of one that was given in code.
+    pub(crate) fn profile(&self) -> Option<&Profile> {
+        self.settings.as_ref().map(|settings| &settings.profile)
     }
 
     /// True when its service tells what is left on the account.
@@ -134,14 +153,25 @@ pub(crate) struct Shared<'a> {
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
     pub(crate) keys: &'a BTreeMap<String, ApiKey>,
-    /// The pool of connections, and whether it came from code: then its own time limit counts.
-    pub(crate) http: HttpClient,
-    pub(crate) http_is_given: bool,
+    /// The pool of connections that came from code: then its own time limit counts.
+    pub(crate) http: Option<&'a HttpClient>,
+    /// Otherwise, the pools by their time limit.
+    pub(crate) pools: &'a Pools,
     /// Keeps what one of them thought from the others.
     pub(crate) reasoning: ReasoningOrigin,
+    /// The providers of the snapshot that this one replaces. What hasn't changed is taken over as it is, with all that
+    /// it knows.
+    pub(crate) before: &'a [Arc<Connected>],
 }
 
-/// Makes a provider. A key that can't be had is no mistake here: the provider says so when it is asked.
+impl Shared<'_> {
+    /// The provider of that name in the snapshot before.
+    pub(crate) fn before(&self, name: &str) -> Option<&Arc<Connected>> {
+        self.before.iter().find(|one| one.info.name == name)
+    }
+}
+
+/// Makes a provider, or takes over the one that was made of the same before. A key that can't be had is no mistake here: the provider says so when it is asked.
 ///
 /// # Errors
 /// What is wrong with its settings.
@@ -149,20 +179,98 @@ pub(crate) fn connect(
     name: &str,
     config: &ProviderConfig,
     shared: &Shared<'_>,
-) -> Result<Connected, Mistake> {
+) -> Result<Arc<Connected>, Mistake> {
     check_name(name, shared)?;
     let profile = profile_of(name, config, shared)?;
     check_headers(name, config, shared)?;
     check_policy(name, config, &profile, shared)?;
-    let key = read_key(name, config, &profile, shared)?;
+    let (key, files) = read_key(name, config, &profile, shared)?;
     let (base_url, url_place) = base_url_of(name, config, &profile, shared);
+    let config = ProviderConfig {
+        retry: config.retry.or(shared.retry),
+        timeout: config.timeout.or(shared.timeout),
+        ..config.clone()
+    };
+    let settings = Settings { config, profile, base_url, key };
 
-    let timeouts = timeouts(config.timeout.or(shared.timeout));
+    let before = shared.before(name);
+    let same = before.filter(|before| {
+        before.settings.as_ref().is_some_and(|before| settings.changed_from(before).is_empty())
+    });
+    if let Some(same) = same {
+        return Ok(same.clone());
+    }
+    let wrong = |error: Error| {
+        let place = url_place.clone().or_else(|| shared.places.of(&["providers", name]));
+        Mistake::new(place, format!("`{}`: {}", dotted(name), error.message()), error.hint().to_owned())
+    };
+    let memory = before.and_then(|before| {
+        let memory = before.deepseek.as_ref()?.memory()?;
+        settings.remembers_as(before.settings.as_ref()?).then(|| memory.clone())
+    });
+    let service = service_of(name, &settings, shared, memory).map_err(wrong)?;
+    Ok(Arc::new(connected(name, settings, files, service, shared)))
+}
+
+/// With its layers, and what is shown of it.
+fn connected(
+    name: &str,
+    settings: Settings,
+    files: Vec<PathBuf>,
+    service: Service,
+    shared: &Shared<'_>,
+) -> Connected {
+    let Service { provider: once, deepseek } = service;
+    let Settings { config, profile, key, .. } = &settings;
+    let provider = Stack::new().layer(shared.reasoning.clone()).layer(retry(config.retry)).over(once.clone());
+    let info = ProviderInfo {
+        name: name.to_owned(),
+        base_url: settings.url().map(str::to_owned),
+        key: key.info.clone(),
+        default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
+        models: owned_models(config, profile),
+        profile: Some(profile.name.clone()),
+    };
+    let retired = profile.retired_names().map(|(name, _)| name.to_owned()).collect();
+    let key_error = key.value.as_ref().err().cloned();
+    let settings = Some(Box::new(settings));
+    Connected { info, retired, provider, once, key_error, deepseek, settings, files }
+}
+
+/// One try over HTTP. Nothing is sent.
+fn service_of(
+    name: &str,
+    settings: &Settings,
+    shared: &Shared<'_>,
+    memory: Option<ReasoningMemory>,
+) -> Result<Service> {
+    let builder = transport_of(name, settings, shared)?;
+    let over_http = |builder| over_http(builder, settings.config.policy.unwrap_or_default(), memory.clone());
+    match &settings.key.value {
+        Ok(Some(key)) => over_http(builder.api_key(key.clone())),
+        Ok(None) => over_http(builder),
+        Err(error) => {
+            // Built with a stand-in, so that mistakes in the other settings are found all the same.
+            let service = over_http(builder.api_key(ApiKey::new("unset")?))?;
+            let unready = Unready { name: name.into(), error: error.clone() };
+            Ok(Service { provider: Arc::new(unready), ..service })
+        }
+    }
+}
+
+fn transport_of(name: &str, settings: &Settings, shared: &Shared<'_>) -> Result<OpenAiBuilder> {
+    let Settings { config, profile, base_url, key } = settings;
+    let timeouts = timeouts(config.timeout);
+    let client = match shared.http {
+        Some(given) => given.clone(),
+        None => shared.pools.get(timeouts.connect)?,
+    };
     let mut builder = OpenAiProvider::builder(with_key_hint(profile.clone(), &key.info))
         .name(name)
         .timeouts(timeouts)
+        .http_client(client)
         .allow_plain_http(config.allow_plain_http.is_some_and(|flag| flag.0));
-    if let Some(url) = &base_url {
+    if let Some(url) = base_url {
         builder = builder.base_url(url);
     }
     if let Some(model) = &config.default_model {
@@ -171,44 +279,7 @@ pub(crate) fn connect(
     for (header, value) in &config.headers.0 {
         builder = builder.header(header, value);
     }
-    // A pool has one limit for connecting; a provider with another limit gets a pool of its own.
-    let shares_pool = shared.http_is_given || config.timeout.connect.is_none();
-    if shares_pool {
-        builder = builder.http_client(shared.http.clone());
-    }
-
-    let wrong = |error: Error| {
-        let place = url_place.clone().or_else(|| shared.places.of(&["providers", name]));
-        Mistake::new(place, format!("`{}`: {}", dotted(name), error.message()), error.hint().to_owned())
-    };
-    let over_http = |builder| over_http(builder, config.policy.unwrap_or_default());
-    let (service, key_error) = match key.value {
-        Ok(Some(key)) => (over_http(builder.api_key(key)).map_err(wrong)?, None),
-        Ok(None) => (over_http(builder).map_err(wrong)?, None),
-        Err(error) => {
-            // Built with a stand-in, so that mistakes in the other settings are found all the same.
-            let stand_in = ApiKey::new("unset").map_err(wrong)?;
-            let service = over_http(builder.api_key(stand_in)).map_err(wrong)?;
-            let unready = Unready { name: name.into(), error: error.clone() };
-            (Service { provider: Arc::new(unready), ..service }, Some(error))
-        }
-    };
-    let Service { provider: once, deepseek } = service;
-    let provider = Stack::new()
-        .layer(shared.reasoning.clone())
-        .layer(retry(config.retry.or(shared.retry)))
-        .over(once.clone());
-    let info = ProviderInfo {
-        name: name.to_owned(),
-        base_url: base_url.or_else(|| profile.base_url.clone()),
-        key: key.info,
-        default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
-        models: owned_models(config, &profile),
-        profile: Some(profile.name.clone()),
-    };
-    let retired = profile.retired_names().map(|(name, _)| name.to_owned()).collect();
-    let profile = Some(Arc::new(profile));
-    Ok(Connected { info, retired, provider, once, key_error, deepseek, profile })
+    Ok(builder)
 }
 
 /// Who is told that a key was refused must hear which key: the profile only knows the usual variable.
@@ -347,16 +418,16 @@ fn read_key(
     config: &ProviderConfig,
     profile: &Profile,
     shared: &Shared<'_>,
-) -> Result<Key, Mistake> {
+) -> Result<(Key, Vec<PathBuf>), Mistake> {
     if let Some(key) = shared.keys.get(name) {
-        return Ok(Key::in_code(Some(key.clone())));
+        return Ok((Key::in_code(Some(key.clone())), Vec::new()));
     }
     let source = KeySource::new(config.api_key.as_ref(), &shared.folders).map_err(|wrong| {
         let path: Vec<&str> = ["providers", name, "api_key"].into_iter().chain(wrong.setting).collect();
         let what = format!("`{}` {}", crate::mistake::dotted(&path), wrong.what);
         Mistake::new(shared.places.of(&path), what, wrong.hint)
     })?;
-    Ok(source.read(profile, shared.environment))
+    Ok((source.read(profile, shared.environment), source.files()))
 }
 
 /// The base URL, if it isn't the profile's, and the place that it was set in.

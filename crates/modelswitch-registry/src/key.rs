@@ -66,11 +66,15 @@ impl KeySource {
                     hint: "write the variable's name here, and set that variable to the key",
                 }),
             },
-            (None, Some(file)) if looks_like_a_key(file) && !file.contains(['/', '\\']) => Err(WrongKey {
-                setting: Some("file"),
-                what: "looks like a key, not like the path of a file (not shown)",
-                hint: "write the path of the file that holds the key",
-            }),
+            (None, Some(file))
+                if looks_like_a_key(file) && (!file.contains(['/', '\\']) || file.contains("://")) =>
+            {
+                Err(WrongKey {
+                    setting: Some("file"),
+                    what: "looks like a key, not like the path of a file (not shown)",
+                    hint: "write the path of the file that holds the key",
+                })
+            }
             (None, Some(file)) => Ok(Self::File(at.resolve(file))),
             (Some(_), Some(_)) => Err(WrongKey {
                 setting: None,
@@ -82,6 +86,14 @@ impl KeySource {
                 what: "names neither a variable nor a file",
                 hint: "write { env = \"VARIABLE\" } or { file = \"/path\" }",
             }),
+        }
+    }
+
+    /// The files that it is read from: whoever watches the configuration watches them too.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::File(path) => vec![path.clone()],
+            Self::Variable(_) | Self::Profile => Vec::new(),
         }
     }
 

@@ -41,6 +41,9 @@
 //! first_byte = "10m"
 //! idle = "5m"
 //!
+//! [log]
+//! content = false                           # true: prompts and answers too, see "Logs" below
+//!
 //! [profile.production]                      # chosen by MODELSWITCH_PROFILE=production
 //! default = "deepseek/deepseek-v4-pro"
 //! ```
@@ -102,8 +105,32 @@
 //! counts and where it comes from; [`config_schema`] what may stand in the file. The program's commands `check`, `models`
 //! and `config` show the same.
 //!
+//! # Logs
+//!
+//! Every call is one line of [`tracing`] when it has ended, at `INFO` or, if it failed, at `WARN`, under the target
+//! `modelswitch::call`: who was asked for what, who answered, how long it took, how it ended, the tokens, the service's id
+//! of the request. [`Log`](modelswitch_layers::Log) lists the fields, which have OpenTelemetry's names; its span, of the same
+//! target, is what an exporter takes. Each try that failed and each change to a request is a line at `DEBUG`. Nobody sees
+//! any of it until the app has a subscriber, such as `tracing_subscriber::fmt().init()`.
+//!
+//! Prompts, answers and keys are in none of them. With `content = true` under `[log]`, or `MODELSWITCH_LOG__CONTENT=true`,
+//! what is asked and answered is written too, at `DEBUG` under the target `modelswitch::content`; keys never are.
+//!
+//! # Reload
+//!
+//! A registry is a handle on what was read last. [`reload`](Registry::reload) reads the file, the environment and the keys
+//! again, and from then on everything that the registry gave out follows. A call that has begun goes on as it began; a
+//! provider whose settings come down to the same stays the very same; a configuration that is wrong changes nothing.
+//! [`events`](Registry::events) tells what changed, and what was wrong.
+//!
+//! With the feature `watch`, `Registry::watch` reloads when a file changes; with `signal`, on Unix,
+//! `Registry::reload_on_sighup` when the process is sent a `SIGHUP`. The first has a thread, the second a task, each until
+//! its guard is dropped; nothing else here runs by itself.
+//!
 //! # Invariants
 //!
+//! * Calls read one snapshot, which never changes, and take no lock for it. What they need is in the snapshot; what must
+//!   outlive it is in `registry.rs`'s `Lasting`, or handed over from the provider before.
 //! * Only `load.rs` names figment; its errors and the TOML parser's are put in words of our own, since theirs quote values.
 //! * No global state; nothing is sent while a registry is built.
 //! * No key is in any `Debug`, `Display`, error or report.
@@ -111,29 +138,45 @@
 mod alias;
 mod builder;
 mod catalogue;
+mod changes;
 mod check;
 mod config;
 mod connect;
 mod environment;
+mod events;
 mod key;
+mod literal;
 mod load;
+mod made;
 mod mistake;
+mod pools;
 mod registry;
 mod resolve;
 mod router;
 mod schema;
 mod service;
 mod settings;
+#[cfg(all(unix, feature = "signal"))]
+mod sighup;
+mod snapshot;
 mod source;
 mod spelling;
 mod variables;
+#[cfg(feature = "watch")]
+mod watch;
 
 pub use builder::{NO_PROVIDER, RegistryBuilder};
 pub use catalogue::{Catalogue, CatalogueModel, CataloguePrice, ModelSource, ProviderModels};
+pub use changes::{AliasChange, Changes, DefaultChange, ProviderChange};
 pub use check::{CheckMetadata, CheckOptions, CheckReport, Outcome, Stage, StageReport};
 pub use connect::ProviderInfo;
+pub use events::{Events, RegistryEvent};
 pub use key::KeyInfo;
 pub use registry::Registry;
 pub use router::PROVIDER_HEADER;
 pub use schema::config_schema;
 pub use settings::{Origin, Setting};
+#[cfg(all(unix, feature = "signal"))]
+pub use sighup::ReloadOnSighup;
+#[cfg(feature = "watch")]
+pub use watch::{Watch, WatchOptions};

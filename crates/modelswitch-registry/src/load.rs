@@ -73,7 +73,7 @@ impl Registry {
     /// # Errors
     /// As [`load`](Registry::load).
     pub fn from_figment(figment: Figment) -> Result<Self> {
-        RegistryBuilder::default().loaded(extract(&figment, &|_, metadata| foreign_place(metadata))?)
+        RegistryBuilder::read_by(move || extract(&figment, &|_, metadata| foreign_place(metadata))).build()
     }
 }
 

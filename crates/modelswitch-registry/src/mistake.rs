@@ -77,7 +77,7 @@ pub(crate) fn none_of(mut mistakes: Vec<Mistake>) -> Result<()> {
     }
 }
 
-/// A path as it would stand in the file: `models."gpt-4.1"`.
+/// A path as it would stand in the file: `models."gpt-4.1"`. A key that somebody took for a name isn't in it.
 pub(crate) fn dotted<S: AsRef<str>>(path: &[S]) -> String {
     let is_bare = |key: &str| {
         !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
@@ -85,7 +85,11 @@ pub(crate) fn dotted<S: AsRef<str>>(path: &[S]) -> String {
     let keys: Vec<String> = path
         .iter()
         .map(AsRef::as_ref)
-        .map(|key| if is_bare(key) { key.to_owned() } else { format!("{key:?}") })
+        .map(|key| match key {
+            key if begins_like_a_key(key) => "…".to_owned(),
+            key if is_bare(key) => key.to_owned(),
+            key => format!("{key:?}"),
+        })
         .collect();
     keys.join(".")
 }
@@ -98,9 +102,13 @@ pub(crate) fn quoted(value: &str) -> String {
 /// A guess, to be on the safe side. Names are made of words, keys of long runs of letters and digits.
 pub(crate) fn looks_like_a_key(value: &str) -> bool {
     let value = value.trim();
-    let is_known = ["sk-", "sk_", "Bearer "].iter().any(|prefix| value.starts_with(prefix));
     let is_random = |run: &str| run.len() >= 20 && run.contains(|c: char| c.is_ascii_digit());
-    is_known || value.split(|c: char| !c.is_ascii_alphanumeric()).any(is_random)
+    begins_like_a_key(value) || value.split(|c: char| !c.is_ascii_alphanumeric()).any(is_random)
+}
+
+/// As most services begin theirs, and nobody a name.
+pub(crate) fn begins_like_a_key(value: &str) -> bool {
+    ["sk-", "sk_", "Bearer "].iter().any(|prefix| value.trim().starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -2,20 +2,24 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, Stream, StreamExt};
 use modelswitch_deepseek::Balance;
+use modelswitch_layers::ReasoningOrigin;
 use modelswitch_openai::{Capture, Client, HttpService, async_openai};
 use modelswitch_provider::{Error, Provider, Result};
 
 use crate::builder::RegistryBuilder;
 use crate::catalogue::Catalogue;
+use crate::changes::Changes;
 use crate::check::{CheckOptions, CheckReport, check};
 use crate::connect::{Connected, ProviderInfo};
-use crate::resolve::Names;
-use crate::router::{Bound, Route, Router, Routes};
+use crate::events::{Events, Observers, RegistryEvent};
+use crate::pools::Pools;
+use crate::router::{Bound, Called, Logged, Router};
 use crate::settings::Setting;
+use crate::snapshot::Current;
 
 /// Configuration made into providers. A clone is another handle on the same registry.
 ///
@@ -33,32 +37,34 @@ use crate::settings::Setting;
 pub struct Registry(Arc<Inner>);
 
 struct Inner {
-    source: String,
-    providers: Vec<Connected>,
-    routes: Arc<Routes>,
+    /// How to read everything again.
+    recipe: RegistryBuilder,
+    current: Current,
+    lasting: Lasting,
     router: Arc<dyn Provider>,
     http: HttpService,
-    warnings: Vec<String>,
-    settings: Vec<Setting>,
+    observers: Observers,
+    /// Held while it is read again: two at once could put the older one last.
+    reloading: Mutex<()>,
+}
+
+/// What outlives a snapshot. Whatever else a provider knows, it keeps as long as its own settings stay as they are.
+#[derive(Debug, Default)]
+pub(crate) struct Lasting {
+    /// Who thought what. It goes around all providers of all snapshots.
+    pub(crate) reasoning: ReasoningOrigin,
+    pub(crate) pools: Pools,
 }
 
 impl Registry {
-    pub(crate) fn new(
-        source: String,
-        providers: Vec<Connected>,
-        names: Names,
-        warnings: Vec<String>,
-        settings: Vec<Setting>,
-    ) -> Self {
-        let route = |one: &Connected| Route {
-            name: one.info.name.as_str().into(),
-            provider: one.provider.clone(),
-            once: one.once.clone(),
-        };
-        let routes = Arc::new(Routes { names, providers: providers.iter().map(route).collect() });
-        let router: Arc<dyn Provider> = Arc::new(Router(routes.clone()));
+    pub(crate) fn begin(recipe: RegistryBuilder) -> Result<Self> {
+        let lasting = Lasting::default();
+        let current = Current::new(recipe.read(&lasting, None)?);
+        // Around the router, so that it is one line a call and not one for each provider that is asked.
+        let router: Arc<dyn Provider> = Logged::around(&current, Arc::new(Router(current.clone())));
         let http = HttpService::new(router.clone());
-        Self(Arc::new(Inner { source, providers, routes, router, http, warnings, settings }))
+        let (observers, reloading) = (Observers::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { recipe, current, lasting, router, http, observers, reloading })))
     }
 }
 
@@ -126,7 +132,8 @@ impl Registry {
 
 /// Providers by name.
 impl Registry {
-    /// A provider by its own name. The request's model is passed on as it is.
+    /// A provider by its own name. The request's model is passed on as it is. After a [`reload`](Self::reload) it is the
+    /// one that has the name then; a call when nobody has it is refused as here.
     ///
     /// ```
     /// # use modelswitch_registry::Registry;
@@ -139,11 +146,19 @@ impl Registry {
     /// # Errors
     /// [`Config`](modelswitch_provider::ErrorKind::Config) that lists the providers there are.
     pub fn provider(&self, name: &str) -> Result<Arc<dyn Provider>> {
-        self.0.routes.provider(name).cloned()
+        let current = self.0.current.clone();
+        current.get().routes.provider(name)?;
+        let called = Arc::new(Called { current: current.clone(), name: name.into() });
+        Ok(Logged::around(&current, called))
     }
 
     /// A model by an alias, by `provider/model`, or by a bare name that exactly one provider owns. What is sent to the
     /// returned provider is answered by that model, whatever model it names.
+    ///
+    /// What the name stands for is looked up at each call, so it follows a [`reload`](Self::reload); an alias that is gone
+    /// is [`ModelNotFound`](modelswitch_provider::ErrorKind::ModelNotFound) at the call. The provider's
+    /// [`name`](Provider::name) is of the one whose model it was when it was asked for here;
+    /// [`Head::provider`](modelswitch_provider::Head::provider) tells who answered.
     ///
     /// ```
     /// # use modelswitch_registry::Registry;
@@ -158,9 +173,12 @@ impl Registry {
     /// # Errors
     /// [`ModelNotFound`](modelswitch_provider::ErrorKind::ModelNotFound) with what was probably meant and what there is.
     pub fn model(&self, name: &str) -> Result<Arc<dyn Provider>> {
-        let target = self.0.routes.names.resolve(name)?;
-        let provider = self.provider(&target.provider)?;
-        Ok(Arc::new(Bound { provider, model: target.model }))
+        let current = self.0.current.clone();
+        let snapshot = current.get();
+        let target = snapshot.routes.names.resolve(name)?;
+        snapshot.routes.provider(&target.provider)?;
+        let bound = Bound { current: current.clone(), asked_for: name.into(), provider: target.provider };
+        Ok(Logged::around(&current, Arc::new(bound)))
     }
 
     /// All providers as one: each request goes where its `model` says, one without a model to the default.
@@ -273,28 +291,125 @@ impl Registry {
     /// # Ok::<(), modelswitch_provider::Error>(())
     /// ```
     pub fn providers(&self) -> Vec<ProviderInfo> {
-        self.0.providers.iter().map(|connected| connected.info.clone()).collect()
+        self.0.current.get().providers.iter().map(|connected| connected.info.clone()).collect()
     }
 
     /// The aliases and the `provider/model` that each stands for, in alphabetical order.
     pub fn aliases(&self) -> Vec<(String, String)> {
-        let aliases = self.0.routes.names.aliases();
+        let snapshot = self.0.current.get();
+        let aliases = snapshot.routes.names.aliases();
         aliases.map(|(alias, target)| (alias.to_owned(), target.to_string())).collect()
     }
 
     /// The `provider/model` that answers when a request names no model.
     pub fn default_model(&self) -> Option<String> {
-        self.0.routes.names.default.as_ref().map(ToString::to_string)
+        self.0.current.get().routes.names.default.as_ref().map(ToString::to_string)
     }
 
     /// What the configuration says and is not done, or not as it may be meant.
-    pub fn warnings(&self) -> &[String] {
-        &self.0.warnings
+    pub fn warnings(&self) -> Vec<String> {
+        self.0.current.get().warnings.clone()
     }
 
     /// Where the configuration came from: a file's path, or `environment only`.
-    pub fn source(&self) -> &str {
-        &self.0.source
+    pub fn source(&self) -> String {
+        self.0.current.get().source.clone()
+    }
+}
+
+/// Reload.
+impl Registry {
+    /// Reads everything again: the file, the environment, the keys. From then on it counts, for everything that this
+    /// registry has given out as well: [`router`](Self::router), [`client`](Self::client), the models and providers.
+    ///
+    /// A call that has begun goes on as it began. A provider whose settings come down to the same stays the very same, with
+    /// its connections and what it remembers. One that changed is made anew; what its model thought is still remembered if
+    /// its URL is the same. What is wrong changes nothing and is given back.
+    ///
+    /// It reads files, so it may take a moment; calls don't wait for it. One reload after the other: a second one waits for
+    /// the first. Whoever [listens](Self::events) is told either way.
+    ///
+    /// ```
+    /// use modelswitch_registry::{AliasChange, Registry};
+    ///
+    /// # let folder = std::env::temp_dir().join("modelswitch-reload-example");
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let file = folder.join("modelswitch.toml");
+    /// std::fs::write(&file, "[providers.deepseek]\n[models]\nfast = 'deepseek/deepseek-flash'")?;
+    /// let registry = Registry::from_file(&file)?;
+    /// let fast = registry.model("fast")?;             // asks deepseek-flash for now
+    ///
+    /// std::fs::write(&file, "[providers.deepseek]\n[models]\nfast = 'deepseek/deepseek-v4-pro'")?;
+    /// let changes = registry.reload()?;               // from here on `fast` asks deepseek-v4-pro
+    /// assert!(matches!(&changes.aliases[..], [AliasChange::Changed { to, .. }] if to == "deepseek/deepseek-v4-pro"));
+    /// assert_eq!(
+    ///     changes.to_string(),
+    ///     "aliases: `fast` is deepseek/deepseek-v4-pro (was deepseek/deepseek-flash)"
+    /// );
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn reload(&self) -> Result<Changes> {
+        self.reload_and_tell(|_| true)
+    }
+
+    /// What happens from now on: reloads, and those that failed, from wherever they were asked for.
+    ///
+    /// ```
+    /// use modelswitch_registry::{Registry, RegistryEvent};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let registry = Registry::from_toml("[providers.deepseek]")?;
+    /// let mut events = registry.events();
+    /// registry.reload()?;
+    /// match events.next().await {
+    ///     Some(RegistryEvent::Reloaded(changes)) => println!("configuration: {changes}"),
+    ///     Some(RegistryEvent::ReloadFailed(error)) => eprintln!("still the old configuration: {error}"),
+    ///     _ => {}
+    /// }
+    /// # Ok::<(), modelswitch_provider::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn events(&self) -> Events {
+        self.0.observers.subscribe()
+    }
+
+    /// As [`reload`](Self::reload); the changes are told if `worth_telling`, a failure always.
+    pub(crate) fn reload_and_tell(&self, worth_telling: impl FnOnce(&Changes) -> bool) -> Result<Changes> {
+        // A reload that panicked has changed nothing.
+        let _one_at_a_time = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.0.current.get();
+        match self.0.recipe.read(&self.0.lasting, Some(&before)) {
+            Ok(after) => {
+                let changes = Changes::between(&before, &after);
+                self.0.current.put(after);
+                if worth_telling(&changes) {
+                    tracing::info!("configuration read again: {changes}");
+                    self.0.observers.tell(RegistryEvent::Reloaded(changes.clone()));
+                }
+                Ok(changes)
+            }
+            Err(error) => {
+                tracing::warn!("configuration not taken, the one before still counts: {error}");
+                self.0.observers.tell(RegistryEvent::ReloadFailed(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// What counts now.
+    #[cfg(any(test, feature = "watch"))]
+    pub(crate) fn current(&self) -> &Current {
+        &self.0.current
+    }
+
+    /// How many pools of connections are open, for tests of what a reload leaves behind.
+    #[doc(hidden)]
+    pub fn open_pools(&self) -> usize {
+        self.0.lasting.pools.open()
     }
 }
 
@@ -362,7 +477,8 @@ impl Registry {
     /// # Errors
     /// As [`check_provider`](Self::check_provider).
     pub async fn check_provider_with(&self, name: &str, options: &CheckOptions) -> Result<CheckReport> {
-        Ok(Box::pin(check(self.connected(name)?, options)).await)
+        let connected = self.connected(name)?;
+        Ok(Box::pin(check(&connected, options)).await)
     }
 
     /// What is left on the account of a provider, asked once. Of the profiles that there are, DeepSeek's service tells.
@@ -381,10 +497,11 @@ impl Registry {
         self.connected(name)?.balance().await
     }
 
-    pub(crate) fn connected(&self, name: &str) -> Result<&Connected> {
-        self.provider(name)?;
-        let found = self.0.providers.iter().find(|connected| connected.info.name == name);
-        found.ok_or_else(|| Error::config(format!("no provider `{name}`")))
+    pub(crate) fn connected(&self, name: &str) -> Result<Arc<Connected>> {
+        let snapshot = self.0.current.get();
+        snapshot.routes.provider(name)?;
+        let found = snapshot.providers.iter().find(|connected| connected.info.name == name);
+        found.cloned().ok_or_else(|| Error::config(format!("no provider `{name}`")))
     }
 }
 
@@ -402,7 +519,7 @@ impl Registry {
     /// # Ok::<(), modelswitch_provider::Error>(())
     /// ```
     pub fn settings(&self) -> Vec<Setting> {
-        self.0.settings.clone()
+        self.0.current.get().settings.clone()
     }
 
     /// The models of all providers with what is known of each: context, abilities, prices. Make one and keep it: it holds
@@ -425,7 +542,7 @@ impl Registry {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry")
-            .field("source", &self.0.source)
+            .field("source", &self.source())
             .field("providers", &self.providers())
             .field("aliases", &self.aliases())
             .field("default", &self.default_model())

@@ -1,17 +1,20 @@
 //! One provider over all: the request's `model` chooses.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method};
+use modelswitch_layers::Layer;
 use modelswitch_provider::{
     Adaptation, Body, Endpoint, Error, ErrorKind, Head, Model, ModelList, Provider, Request, Response, Result,
 };
 use tokio::time::timeout;
 
 use crate::resolve::{Names, Target};
+use crate::snapshot::Current;
 use crate::spelling::{did_you_mean, list, nearest};
 
 /// The header that chooses a provider for a request without a model, such as `GET /files`. It isn't sent on.
@@ -33,6 +36,9 @@ pub(crate) struct Route {
     /// Without them: one try.
     pub(crate) once: Arc<dyn Provider>,
 }
+
+/// The name of all providers as one.
+const NAME: &str = "modelswitch";
 
 /// A list of models is a small file, and all wait for the slowest provider.
 const LIST_LIMIT: Duration = Duration::from_secs(20);
@@ -84,18 +90,20 @@ impl Routes {
     }
 }
 
-/// Chooses a provider by the request's model.
+/// Chooses a provider by the request's model, as the configuration says at that moment.
 #[derive(Clone, Debug)]
-pub(crate) struct Router(pub(crate) Arc<Routes>);
+pub(crate) struct Router(pub(crate) Current);
 
 #[async_trait]
 impl Provider for Router {
     fn name(&self) -> &str {
-        "modelswitch"
+        NAME
     }
 
     async fn send(&self, mut request: Request) -> Result<Response> {
-        let routes = &*self.0;
+        // Held to the end of this call: a reload meanwhile is for others.
+        let snapshot = self.0.get();
+        let routes = &snapshot.routes;
         let named = request.headers.remove(PROVIDER_HEADER);
         if let Some(model) = request.checked_model()? {
             let target = routes.names.resolve(&model)?;
@@ -110,10 +118,10 @@ impl Provider for Router {
             return send_to(provider, None, request).await;
         }
         if request.endpoint == Endpoint::MODELS {
-            return self.list_models(&request.headers).await;
+            return routes.list_models(&request.headers).await;
         }
         if let Some(id) = request.endpoint.path().strip_prefix("/models/") {
-            return self.one_model(&decode(id), request).await;
+            return routes.one_model(&decode(id), request).await;
         }
         if takes_model(&request.endpoint) && request.document().is_some() {
             let target = routes.default_target()?;
@@ -123,20 +131,19 @@ impl Provider for Router {
     }
 }
 
-impl Router {
+impl Routes {
     /// Everything that can be asked for: the aliases, then every provider's models under `provider/model`. One try
     /// each: a provider that is down must not hold up the list of the others.
     async fn list_models(&self, headers: &HeaderMap) -> Result<Response> {
-        let asked = self.0.providers.iter().map(|route| async move {
+        let asked = self.providers.iter().map(|route| async move {
             let mut request = Request::models();
             request.headers = headers.clone();
             let listed = timeout(LIST_LIMIT, models_of(&route.once, request)).await;
             (&route.name, listed.unwrap_or_else(|_| Err(too_slow(&route.name))))
         });
         let mut head = Head::default();
-        head.provider = Some(self.name().into());
-        let mut models: Vec<Model> =
-            self.0.names.aliases().map(|(alias, _)| Model::new(alias, "modelswitch")).collect();
+        head.provider = Some(NAME.into());
+        let mut models: Vec<Model> = self.names.aliases().map(|(alias, _)| Model::new(alias, NAME)).collect();
         let mut first_error = None;
         let mut answered = false;
         for (name, answer) in join_all(asked).await {
@@ -150,8 +157,8 @@ impl Router {
                 }
                 Err(error) => {
                     tracing::warn!(
-                        provider = &**name,
-                        kind = error.kind().as_str(),
+                        "gen_ai.provider.name" = &**name,
+                        "error.type" = error.kind().as_str(),
                         "left out of the list of models"
                     );
                     let change = format!("the models of `{name}` are left out: {}", error.kind());
@@ -168,34 +175,108 @@ impl Router {
 
     /// `GET` or `DELETE /models/{id}`: the id is resolved like any model, and its provider is asked for its own.
     async fn one_model(&self, id: &str, mut request: Request) -> Result<Response> {
-        let target = self.0.names.resolve(id)?;
+        let target = self.names.resolve(id)?;
         let path = format!("/models/{}", encode(&target.model));
         request.endpoint = Endpoint::new(request.endpoint.method().clone(), path)?;
-        let provider = self.0.provider(&target.provider)?;
+        let provider = self.provider(&target.provider)?;
         let answer = send_to(provider, None, request).await;
         answer.map_err(|error| error.with_model(target.model.clone()))
     }
 }
 
-/// One model at one provider: whatever is asked, that model answers.
-#[derive(Clone, Debug)]
+/// One model: whatever is asked, it answers. What its name stands for is looked up at each call.
+#[derive(Clone)]
 pub(crate) struct Bound {
-    pub(crate) provider: Arc<dyn Provider>,
-    pub(crate) model: Arc<str>,
+    pub(crate) current: Current,
+    /// The alias, or another name of a model.
+    pub(crate) asked_for: Arc<str>,
+    /// Whose model it was when it was handed out.
+    pub(crate) provider: Arc<str>,
 }
 
 #[async_trait]
 impl Provider for Bound {
     fn name(&self) -> &str {
-        self.provider.name()
+        &self.provider
     }
 
     async fn send(&self, mut request: Request) -> Result<Response> {
+        let snapshot = self.current.get();
+        let target = snapshot.routes.names.resolve(&self.asked_for)?;
+        let provider = snapshot.routes.provider(&target.provider)?;
         request.headers.remove(PROVIDER_HEADER);
         let in_json = request.document().is_some_and(|body| body.get_raw("model").is_some());
         let in_form = request.model().is_some();
-        let model = (in_json || in_form || takes_model(&request.endpoint)).then_some(&self.model);
-        send_to(&self.provider, model, request).await
+        let model = (in_json || in_form || takes_model(&request.endpoint)).then_some(&target.model);
+        send_to(provider, model, request).await
+    }
+}
+
+/// One provider by its name: whoever has it when a call is made.
+#[derive(Clone)]
+pub(crate) struct Called {
+    pub(crate) current: Current,
+    pub(crate) name: Arc<str>,
+}
+
+#[async_trait]
+impl Provider for Called {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn send(&self, request: Request) -> Result<Response> {
+        let snapshot = self.current.get();
+        snapshot.routes.provider(&self.name)?.send(request).await
+    }
+}
+
+/// With the layers of whoever would be asked now.
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let snapshot = self.current.get();
+        let target = snapshot.routes.names.resolve(&self.asked_for).ok();
+        let provider = target.as_ref().and_then(|target| snapshot.routes.provider(&target.provider).ok());
+        let model = target.as_ref().map(|target| &target.model);
+        f.debug_struct("Bound")
+            .field("asked_for", &self.asked_for)
+            .field("model", &model)
+            .field("provider", &provider)
+            .finish()
+    }
+}
+
+/// With the layers of whoever would be asked now.
+impl fmt::Debug for Called {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let snapshot = self.current.get();
+        let provider = snapshot.routes.provider(&self.name).ok();
+        f.debug_struct("Called").field("name", &self.name).field("provider", &provider).finish()
+    }
+}
+
+/// One line a call in the log, as the configuration says at that moment.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    current: Current,
+    inner: Arc<dyn Provider>,
+}
+
+impl Logged {
+    pub(crate) fn around(current: &Current, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
+        Arc::new(Self { current: current.clone(), inner })
+    }
+}
+
+#[async_trait]
+impl Provider for Logged {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn send(&self, request: Request) -> Result<Response> {
+        let log = self.current.get().log;
+        log.wrap(self.inner.clone()).send(request).await
     }
 }
 

@@ -17,25 +17,37 @@ pub(crate) struct Service {
     pub(crate) deepseek: Option<DeepSeek>,
 }
 
-/// The one place where a profile may get more than the plain transport.
+/// The one place where a profile may get more than the plain transport. A memory that is given is the one of the
+/// provider that this one replaces.
 ///
 /// # Errors
 /// What is wrong with its base URL, its headers or its key.
-pub(crate) fn over_http(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<Service> {
+pub(crate) fn over_http(
+    builder: OpenAiBuilder,
+    policy: PolicyConfig,
+    memory: Option<ReasoningMemory>,
+) -> Result<Service> {
     match builder.profile().name.as_str() {
         DEEPSEEK => {
-            let deepseek = deepseek(builder, policy)?;
+            let deepseek = deepseek(builder, policy, memory)?;
             Ok(Service { provider: Arc::new(deepseek.clone()), deepseek: Some(deepseek) })
         }
         _ => Ok(Service { provider: Arc::new(builder.build()?), deepseek: None }),
     }
 }
 
-fn deepseek(builder: OpenAiBuilder, policy: PolicyConfig) -> Result<DeepSeek> {
+fn deepseek(
+    builder: OpenAiBuilder,
+    policy: PolicyConfig,
+    memory: Option<ReasoningMemory>,
+) -> Result<DeepSeek> {
     let size = |count: Option<Count>, otherwise| {
         count.map_or(otherwise, |count| usize::try_from(count.0).unwrap_or(usize::MAX))
     };
     let deepseek = DeepSeek::connect(builder)?.with_policies(policy.policies());
+    if let Some(memory) = memory {
+        return Ok(deepseek.with_memory(memory));
+    }
     Ok(match policy.reasoning_memory {
         None | Some(MemoryConfig::On) => deepseek,
         Some(MemoryConfig::Off) => deepseek.with_memory(None),

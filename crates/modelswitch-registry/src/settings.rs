@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use modelswitch_openai::Timeouts;
 use serde::Serialize;
@@ -93,7 +94,7 @@ pub(crate) type Written = (Vec<String>, Value);
 pub(crate) fn settings(
     written: &[Written],
     places: &Places,
-    connected: &[Connected],
+    connected: &[Arc<Connected>],
     default: Option<String>,
     environment: &Environment,
 ) -> Vec<Setting> {
@@ -126,12 +127,12 @@ pub(crate) fn settings(
 }
 
 /// True for a setting in whose place code gave a provider or a key.
-fn is_replaced(path: &[String], connected: &[Connected]) -> bool {
+fn is_replaced(path: &[String], connected: &[Arc<Connected>]) -> bool {
     let [first, name, rest @ ..] = path else { return false };
     let in_code = connected.iter().filter(|one| first == "providers" && one.info.name == *name);
     in_code.into_iter().any(|one| {
         let is_key = rest.first().is_some_and(|setting| setting == "api_key");
-        one.profile.is_none() || (is_key && one.info.key.source == "in code")
+        one.profile().is_none() || (is_key && one.info.key.source == "in code")
     })
 }
 
@@ -149,7 +150,7 @@ fn rank(path: &[String]) -> usize {
 
 /// What is taken where nothing was written.
 fn taken(
-    connected: &[Connected],
+    connected: &[Arc<Connected>],
     default: Option<String>,
     environment: &Environment,
 ) -> Vec<(Vec<String>, Value, Origin)> {
@@ -163,7 +164,7 @@ fn taken(
     for one in connected {
         let info = &one.info;
         let at = |setting: &'static str| ["providers", info.name.as_str(), setting];
-        let Some(profile) = &one.profile else {
+        let Some(profile) = one.profile() else {
             take(&["providers", &info.name], "(given in code)".into(), Origin::Code);
             continue;
         };

@@ -12,6 +12,8 @@ use crate::environment::Environment;
 use crate::mistake::{Mistake, Place, none_of};
 
 const NAME: &str = "modelswitch.toml";
+/// Names the file in place of the usual ones.
+const VARIABLE: &str = "MODELSWITCH_CONFIG";
 
 /// A configuration text that was read: its settings, and where each of them stands.
 #[derive(Debug)]
@@ -82,7 +84,6 @@ impl Source {
 /// # Errors
 /// `MODELSWITCH_CONFIG` names a file that can't be read.
 pub(crate) fn find(environment: &Environment) -> Result<Option<Source>> {
-    const VARIABLE: &str = "MODELSWITCH_CONFIG";
     if let Some(path) = environment.get(VARIABLE) {
         return Source::file(Path::new(&path)).map(Some).map_err(|error| {
             // Only a missing or unreadable file is the variable's fault; a mistake in it is the file's.
@@ -95,6 +96,14 @@ pub(crate) fn find(environment: &Environment) -> Result<Option<Source>> {
     }
     let found = usual_places(environment).into_iter().find(|path| path.is_file());
     found.map(|path| Source::file(&path)).transpose()
+}
+
+/// The files that [`find`] would read, of which the first that is there counts.
+pub(crate) fn candidates(environment: &Environment) -> Vec<PathBuf> {
+    match environment.get(VARIABLE) {
+        Some(path) => vec![path.into()],
+        None => usual_places(environment),
+    }
 }
 
 fn usual_places(environment: &Environment) -> Vec<PathBuf> {

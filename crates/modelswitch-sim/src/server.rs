@@ -21,7 +21,7 @@ use crate::body::{PieceBody, Reset};
 use crate::recorded::Recorded;
 use crate::script::{Play, Script};
 use crate::sim::Personality;
-use crate::state::{Open, Shared};
+use crate::state::{Connection, Open, Shared};
 use crate::{deepseek, openai};
 
 /// The time a client may take to send a body.
@@ -58,6 +58,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stoppe
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     // Otherwise a second small frame waits for the other side's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
+    let _open = Connection::new(&shared);
     let timeout = shared.settings.header_read_timeout;
     let service = service_fn(move |request| respond(request, Arc::clone(&shared)));
     // An error is a client that left or a connection that a script dropped.

@@ -101,6 +101,11 @@ impl Sim {
         self.shared.open_responses()
     }
 
+    /// Connections that clients hold now, idle ones in their pools too.
+    pub fn open_connections(&self) -> usize {
+        self.shared.open_connections()
+    }
+
     /// Waits until no response is open; `false` if that took longer than `timeout`.
     pub async fn wait_idle(&self, timeout: Duration) -> bool {
         tokio::time::timeout(timeout, self.shared.idle()).await.is_ok()

@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     seen: Mutex<HashSet<u64>>,
     counter: AtomicU64,
     open: AtomicUsize,
+    connections: AtomicUsize,
     calls: AtomicUsize,
     idle: Notify,
 }
@@ -68,6 +69,7 @@ impl Shared {
             seen: Mutex::default(),
             counter: AtomicU64::new(0),
             open: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
             idle: Notify::new(),
         }
@@ -87,6 +89,10 @@ impl Shared {
 
     pub(crate) fn open_responses(&self) -> usize {
         self.open.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn open_connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
     }
 
     pub(crate) async fn idle(&self) {
@@ -130,6 +136,22 @@ impl Shared {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What a panicking thread left behind is still a list of requests.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts a connection as open until it is dropped.
+pub(crate) struct Connection(Arc<Shared>);
+
+impl Connection {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        shared.connections.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// Counts a response as open until it is dropped.

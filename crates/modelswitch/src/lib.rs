@@ -45,8 +45,9 @@ pub use modelswitch_registry::{self as registry, Registry, RegistryBuilder};
 /// }
 /// ```
 pub mod prelude {
+    pub use modelswitch_deepseek::DeepSeekParameters as _;
     pub use modelswitch_openai::{
-        OpenAiErrorExt as _, ReasoningExt as _, async_openai::traits::RequestOptionsBuilder as _,
+        Extra, OpenAiErrorExt as _, ReasoningExt as _, async_openai::traits::RequestOptionsBuilder as _,
     };
     pub use modelswitch_provider::{ChatRequest, Message, Provider, ProviderExt as _};
 

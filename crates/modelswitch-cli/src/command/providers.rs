@@ -20,9 +20,9 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Serialize)]
-struct Report<'a> {
-    source: &'a str,
-    warnings: &'a [String],
+struct Report {
+    source: String,
+    warnings: Vec<String>,
     default: Option<String>,
     providers: Vec<ProviderInfo>,
 }
@@ -53,12 +53,12 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
 /// Where the configuration came from, and what is odd about it.
 fn remark(registry: &Registry) -> std::io::Result<()> {
     let mut notes = stderr();
-    writeln!(notes, "{DIM}configuration: {}{DIM:#}", clean(registry.source()))?;
+    writeln!(notes, "{DIM}configuration: {}{DIM:#}", clean(&registry.source()))?;
     if let Some(default) = registry.default_model() {
         writeln!(notes, "{DIM}default: {}{DIM:#}", clean(&default))?;
     }
     for warning in registry.warnings() {
-        writeln!(notes, "{NOTE}warning:{NOTE:#} {}", clean(warning))?;
+        writeln!(notes, "{NOTE}warning:{NOTE:#} {}", clean(&warning))?;
     }
     Ok(())
 }

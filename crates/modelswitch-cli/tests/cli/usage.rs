@@ -34,6 +34,7 @@ fn help_tells_the_commands_and_the_exit_codes() {
         "man",
         "Exit codes",
         "--config",
+        "--log",
         "NO_COLOR",
     ] {
         assert!(outcome.out.contains(word), "{word}: {}", outcome.out);

@@ -79,7 +79,9 @@
 //!
 //! ## 6. Tools
 //!
-//! A forced `tool_choice` is refused while thinking; the adapter switches thinking off for such a call, or does what
+//! `strict` is enforced on `/beta` alone, and only when all tools of a request are strict and their schemas such as it takes
+//! ([`strict_problems`](crate::strict_problems)); the adapter goes there then, and otherwise says on the head that it isn't
+//! enforced. A forced `tool_choice` is refused while thinking; the adapter switches thinking off for such a call, or does what
 //! [`ForcedToolChoice`](crate::ForcedToolChoice) says. `functions` and `function_call`, of before tools, are sent as tools and
 //! come back as they were. Custom tools are refused here, since the service would refuse them.
 //!
@@ -105,5 +107,10 @@
 //! 2. Write `deepseek-flash` and say thinking on or off.
 //! 3. Raise `max_tokens` where you think, or leave it out.
 //! 4. Keep `reasoning_content` in your history, or let the adapter do it.
-//! 5. Run with [`Policies::strict`](crate::Policies::strict) once: what it refuses is what you would rather have written
-//!    otherwise.
+//! 5. Run with [`Policies::strict`](crate::Policies::strict) once: what it refuses, all of a request at once, is what you would
+//!    rather have written otherwise.
+//!
+//! In Python's SDK what OpenAI's types have no field for went into `extra_body`; here it goes into
+//! [`Extra`](modelswitch_openai::Extra): `extra_body={"thinking": {"type": "disabled"}}` is `Extra::new().thinking(Thinking::Off)`.
+//!
+//! An app that depends on the facade finds this crate as `modelswitch::deepseek`, and `Extra` in `modelswitch::prelude`.

@@ -31,10 +31,12 @@
 //! **By the adapter's memory**, where they haven't, as in async-openai's. What passes in answers to requests with tools is
 //! remembered and put back where it is missing. An answer is known again
 //!
-//! * by its first tool call: id, name and arguments, since some services give an id twice;
-//! * where nothing was called, by its text and the role and text of every message before it, so that the same words in another
-//!   conversation bring nothing back;
-//! * where `functions` stand for tools, which have no ids, by name, arguments and the conversation.
+//! * by its first tool call: id, name and arguments (however they are written: spaces and order make no difference), since some
+//!   services give an id twice;
+//! * where nothing was called, by its text and everything before it, pictures, calls and results included, so that the same words
+//!   in another conversation bring nothing back;
+//! * where `functions` stand for tools, which have no ids, by name, arguments and the conversation;
+//! * and only among the requests of the same `user_id`, or of none.
 //!
 //! **Attached by you**, for what no memory knows: after a restart, on another machine, from a database. The number is that of the
 //! message in the request.
@@ -59,14 +61,15 @@
 //! ## What the memory doesn't do
 //!
 //! * It lives in this process and as long as the provider or client does: make one and clone it.
-//! * It is bounded: 4000 answers and 32 MiB unless you say otherwise; the oldest go first. Switch it off with
+//! * It is bounded: 4000 answers and 32 MiB unless you say otherwise; what wasn't asked for longest goes first. Switch it off with
 //!   `with_memory(None)`, or in a configuration file with `reasoning_memory = false`.
 //! * It begins with the first request that carries tools. Turns made before that go back with the empty text.
 //! * It knows a conversation only as long as the app leaves it as it was: where the app shortens its history or rewords an answer,
 //!   a turn without calls isn't known again and goes back with the empty text. A turn with calls still is.
-//! * A stream is remembered once it has ended properly. Half a thought is none.
-//! * Ids of calls come from DeepSeek. Behind a gateway that gives the same id, name and arguments in two conversations, the later
-//!   thought would be put into both.
+//! * A stream is remembered with its finish reason. Half a thought is none.
+//! * What goes back empty is told on the head of the answer, as an adaptation of `reasoning_content`.
+//! * Ids of calls come from DeepSeek. Behind a gateway that gives the same id, name and arguments in two conversations of one user,
+//!   the later thought would be put into both.
 //!
 //! ## The rule is data
 //!

@@ -62,7 +62,7 @@ fn word(body: &Document, notes: &mut Notes) -> Result<Option<String>> {
         "response_format",
         "DeepSeek's JSON mode wants the word JSON in the prompt: a system message says it",
         "speak of JSON in the prompt",
-    )?;
+    );
     Ok(Some("Answer with one JSON object and nothing else.".to_owned()))
 }
 
@@ -74,7 +74,7 @@ fn schema(body: &mut Document, wanted: Wanted, plan: &mut Plan, notes: &mut Note
             .with_hint(INSTEAD));
     }
     let Some(text) = &wanted.schema else {
-        notes.change("response_format", "`json_schema` without a schema sent as `json_object`", INSTEAD)?;
+        notes.change("response_format", "`json_schema` without a schema sent as `json_object`", INSTEAD);
         body.set("response_format", json!({ "type": "json_object" }))?;
         return word(body, notes);
     };
@@ -88,7 +88,7 @@ fn schema(body: &mut Document, wanted: Wanted, plan: &mut Plan, notes: &mut Note
         "response_format",
         "`json_schema` sent as `json_object` with the schema in a system message; the answer is checked",
         INSTEAD,
-    )?;
+    );
     body.set("response_format", json!({ "type": "json_object" }))?;
     Ok(Some(instructions(&wanted, text)))
 }
@@ -119,19 +119,19 @@ fn strict_tool(
     }
     let problems = strict_problems(schema);
     if !problems.is_empty() {
-        return Err(NotStrict::new(problems).into_error());
+        return Err(NotStrict::new(problems).into_error("response_format"));
     }
     notes.change(
         "response_format",
         "`json_schema` sent as a strict tool on the beta that is called with the answer",
         "send a strict tool yourself, or choose another policy for json_schema",
-    )?;
+    );
     if thinks(body) {
         notes.change(
             "thinking",
             "switched off for this call: a tool has to be called",
             "switch thinking off",
-        )?;
+        );
         switch_thinking_off(body)?;
     }
     let name = wanted.name.as_deref().filter(|name| is_tool_name(name)).unwrap_or("answer");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::look::has_name;
+use super::look::has_member;
 use super::notes::Notes;
 
 /// An app of before tools.
@@ -23,7 +23,7 @@ pub(crate) const LEGACY_ID: &str = "call_legacy_";
 /// [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest) when functions stand beside tools.
 pub(super) fn adapt(body: &mut Document, notes: &mut Notes) -> Result<Option<Legacy>> {
     let in_history = body.get_raw("messages").is_some_and(|text| {
-        has_name(text, "function_call") || super::look::has_member(text, "role", "\"function\"")
+        has_member(text, "function_call", "{") || has_member(text, "role", "\"function\"")
     });
     if !body.has("functions") && !body.has("function_call") && !in_history {
         return Ok(None);

@@ -12,10 +12,24 @@ pub(super) fn has_member(text: &str, name: &str, value: &str) -> bool {
     })
 }
 
-/// True when a JSON text has a member of this name at any depth.
-pub(super) fn has_name(text: &str, name: &str) -> bool {
-    has_member(text, name, "")
+/// The members of a JSON text that an adapter may have to do with, at any depth, each with the text that its value begins.
+pub(super) fn members(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    // Every name stands before a colon, and colons are rarer than quotes.
+    memchr::memchr_iter(b':', text.as_bytes()).filter_map(|colon| {
+        let before = text.get(..colon)?.trim_ascii_end().strip_suffix('"')?;
+        let start =
+            memchr::memrchr(b'"', before.as_bytes().get(before.len().saturating_sub(LONGEST_NAME)..)?)?;
+        let name = before.get(before.len().saturating_sub(LONGEST_NAME) + start + 1..)?;
+        // A quote that is escaped stands inside of a string.
+        let is_inside = before.ends_with('\\');
+        let opening = before.get(..before.len() - name.len() - 1)?;
+        (!is_inside && !opening.ends_with('\\'))
+            .then(|| (name, text.get(colon + 1..).unwrap_or_default().trim_start()))
+    })
 }
+
+/// No name that is looked for is longer.
+const LONGEST_NAME: usize = 24;
 
 #[cfg(test)]
 mod tests {
@@ -32,6 +46,10 @@ mod tests {
         ] {
             assert_eq!(has_member(text, "type", "\"text\""), found, "{text}");
         }
-        assert!(has_name(r#"{"a":{"b":null}}"#, "b") && !has_name(r#"{"a":"b"}"#, "b"));
+        let found: Vec<_> =
+            members(r#"{"a": 1, "b\\":2" :{"type":"text"},"x\"y":null,"url":"http://c"}"#).collect();
+        let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
+        assert!(names.contains(&"a") && names.contains(&"type") && names.contains(&"url"), "{names:?}");
+        assert!(members(r#"{"content":"say \"type\":\"text\" now"}"#).all(|(name, _)| name != "type"));
     }
 }

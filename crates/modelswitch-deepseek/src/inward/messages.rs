@@ -8,11 +8,11 @@ use modelswitch_provider::{Document, Error, Message, Result};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::look::{has_member, has_name};
+use super::look::{has_member, members};
 use super::notes::Notes;
 use super::parameters::{self, thinks};
 use super::{Plan, Terms};
-use crate::memory::Trace;
+use crate::memory::{ReasoningMemory, Said, joined_text};
 
 /// # Errors
 /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) for pictures and sounds that the model doesn't take.
@@ -23,7 +23,7 @@ pub(super) fn adapt(
     plan: &mut Plan,
     notes: &mut Notes,
 ) -> Result<()> {
-    let attached = take_attached(body)?;
+    let mut attached = take_attached(body)?;
     let marks_prefix = body.bool(ATTACHED_PREFIX) == Some(true);
     body.remove(ATTACHED_PREFIX);
     let model = body.str("model").unwrap_or_default().into_owned();
@@ -43,20 +43,31 @@ pub(super) fn adapt(
     if marks_prefix {
         mark_prefix(&mut messages)?;
     }
-    let mut trace = Trace::default();
+    refuse_prefix_inside(&messages)?;
+    let memory =
+        terms.memory.filter(|_| thoughts.wants_the_conversation()).map(|memory| match body.str("user_id") {
+            Some(user) => memory.of_user(&user),
+            None => memory.clone(),
+        });
+    let mut trace = memory.as_ref().map(ReasoningMemory::begin);
     for (index, message) in messages.iter_mut().enumerate() {
-        let mut editor = Editor { model: &model, sees, index, thoughts, notes: &mut *notes };
-        let known = || terms.memory.and_then(|memory| memory.recall_after(trace, &typed(message)));
-        let reasoning = attached.get(&index).cloned();
-        if let Some(edited) = editor.edit(message, reasoning, known)? {
+        let (known, after) = match (&memory, trace, Said::read(message.get())) {
+            (Some(memory), Some(trace), Some(said)) => {
+                (memory.recall_after(trace, &said), Some(memory.follow(trace, &said)))
+            }
+            _ => (None, trace),
+        };
+        let is_answer = has_member(message.get(), "role", "\"assistant\"");
+        let attached = if is_answer { attached.remove(&index) } else { None };
+        let mut editor = Editor { model: &model, sees, index, is_answer, thoughts, notes: &mut *notes };
+        if let Some(edited) = editor.edit(message, attached, known)? {
             *message = edited;
             changed = true;
         }
-        if let (true, Some(memory)) = (thoughts.wants_the_conversation(), terms.memory) {
-            trace = memory.follow(trace, &typed(message));
-        }
+        trace = after;
     }
-    plan.trace = (thoughts.wants_the_conversation() && terms.memory.is_some()).then_some(trace);
+    refuse_unplaced(&attached)?;
+    plan.memory = memory.zip(trace);
     plan.beta |= messages.last().is_some_and(|last| has_member(last.get(), "prefix", "true"));
     if let Some(instructions) = instructions {
         insert_instructions(&mut messages, instructions)?;
@@ -98,7 +109,7 @@ impl<'a> Thoughts<'a> {
 }
 
 /// What a look finds in the text of a message, or of all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Look {
     lists: bool,
     media: bool,
@@ -109,16 +120,31 @@ struct Look {
 
 impl Look {
     fn of(text: &str) -> Self {
-        let part = |kind: &str| has_member(text, "type", &format!("\"{kind}\""));
-        Self {
-            lists: part("text") || part("refusal"),
-            media: ["image_url", "input_audio", "video_url", "file"].into_iter().any(part),
-            prefix: has_member(text, "prefix", "true"),
-            nothing_said: has_member(text, "content", "null"),
-            thoughts: ["reasoning_content", "reasoning", "reasoning_details", "reasoning_signature"]
-                .into_iter()
-                .any(|name| has_name(text, name)),
+        let mut look = Self::default();
+        let mut roles = 0;
+        let mut contents = 0;
+        // One pass over the names: a conversation may be megabytes.
+        for (name, value) in members(text) {
+            match name {
+                "type" => {
+                    let part =
+                        |kind: &str| value.strip_prefix('"').is_some_and(|rest| rest.starts_with(kind));
+                    look.lists |= part("text\"") || part("refusal\"");
+                    look.media |=
+                        ["image_url\"", "input_audio\"", "video_url\"", "file\""].into_iter().any(part);
+                }
+                "prefix" => look.prefix |= value.starts_with("true"),
+                "role" => roles += 1,
+                "content" => {
+                    contents += 1;
+                    look.nothing_said |= value.starts_with("null");
+                }
+                name => look.thoughts |= name.starts_with("reasoning"),
+            }
         }
+        // A message without a content, or a part with one: either way there is something to look at.
+        look.nothing_said |= roles != contents;
+        look
     }
 
     fn finds_something(self) -> bool {
@@ -130,6 +156,7 @@ struct Editor<'a, 'n> {
     model: &'a str,
     sees: bool,
     index: usize,
+    is_answer: bool,
     thoughts: Thoughts<'a>,
     notes: &'n mut Notes,
 }
@@ -140,11 +167,10 @@ impl Editor<'_, '_> {
         &mut self,
         text: &RawValue,
         attached: Option<String>,
-        recall: impl FnOnce() -> Option<Arc<str>>,
+        known: Option<Arc<str>>,
     ) -> Result<Option<Box<RawValue>>> {
         let look = Look::of(text.get());
-        let is_answer = has_member(text.get(), "role", "\"assistant\"");
-        let is_wanted = is_answer && (attached.is_some() || self.thoughts.wants_the_conversation());
+        let is_wanted = self.is_answer && (attached.is_some() || self.thoughts.wants_the_conversation());
         if !look.finds_something() && !is_wanted {
             return Ok(None);
         }
@@ -155,10 +181,10 @@ impl Editor<'_, '_> {
             changed |= self.flatten_files(&mut message);
         }
         changed |= look.lists && collapse_text(&mut message);
-        if is_role(&message, "assistant") {
-            changed |= look.nothing_said && say_nothing(&mut message);
+        if self.is_answer {
+            changed |= say_nothing(&mut message);
             changed |= look.thoughts && self.clear_thoughts(&mut message);
-            changed |= self.pass_back(&mut message, attached, recall);
+            changed |= self.pass_back(&mut message, attached, known);
         }
         if !changed {
             return Ok(None);
@@ -193,6 +219,9 @@ impl Editor<'_, '_> {
         let mut changed = false;
         for part in message.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
             let Some(part) = part.as_object_mut() else { continue };
+            if !part.get("file").is_some_and(Value::is_object) {
+                continue;
+            }
             if let Some(Value::Object(file)) = part.remove("file") {
                 part.extend(file);
                 changed = true;
@@ -228,10 +257,10 @@ impl Editor<'_, '_> {
 
     /// Puts back what the model thought.
     fn pass_back(
-        &self,
+        &mut self,
         message: &mut Map<String, Value>,
         attached: Option<String>,
-        recall: impl FnOnce() -> Option<Arc<str>>,
+        known: Option<Arc<str>>,
     ) -> bool {
         // In a prefix to be gone on with, reasoning is a beginning of the thought and not a memory of one.
         let is_prefix = message.get("prefix") == Some(&Value::Bool(true));
@@ -239,12 +268,15 @@ impl Editor<'_, '_> {
         if is_prefix || is_there || self.thoughts.rule == PassBack::Never {
             return false;
         }
-        let text = match attached {
-            Some(text) => Some(text),
-            None if self.thoughts.wants(message) => {
-                recall().as_deref().or(self.thoughts.empty).map(str::to_owned)
+        let text = match (attached, known) {
+            (Some(text), _) => Some(text),
+            (None, _) if !self.thoughts.wants(message) => None,
+            (None, Some(text)) => Some(text.to_string()),
+            (None, None) => {
+                let said = "what was thought before an earlier answer isn't known; it goes back empty";
+                self.notes.same_meaning("reasoning_content", said);
+                self.thoughts.empty.map(str::to_owned)
             }
-            None => None,
         };
         let Some(text) = text else { return false };
         message.insert("reasoning_content".to_owned(), text.into());
@@ -257,6 +289,31 @@ fn take_attached(body: &mut Document) -> Result<BTreeMap<usize, String>> {
     let attached = body.get(ATTACHED_REASONING)?;
     body.remove(ATTACHED_REASONING);
     Ok(attached.unwrap_or_default())
+}
+
+/// Reasoning must not get lost because a number is wrong.
+fn refuse_unplaced(attached: &BTreeMap<usize, String>) -> Result<()> {
+    match attached.keys().next() {
+        None => Ok(()),
+        Some(index) => Err(Error::invalid_request(format!(
+            "reasoning is attached to message {index}, and there is none of the assistant's"
+        ))
+        .with_param("messages")
+        .with_hint("count the messages of the request from 0; only the assistant's have reasoning")),
+    }
+}
+
+/// The service would say that it wants the beta, and be there already.
+fn refuse_prefix_inside(messages: &[Box<RawValue>]) -> Result<()> {
+    let inside = messages.split_last().map(|(_, before)| before).unwrap_or_default();
+    match inside.iter().position(|message| has_member(message.get(), "prefix", "true")) {
+        None => Ok(()),
+        Some(index) => {
+            Err(Error::invalid_request(format!("message {index} is a prefix and not the last one"))
+                .with_param("messages")
+                .with_hint("put the beginning of the answer behind all other messages"))
+        }
+    }
 }
 
 fn mark_prefix(messages: &mut [Box<RawValue>]) -> Result<()> {
@@ -277,10 +334,6 @@ fn raw(message: &impl serde::Serialize) -> Result<Box<RawValue>> {
     serde_json::value::to_raw_value(message).map_err(|_| Error::invalid_request("a message can't be sent"))
 }
 
-fn typed(message: &RawValue) -> Message {
-    serde_json::from_str(message.get()).unwrap_or_default()
-}
-
 fn is_role(message: &Map<String, Value>, role: &str) -> bool {
     message.get("role").and_then(Value::as_str) == Some(role)
 }
@@ -288,16 +341,12 @@ fn is_role(message: &Map<String, Value>, role: &str) -> bool {
 /// A list of nothing but text parts as one text: DeepSeek refused lists for long, and some gateways still do.
 fn collapse_text(message: &mut Map<String, Value>) -> bool {
     let Some(Value::Array(parts)) = message.get("content") else { return false };
-    let text = |part: &Value| match part.get("type").and_then(Value::as_str) {
-        Some(kind @ ("text" | "refusal")) => part.get(kind).and_then(Value::as_str).map(str::to_owned),
-        _ => None,
-    };
-    let Some(texts) = parts.iter().map(text).collect::<Option<Vec<_>>>() else { return false };
-    message.insert("content".to_owned(), texts.join("\n").into());
+    let Some(text) = joined_text(parts) else { return false };
+    message.insert("content".to_owned(), text.into());
     true
 }
 
-/// DeepSeek refuses an answer in the history that has neither content nor calls.
+/// DeepSeek refuses an answer in the history that has neither content nor calls, and takes an empty one.
 fn say_nothing(message: &mut Map<String, Value>) -> bool {
     if message.get("content").is_some_and(|content| !content.is_null()) {
         return false;
@@ -310,8 +359,7 @@ fn say_nothing(message: &mut Map<String, Value>) -> bool {
 /// found again.
 fn insert_instructions(messages: &mut Vec<Box<RawValue>>, instructions: String) -> Result<()> {
     let is_system = |message: &RawValue| {
-        let role = typed(message).role;
-        matches!(role.as_str(), "system" | "developer")
+        ["\"system\"", "\"developer\""].into_iter().any(|role| has_member(message.get(), "role", role))
     };
     let place = messages.iter().take_while(|message| is_system(message)).count();
     let message = raw(&Message::system(instructions))?;

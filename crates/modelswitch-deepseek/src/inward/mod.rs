@@ -23,6 +23,7 @@ pub(crate) use self::functions::{LEGACY_ID, Legacy};
 pub(crate) use self::responses::adapt as responses;
 
 use self::notes::Notes;
+use crate::fim;
 use crate::memory::{ReasoningMemory, Trace};
 use crate::policy::Policies;
 use crate::schema::Checker;
@@ -41,8 +42,10 @@ pub(crate) struct Plan {
     pub(crate) adaptations: Vec<Adaptation>,
     /// Chat prefix completion and strict tools live under `/beta`.
     pub(crate) beta: bool,
-    /// The conversation so far, where its answer is worth remembering.
-    pub(crate) trace: Option<Trace>,
+    /// The conversation so far and who remembers it, where its answer is worth remembering.
+    pub(crate) memory: Option<(ReasoningMemory, Trace)>,
+    /// A name that is retired was asked for.
+    pub(crate) retired: Option<String>,
     /// The app speaks of functions where DeepSeek speaks of tools.
     pub(crate) legacy: Option<Legacy>,
     /// The answer comes as the arguments of a tool that the app knows nothing of.
@@ -56,7 +59,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// True when the answer passes as it comes.
     pub(crate) fn leaves_the_answer_alone(&self) -> bool {
-        self.trace.is_none()
+        self.memory.is_none()
             && self.legacy.is_none()
             && !self.answer_tool
             && self.checker.is_none()
@@ -71,7 +74,7 @@ impl Plan {
 pub(crate) fn chat(body: &mut Document, terms: Terms<'_>) -> Result<Plan> {
     let mut notes = Notes::new(terms.policies);
     let mut plan = Plan { refuses_empty: terms.policies.empty_answer.is_refused(), ..Plan::default() };
-    parameters::model(body, &Endpoint::CHAT_COMPLETIONS, terms.profile, &mut notes)?;
+    plan.retired = parameters::model(body, &Endpoint::CHAT_COMPLETIONS, terms.profile, &mut notes)?;
     parameters::refuse_what_it_cannot(body)?;
     parameters::effort(body, &mut notes)?;
     parameters::user(body, &mut notes)?;
@@ -80,20 +83,22 @@ pub(crate) fn chat(body: &mut Document, terms: Terms<'_>) -> Result<Plan> {
     let instructions = format::adapt(body, &mut plan, &mut notes)?;
     tools::forced_choice(body, &mut notes)?;
     parameters::without_effect(body, &mut notes)?;
+    plan.beta = tools::are_strict(body, &mut notes)?;
     messages::adapt(body, terms, instructions, &mut plan, &mut notes)?;
-    plan.beta |= tools::all_are_strict(body)?;
-    plan.adaptations = notes.into_list();
+    plan.adaptations = notes.finish()?;
     Ok(plan)
 }
 
-/// A text completion: no more than the model's name is put right here.
+/// A text completion.
 ///
 /// # Errors
 /// As [`chat`].
-pub(crate) fn model_of_completion(body: &mut Document, terms: Terms<'_>) -> Result<Vec<Adaptation>> {
+pub(crate) fn completion(body: &mut Document, terms: Terms<'_>) -> Result<Plan> {
     let mut notes = Notes::new(terms.policies);
-    parameters::model(body, &Endpoint::COMPLETIONS, terms.profile, &mut notes)?;
-    Ok(notes.into_list())
+    let retired = parameters::model(body, &Endpoint::COMPLETIONS, terms.profile, &mut notes)?;
+    let mut adaptations = notes.finish()?;
+    adaptations.extend(fim::adapt(body)?);
+    Ok(Plan { adaptations, retired, beta: true, ..Plan::default() })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::look::has_member;
 use super::notes::Notes;
 use crate::models;
 
-/// The default where none is named; what stands for a retired name.
+/// What stands for a retired name, the default's too. Gives back the retired name.
 ///
 /// # Errors
 /// As [`Notes::change`].
@@ -19,39 +19,47 @@ pub(super) fn model(
     endpoint: &Endpoint,
     profile: &Profile,
     notes: &mut Notes,
-) -> Result<()> {
+) -> Result<Option<String>> {
     // The default itself is put in below, where a model that is no text is refused too.
     let default = profile.default_model.as_deref().filter(|_| !body.has("model")).map(Cow::Borrowed);
-    let Some(name) = body.str("model").or(default).map(Cow::into_owned) else { return Ok(()) };
-    let Some(retired) = profile.retired(&name) else { return Ok(()) };
+    let Some(name) = body.str("model").or(default).map(Cow::into_owned) else { return Ok(None) };
+    let Some(retired) = profile.retired(&name) else { return Ok(None) };
     let mut sent = body.clone();
-    let with = match endpoint.path() {
-        "/chat/completions" if retired.apply(&mut sent)? => {
-            format!(" with thinking {}", if thinks(&sent) { "enabled" } else { "disabled" })
+    let thinks = match endpoint.path() {
+        "/chat/completions" => {
+            retired.apply(&mut sent)?;
+            if !thinks(&sent) && sent.has("thinking") {
+                // An effort means nothing without a thought, and might be taken for one.
+                sent.remove("reasoning_effort");
+            }
+            Some(thinks(&sent))
         }
-        "/responses" => respond_as(retired, &mut sent)?,
+        "/responses" => Some(respond_as(retired, &mut sent)?),
         // Fill-in-the-middle never thinks, so there is nothing to switch.
         _ => {
             sent.set("model", &retired.instead)?;
-            String::new()
+            None
         }
+    };
+    let with = match thinks {
+        Some(true) => " with thinking enabled",
+        Some(false) => " with thinking disabled",
+        None => "",
     };
     let since = retired.since.date();
     let change = format!("`{name}` was switched off on {since}; sent as `{}`{with}", retired.instead);
-    notes.change("model", change, "ask for a model that is there, and say thinking on or off")?;
+    notes.change("model", change, "ask for a model that is there, and say thinking on or off");
     *body = sent;
-    Ok(())
+    Ok(Some(name))
 }
 
-/// The Responses API has a switch of its own.
-fn respond_as(retired: &Retired, body: &mut Document) -> Result<String> {
-    let says_itself = body.has("reasoning");
+/// The Responses API has a switch of its own. Says whether the model will think.
+fn respond_as(retired: &Retired, body: &mut Document) -> Result<bool> {
     body.set("model", &retired.instead)?;
-    if says_itself || !models::did_not_think(retired) {
-        return Ok(String::new());
+    if !body.has("reasoning") && models::did_not_think(retired) {
+        body.set("reasoning", json!({ "effort": "none" }))?;
     }
-    body.set("reasoning", json!({ "effort": "none" }))?;
-    Ok(" with thinking disabled".to_owned())
+    Ok(!body.get_raw("reasoning").is_some_and(|reasoning| has_member(reasoning, "effort", "\"none\"")))
 }
 
 /// # Errors
@@ -79,16 +87,20 @@ pub(super) fn effort(body: &mut Document, notes: &mut Notes) -> Result<()> {
     let Some(effort) = body.str("reasoning_effort").map(Cow::into_owned) else { return Ok(()) };
     if effort == "none" {
         // Until August 2026 the service refused the word; the switch it has always known.
-        notes.same_meaning("reasoning_effort", "`none` sent as thinking off");
         body.remove("reasoning_effort");
-        return if body.has("thinking") {
-            Ok(())
-        } else {
-            body.set("thinking", json!({ "type": "disabled" }))
-        };
+        if body.has("thinking") {
+            notes.same_meaning("reasoning_effort", "`none` left out: `thinking` says what is wanted");
+            return Ok(());
+        }
+        notes.same_meaning("reasoning_effort", "`none` sent as thinking off");
+        return body.set("thinking", json!({ "type": "disabled" }));
+    }
+    if !thinks(body) {
+        notes.no_effect("reasoning_effort", "thinking is off");
+        return Ok(());
     }
     let Some(sent) = effort_of(&effort) else { return Ok(()) };
-    notes.change("reasoning_effort", format!("`{effort}` sent as `{sent}`"), "send low, high or max")?;
+    notes.change("reasoning_effort", format!("`{effort}` sent as `{sent}`"), "send low, high or max");
     body.set("reasoning_effort", sent)
 }
 
@@ -113,7 +125,7 @@ pub(super) fn user(body: &mut Document, notes: &mut Notes) -> Result<()> {
         if body.has("user_id") || user.is_empty() {
             return Ok(());
         }
-        notes.change(name, "sent as `user_id`, in the characters that DeepSeek takes", "send user_id")?;
+        notes.change(name, "sent as `user_id`, in the characters that DeepSeek takes", "send user_id");
         body.remove(name);
         body.set("user_id", valid_user_id(&user))?;
     }
@@ -166,27 +178,27 @@ const UNKNOWN: [&str; 10] = [
 pub(super) fn without_effect(body: &mut Document, notes: &mut Notes) -> Result<()> {
     let thinks = thinks(body);
     if thinks && body.has("temperature") {
-        notes.no_effect("temperature", "DeepSeek ignores it while thinking")?;
+        notes.no_effect("temperature", "DeepSeek ignores it while thinking");
     }
     match body.get_raw("top_p").and_then(|text| text.parse::<f64>().ok()) {
         Some(top_p) if thinks && top_p < 0.95 => {
-            notes.no_effect("top_p", "DeepSeek raises it to 0.95 while thinking")?;
+            notes.no_effect("top_p", "DeepSeek raises it to 0.95 while thinking");
         }
         Some(top_p) if !thinks && top_p < 1.0 => {
-            notes.no_effect("top_p", "DeepSeek takes it as 1 unless it thinks")?;
+            notes.no_effect("top_p", "DeepSeek takes it as 1 unless it thinks");
         }
         Some(_) | None => {}
     }
     for penalty in ["presence_penalty", "frequency_penalty"] {
         if body.get_raw(penalty).and_then(|text| text.parse::<f64>().ok()).is_some_and(|value| value != 0.0) {
-            notes.no_effect(penalty, "DeepSeek has given up penalties")?;
+            notes.no_effect(penalty, "DeepSeek has given up penalties");
         }
     }
     if body.bool("parallel_tool_calls") == Some(false) {
-        notes.no_effect("parallel_tool_calls", "DeepSeek may always call several tools at once")?;
+        notes.no_effect("parallel_tool_calls", "DeepSeek may always call several tools at once");
     }
     for name in UNKNOWN.into_iter().filter(|name| body.has(name)) {
-        notes.no_effect(name, "DeepSeek's documentation doesn't know it")?;
+        notes.no_effect(name, "DeepSeek's documentation doesn't know it");
     }
     if body.has("stream_options") && body.bool("stream") != Some(true) {
         // They are 400 there; OpenAI refuses them too, other services don't.

@@ -1,15 +1,17 @@
 //! A request of the Responses API, put as DeepSeek takes it. After <https://api-docs.deepseek.com/guides/responses_api>, read on
 //! 2026-11-21: the endpoint keeps no state, ignores what it doesn't know without a word, and wants calls of tools side by side.
 
+use std::collections::{HashMap, VecDeque};
+
 use modelswitch_openai::Profile;
 use modelswitch_provider::{Document, Endpoint, Error, Result};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Terms;
 use super::look::has_member;
 use super::notes::Notes;
 use super::parameters;
+use super::{Plan, Terms};
 
 /// What the endpoint ignores although an app relies on it.
 const STATE: [(&str, &str); 4] = [
@@ -35,18 +37,18 @@ const IGNORED: [&str; 10] = [
 
 /// # Errors
 /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) for what the endpoint would ignore although the answer hangs on it.
-pub(crate) fn adapt(body: &mut Document, terms: Terms<'_>) -> Result<Vec<modelswitch_provider::Adaptation>> {
+pub(crate) fn adapt(body: &mut Document, terms: Terms<'_>) -> Result<Plan> {
     let mut notes = Notes::new(terms.policies);
-    parameters::model(body, &Endpoint::RESPONSES, terms.profile, &mut notes)?;
+    let retired = parameters::model(body, &Endpoint::RESPONSES, terms.profile, &mut notes)?;
     refuse_state(body)?;
     refuse_tools(body)?;
     refuse_images(body, terms.profile)?;
     effort(body, &mut notes)?;
     for name in IGNORED.into_iter().filter(|name| body.has(name) && body.bool(name) != Some(false)) {
-        notes.no_effect(name, "DeepSeek's Responses endpoint ignores it")?;
+        notes.no_effect(name, "DeepSeek's Responses endpoint ignores it");
     }
     put_calls_together(body, &mut notes)?;
-    Ok(notes.into_list())
+    Ok(Plan { adaptations: notes.finish()?, retired, ..Plan::default() })
 }
 
 fn refuse_state(body: &Document) -> Result<()> {
@@ -93,10 +95,10 @@ fn effort(body: &mut Document, notes: &mut Notes) -> Result<()> {
     let Some(Value::Object(mut reasoning)) = body.get::<Value>("reasoning")? else { return Ok(()) };
     let effort = reasoning.get("effort").and_then(Value::as_str).unwrap_or_default().to_owned();
     if reasoning.get("summary").is_some_and(|summary| !summary.is_null()) {
-        notes.no_effect("reasoning.summary", "DeepSeek shows the reasoning itself")?;
+        notes.no_effect("reasoning.summary", "DeepSeek shows the reasoning itself");
     }
     let Some(sent) = parameters::effort_of(&effort) else { return Ok(()) };
-    notes.change("reasoning.effort", format!("`{effort}` sent as `{sent}`"), "send low, high or max")?;
+    notes.change("reasoning.effort", format!("`{effort}` sent as `{sent}`"), "send low, high or max");
     reasoning.insert("effort".to_owned(), sent.into());
     body.set("reasoning", reasoning)
 }
@@ -150,6 +152,7 @@ fn part_of(item: &RawValue) -> Part {
 fn order_of(parts: &[Part]) -> Vec<usize> {
     let mut order = Vec::with_capacity(parts.len());
     let mut done = vec![false; parts.len()];
+    let mut results = results_by_id(parts);
     let mut start = 0;
     while start < parts.len() {
         // A run of the model's own items: what it says first, then its calls.
@@ -168,15 +171,27 @@ fn order_of(parts: &[Part]) -> Vec<usize> {
         // Their results, wherever they stand behind.
         for call in calls {
             let Some(Part::Call(id)) = parts.get(call) else { continue };
-            let result =
-                parts.iter().enumerate().skip(end).find(|(_, part)| **part == Part::Result(id.clone()));
-            if let Some((index, _)) = result.filter(|(index, _)| !is_done(&done, *index)) {
+            let waiting = results.get_mut(id.as_str());
+            let result = waiting
+                .and_then(|waiting| std::iter::from_fn(|| waiting.pop_front()).find(|index| *index >= end));
+            if let Some(index) = result.filter(|index| !is_done(&done, *index)) {
                 take(index, &mut order, &mut done);
             }
         }
         start = end.max(start + 1);
     }
     order
+}
+
+/// Where the results of each call stand, the first one first.
+fn results_by_id(parts: &[Part]) -> HashMap<&str, VecDeque<usize>> {
+    let mut results: HashMap<&str, VecDeque<usize>> = HashMap::new();
+    for (index, part) in parts.iter().enumerate() {
+        if let Part::Result(id) = part {
+            results.entry(id).or_default().push_back(index);
+        }
+    }
+    results
 }
 
 fn is_done(done: &[bool], index: usize) -> bool {
@@ -211,5 +226,14 @@ mod tests {
         check(&[call("a"), result("a"), said.clone(), call("b"), result("b")], &[0, 1, 2, 3, 4]);
         check(&[result("x"), other.clone(), call("a")], &[0, 1, 2]);
         check(&[], &[]);
+    }
+
+    #[test]
+    fn many_calls_are_put_in_order_without_looking_at_each_again_and_again() {
+        let count = 20_000;
+        let calls = (0..count).map(|number| Part::Call(number.to_string()));
+        let results = (0..count).rev().map(|number| Part::Result(number.to_string()));
+        let order = order_of(&calls.chain(results).collect::<Vec<_>>());
+        assert_eq!((order.len(), order[count], order[2 * count - 1]), (2 * count, 2 * count - 1, count));
     }
 }

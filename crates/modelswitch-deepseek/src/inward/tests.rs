@@ -2,7 +2,8 @@ use modelswitch_provider::{ErrorKind, Message};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::{BrokenOff, EmptyAnswer, ForcedToolChoice, JsonSchema};
+use crate::policy::{EmptyAnswer, ForcedToolChoice, JsonSchema};
+use modelswitch_openai::BrokenOff;
 
 fn profile() -> Profile {
     Profile::embedded("deepseek").unwrap()
@@ -52,6 +53,13 @@ fn what_openais_apps_send_is_put_as_deepseek_takes_it() {
             json!({"model":"deepseek-flash","thinking":{"type":"enabled"}}),
             "model",
         ),
+        // It never thought, whatever effort it was asked for.
+        (
+            json!({"model":"deepseek-chat","reasoning_effort":"high"}),
+            json!({"model":"deepseek-flash","thinking":off()}),
+            "model",
+        ),
+        (json!({"model":"deepseek-coder"}), json!({"model":"deepseek-flash","thinking":off()}), "model"),
         (json!({"reasoning_effort":"minimal"}), json!({"reasoning_effort":"low"}), "reasoning_effort"),
         (json!({"reasoning_effort":"medium"}), json!({"reasoning_effort":"high"}), "reasoning_effort"),
         (json!({"reasoning_effort":"xhigh"}), json!({"reasoning_effort":"high"}), "reasoning_effort"),
@@ -79,6 +87,11 @@ fn what_openais_apps_send_is_put_as_deepseek_takes_it() {
 fn what_means_the_same_is_changed_for_the_strict_too() {
     for (sent, wanted, told) in [
         (json!({"reasoning_effort":"none"}), json!({"thinking":off()}), "reasoning_effort"),
+        (
+            json!({"reasoning_effort":"none","thinking":{"type":"enabled"}}),
+            json!({"thinking":{"type":"enabled"}}),
+            "reasoning_effort",
+        ),
         (json!({"stream_options":{"include_usage":true}}), json!({}), "stream_options"),
         (json!({"tools":[]}), json!({}), ""),
         (
@@ -168,16 +181,28 @@ fn of_allowed_tools_only_those_are_sent() {
             "tool_choice",
         );
     }
+    let none = json!({"type":"allowed_tools","mode":"required","tools":[{"type":"function","name":"x"}]});
+    let error = adapted(json!({"tools":[tool("a")],"tool_choice":none})).unwrap_err();
+    assert_eq!(error.param(), Some("tool_choice"));
 }
 
 #[test]
 fn the_beta_is_chosen_by_what_the_request_needs() {
     let beta = |body: Value| adapted(body).unwrap().1.beta;
     assert!(beta(json!({"messages":[{"role":"assistant","content":"x","prefix":true}]})));
+    let strict_tool = |name: &str, parameters: Value| json!({"type":"function","function":{"name":name,"strict":true,"parameters":parameters}});
+    let good = || json!({"type":"object","properties":{},"additionalProperties":false});
+    assert!(beta(json!({"tools":[strict_tool("f", good())]})));
     assert!(beta(json!({"tools":[{"type":"function","function":{"name":"f","strict":true}}]})));
-    let strict = json!({"type":"function","function":{"name":"f","strict":true}});
     let loose = json!({"type":"function","function":{"name":"g"}});
-    assert!(!beta(json!({"tools":[strict, loose]})));
+    let long = json!({"type":"object","properties":{"a":{"type":"array","items":{"type":"string"},"maxItems":2}},"required":["a"],"additionalProperties":false});
+    for tools in [json!([strict_tool("f", good()), loose]), json!([strict_tool("f", long)])] {
+        let body = json!({"tools":tools});
+        let (got, plan) = adapted(body.clone()).unwrap();
+        assert_eq!((got, plan.beta, parameters_of(&plan).as_str()), (body.clone(), false, "tools"));
+        let refused = adapted_with(&body, strict(), None).unwrap_err();
+        assert_eq!((refused.kind(), refused.param()), (ErrorKind::Unsupported, Some("tools")));
+    }
     assert!(!beta(json!({"messages":[{"role":"user","content":"\"prefix\":true"}]})));
 }
 
@@ -193,6 +218,11 @@ fn messages_are_put_as_deepseek_takes_them_and_the_others_are_not_touched() {
             json!({"role":"assistant","content":"no"}),
         ),
         (json!({"role":"assistant","content":null}), json!({"role":"assistant","content":""})),
+        (json!({"role":"assistant","refusal":"no"}), json!({"role":"assistant","content":"","refusal":"no"})),
+        (
+            json!({"role":"user","content":[{"type":"file","file":"file-api-1"}]}),
+            json!({"role":"user","content":[{"type":"file","file":"file-api-1"}]}),
+        ),
         (
             json!({"role":"assistant","content":"x","reasoning":"r","reasoning_details":[{}],"reasoning_signature":"s"}),
             json!({"role":"assistant","content":"x"}),
@@ -250,6 +280,26 @@ fn reasoning_that_is_attached_goes_to_its_message_and_never_to_the_wire_by_itsel
         assert_eq!(got["messages"][1]["reasoning_content"], "because");
         assert!(got.get("modelswitch_reasoning").is_none());
     }
+    for wrong in ["0", "7"] {
+        let body = json!({"messages":history,"modelswitch_reasoning":{wrong:"because"}});
+        assert_eq!(adapted(body).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    }
+}
+
+#[test]
+fn a_tool_that_is_taken_stays_the_text_that_it_was_beside_one_that_is_not() {
+    let text = r#"{"tools":[{"type":"function","function":{"name":"z","parameters":{"type":"object","properties":{"z":{},"a":{"default":1.50}}}}},{"type":"function","function":{"name":"a","parameters":null}}]}"#;
+    let mut document = Document::parse(text).unwrap();
+    chat(&mut document, Terms { policies: Policies::default(), profile: &profile(), memory: None }).unwrap();
+    assert!(document.get_raw("tools").unwrap().contains(r#""properties":{"z":{},"a":{"default":1.50}}"#));
+}
+
+#[test]
+fn a_history_that_speaks_of_no_function_is_none_of_before_tools() {
+    let body = json!({"messages":[{"role":"assistant","content":"x","function_call":null}]});
+    let (got, plan) = adapted(body.clone()).unwrap();
+    assert!(plan.legacy.is_none());
+    assert_eq!(got, body);
 }
 
 #[test]
@@ -320,7 +370,7 @@ fn what_was_thought_before_a_function_was_called_is_found_in_its_own_conversatio
     let mut answer = Message::assistant("");
     answer.tool_calls = vec![modelswitch_provider::ToolCall::new(plan.legacy.unwrap().next_id, "f", "{}")];
     answer.reasoning_content = Some("thought".to_owned());
-    memory.remember_after(plan.trace.unwrap(), &answer);
+    memory.remember_after(plan.memory.unwrap().1, &answer);
     let thought = |question: &str| {
         adapted_with(&ask(question, true), Policies::default(), Some(&memory)).unwrap().0["messages"][1]
             ["reasoning_content"]
@@ -413,7 +463,7 @@ fn responded(body: Value) -> Result<(Value, String)> {
     let mut document = Document::from_serialize(&body)?;
     let terms = Terms { policies: Policies::default(), profile: &profile(), memory: None };
     let notes = responses(&mut document, terms)?;
-    let told = notes.into_iter().map(|one| one.parameter).collect::<Vec<_>>().join(",");
+    let told = notes.adaptations.into_iter().map(|one| one.parameter).collect::<Vec<_>>().join(",");
     Ok((serde_json::from_slice(&document.to_bytes()).unwrap(), told))
 }
 

@@ -111,7 +111,8 @@ impl Checker {
         collect_names(schema, &mut names);
         #[cfg(feature = "json-schema")]
         let validator = jsonschema::validator_for(schema).map_err(|error| {
-            Error::invalid_request(format!("the JSON schema can't be used: {error}"))
+            let place = SchemaProblem { path: error.instance_path().to_string(), rule: rule(&error) };
+            Error::invalid_request(format!("the JSON schema can't be used: {place}"))
                 .with_param("response_format")
                 .with_hint("mend the schema; what it refers to must be in it")
         })?;
@@ -170,6 +171,8 @@ fn rule(error: &jsonschema::ValidationError<'_>) -> String {
         "additionalProperties" | "unevaluatedProperties" | "propertyNames" => {
             format!("it has members that the schema doesn't allow (`{keyword}`)")
         }
+        // What may stand there can be data too.
+        "enum" | "const" | "pattern" | "anyOf" | "oneOf" | "not" | "$ref" => format!("it breaks `{keyword}`"),
         _ => error.masked().to_string(),
     }
 }
@@ -220,7 +223,7 @@ mod tests {
             (r#"{"tags":[]}"#, "required"),
             (r#"{"city":"hush"}"#, "at /city: value is longer than 3 characters"),
             (r#"{"city":"Ulm","hush":1}"#, "at the root: it has members that the schema doesn't allow"),
-            (r#"{"city":"Ulm","tags":["a","hush"]}"#, "at /tags/1: value is not one of"),
+            (r#"{"city":"Ulm","tags":["a","hush"]}"#, "at /tags/1: it breaks `enum`"),
             (r#"["hush"]"#, "object"),
         ] {
             let message = check(&schema, answer).unwrap();

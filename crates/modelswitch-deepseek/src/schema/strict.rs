@@ -64,10 +64,15 @@ impl NotStrict {
         &self.problems
     }
 
-    pub(crate) fn into_error(self) -> Error {
+    /// The schema is that of this parameter.
+    pub(crate) fn into_error(self, param: &str) -> Error {
+        let hint = match param {
+            "tools" => "mend the schema, or leave `strict` out",
+            _ => "mend the schema, or choose the policy json_object for json_schema",
+        };
         Error::unsupported(format!("DeepSeek's strict mode doesn't take the schema: {self}"))
-            .with_param("response_format")
-            .with_hint("mend the schema, or choose the policy json_object for json_schema")
+            .with_param(param)
+            .with_hint(hint)
             .with_source(self)
     }
 }

@@ -111,7 +111,7 @@ impl Dialect {
         let (request, adaptations) = inward::adapt(&self.profile, kind, request)?;
         for adaptation in &adaptations {
             let (parameter, change) = (&adaptation.parameter, &adaptation.change);
-            tracing::debug!(provider = &**name, parameter, change, "request adapted");
+            tracing::debug!("gen_ai.provider.name" = &**name, parameter, change, "request adapted");
         }
         let scrub = Scrub::new(transport.key.clone(), request.clone());
         let sent = transport.send(&self.profile, &scrub, &request).await;

@@ -70,18 +70,36 @@ impl Extra {
     /// no JSON of usual size does.
     pub fn headers(&self) -> Result<HeaderMap> {
         let text = ascii(&Value::Object(self.0.clone()).to_string());
-        let value = HeaderValue::from_str(&text)
+        let mut value = HeaderValue::from_str(&text)
             .map_err(|_| Error::invalid_request("the extra fields can't be sent in a header"))?;
+        // What is in the fields is a user's.
+        value.set_sensitive(true);
         Ok(HeaderMap::from_iter([(HeaderName::from_static(header::EXTRA), value)]))
     }
 }
 
 /// The member of a request that says that its last message is a beginning to be gone on with, for types that have no field for
 /// it. An adapter that knows what that is says it in the message; it never reaches the wire.
+///
+/// ```
+/// use modelswitch_openai::{ATTACHED_PREFIX, Extra};
+///
+/// let extra = Extra::new().set(ATTACHED_PREFIX, true);
+/// # let _ = extra;
+/// ```
 pub const ATTACHED_PREFIX: &str = "modelswitch_prefix";
 
 /// The member of a request under which reasoning is attached to its messages, by their numbers. An adapter that passes
 /// reasoning back puts it there; it never reaches the wire.
+///
+/// ```
+/// use modelswitch_openai::{ATTACHED_REASONING, Extra};
+/// use serde_json::json;
+///
+/// // What `Extra::reasoning_content(1, "because")` writes.
+/// let extra = Extra::new().set(ATTACHED_REASONING, json!({ "1": "because" }));
+/// # let _ = extra;
+/// ```
 pub const ATTACHED_REASONING: &str = "modelswitch_reasoning";
 
 /// # Errors

@@ -76,7 +76,7 @@ fn only_known(events: EventStream) -> EventStream {
         let known = event.as_ref().map_or(true, |event| {
             let read = serde_json::from_slice::<ResponseStreamEvent>(&event.data);
             if read.is_err() {
-                tracing::debug!(
+                tracing::trace!(
                     event = event.name.as_deref(),
                     "left out an event that async-openai has no type for"
                 );

@@ -130,7 +130,13 @@ impl HttpService {
     async fn exchange(self, factory: HttpRequestFactory) -> Result<reqwest::Response, OpenAIError> {
         let built = factory.build().await?;
         let (request, capture) = request::read(&self.home, built).await.map_err(error::to_openai)?;
+        let wanted = capture.is_some();
         let capture = capture.and_then(|id| self.shared.captures.find(id));
+        if wanted && capture.is_none() {
+            tracing::warn!(
+                "a capture is of another service than this client's, or was dropped: it tells nothing"
+            );
+        }
         let endpoint = request.endpoint.clone();
         if let Some(capture) = &capture {
             capture.forget();

@@ -133,10 +133,10 @@ impl Catalogue {
 
     async fn one(&self, name: &str, anew: bool) -> Result<ProviderModels> {
         let connected = self.registry.connected(name)?;
-        let shelf = self.shelf(connected);
-        let State { list, error, .. } = self.list(&shelf, connected, anew).await;
+        let shelf = self.shelf(&connected);
+        let State { list, error, .. } = self.list(&shelf, &connected, anew).await;
         let aliases = self.registry.aliases();
-        let models = merge(connected, list.as_ref(), &aliases, SystemTime::now());
+        let models = merge(&connected, list.as_ref(), &aliases, SystemTime::now());
         let read = list.map(|list| Moment::from(list.read));
         Ok(ProviderModels { provider: name.to_owned(), models, read, error })
     }

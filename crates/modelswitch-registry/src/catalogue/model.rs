@@ -181,7 +181,7 @@ pub(super) fn merge(
     aliases: &[(String, String)],
     now: SystemTime,
 ) -> Vec<CatalogueModel> {
-    let profile = connected.profile.as_deref();
+    let profile = connected.profile();
     let listed = list.map(|list| &*list.models).unwrap_or_default();
     let mut ids: Vec<&str> = Vec::new();
     let known = profile.into_iter().flat_map(|profile| profile.known_models().map(|(id, _)| id));
@@ -210,7 +210,7 @@ fn describe(
     now: SystemTime,
 ) -> CatalogueModel {
     let info = &connected.info;
-    let profile = connected.profile.as_deref();
+    let profile = connected.profile();
     let facts = profile.and_then(|profile| profile.model(id));
     let in_profile =
         facts.is_some() || profile.is_some_and(|profile| profile.models.iter().any(|own| own == id));

@@ -8,6 +8,11 @@ mod check_sockets;
 mod mistakes;
 mod names;
 mod precedence;
+mod reload;
 mod router;
 mod settings;
+#[cfg(all(unix, feature = "signal"))]
+mod sighup;
 mod support;
+#[cfg(feature = "watch")]
+mod watch;

@@ -42,7 +42,7 @@ fn a_misspelt_setting_is_named_with_the_right_spelling_and_what_is_allowed() {
     check(
         "colour = 'red'\n[providers.deepseek]",
         &[],
-        "line 1, column 1: `colour` is not a setting; allowed here: default, models, providers, retry, timeout",
+        "line 1, column 1: `colour` is not a setting; allowed here: default, log, models, providers, retry, timeout",
         "take it out, or use one of the settings that are allowed here",
     );
 }
@@ -487,7 +487,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         "defualt = 'deepseek/x'\n[providers.deepseek]\nurl = 'x'\n[models]\nx = 1\n",
         &[],
         &format!(
-            "line 1, column 1: `defualt` is not a setting; did you mean `default`? allowed here: default, models, providers, retry, timeout (the first of 3 mistakes)
+            "line 1, column 1: `defualt` is not a setting; did you mean `default`? allowed here: default, log, models, providers, retry, timeout (the first of 3 mistakes)
   write `default` instead of `defualt`
 line 3, column 1: `providers.deepseek.url` is not a setting; did you mean `base_url`? allowed here: {OF_A_PROVIDER}
   write `base_url` instead of `url`

@@ -123,7 +123,7 @@ fn variables_of_others_that_begin_like_ours_are_told_and_ignored() {
     assert_eq!(
         registry.warnings(),
         [
-            "$MODELSWITCH_SERVICE_HOST is not a setting and is ignored; after MODELSWITCH_ comes one of: DEFAULT, PROVIDERS, MODELS, RETRY, TIMEOUT"
+            "$MODELSWITCH_SERVICE_HOST is not a setting and is ignored; after MODELSWITCH_ comes one of: DEFAULT, PROVIDERS, MODELS, RETRY, TIMEOUT, LOG"
         ]
     );
 }
@@ -249,4 +249,19 @@ fn nothing_that_was_planted_shows() {
         serde_json::to_string(&registry.providers()).unwrap(),
     );
     assert!(!everything.contains("canary"), "{everything}");
+}
+
+#[test]
+fn what_is_logged_is_a_setting_like_any_other() {
+    for (text, variables) in [
+        ("[providers.deepseek]\n[log]\ncontent = true", vec![]),
+        ("[providers.deepseek]", vec![("MODELSWITCH_LOG__CONTENT", "true"), ("MODELSWITCH_LOG", "info")]),
+    ] {
+        let registry = with(&variables).toml(text).build().unwrap();
+        assert!(registry.warnings().is_empty(), "{:?}", registry.warnings());
+        let router = format!("{:?}", registry.router());
+        assert!(router.contains("Log { content: true }"), "{router}");
+    }
+    let error = with(&[]).toml("[providers.deepseek]\n[log]\ncontent = 'loud'").build().unwrap_err();
+    assert!(error.message().contains("`log.content` must be true or false"), "{error}");
 }

@@ -33,6 +33,19 @@ async fn only_the_latest_requests_are_kept() {
 }
 
 #[tokio::test]
+async fn connections_count_until_their_client_lets_go_of_them() {
+    let sim = deepseek().await;
+    let client = reqwest::Client::new();
+    client.get(format!("{}/models", sim.base_url())).send().await.unwrap().bytes().await.unwrap();
+    assert!(sim.wait_idle(Duration::from_secs(5)).await);
+    assert_eq!(sim.open_connections(), 1);
+    drop(client);
+    while sim.open_connections() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn any_key_is_accepted_on_demand() {
     let sim = Sim::builder().any_key(true).start().await.unwrap();
     let url = format!("{}/models", sim.base_url());

@@ -10,6 +10,9 @@ use crate::recorded::Recorded;
 
 pub(super) fn check(request: &Recorded, body: &Value, beta: bool) -> Result<(), Refusal> {
     let tools = body.get("tools").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if tools.is_empty() && body.get("tools").is_some_and(Value::is_array) {
+        return Err(Refusal::simulated("'tools' must not be an empty list".to_owned()));
+    }
     let mut names = HashSet::new();
     for (index, tool) in tools.iter().enumerate() {
         let kind = tool.get("type").and_then(Value::as_str).unwrap_or_default();
