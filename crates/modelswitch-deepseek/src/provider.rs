@@ -91,6 +91,35 @@ impl DeepSeek {
         Ok(Self { stable, beta, root, policies: Policies::default(), memory, warned: Arc::default() })
     }
 
+    /// The same with another key, after a rotation for example: the same connections, policies and memory. Calls of this
+    /// one go on with its own key.
+    ///
+    /// The memory goes along because keys of one account are meant; for another account's key give it one of its own
+    /// by [`with_memory`](Self::with_memory).
+    ///
+    /// ```
+    /// use modelswitch_deepseek::DeepSeek;
+    /// use modelswitch_provider::ApiKey;
+    ///
+    /// let old = DeepSeek::new("sk-0123")?;
+    /// let new = old.with_key(ApiKey::new("sk-4567")?)?;
+    /// # let _: DeepSeek = new;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`OpenAiProvider::with_key`].
+    pub fn with_key(&self, key: ApiKey) -> Result<Self> {
+        Ok(Self {
+            stable: self.stable.with_key(key.clone())?,
+            beta: self.beta.with_key(key.clone())?,
+            root: self.root.with_key(key)?,
+            policies: self.policies,
+            memory: self.memory.clone(),
+            warned: self.warned.clone(),
+        })
+    }
+
     /// The same with other policies.
     #[must_use]
     pub fn with_policies(mut self, policies: Policies) -> Self {

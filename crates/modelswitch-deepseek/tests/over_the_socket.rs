@@ -301,3 +301,20 @@ async fn prefixes_and_fill_in_the_middle_go_to_the_beta_by_themselves() {
     let paths: Vec<String> = sim.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/beta/chat/completions", "/beta/completions", "/chat/completions"]);
 }
+
+#[tokio::test]
+async fn another_key_goes_to_every_base_and_the_old_one_keeps_its_own() {
+    let sim = Sim::builder().any_key(true).start().await.unwrap();
+    let old = deepseek(&sim);
+    let new = old.with_key(ApiKey::new("sk-rotated").unwrap()).unwrap();
+    new.chat("Hi").await.unwrap();
+    new.balance().await.unwrap();
+    let fim = CompletionRequest::new("def f(").suffix("return 1").model("deepseek-v4-pro");
+    new.complete(fim).await.unwrap();
+    old.chat("Still there?").await.unwrap();
+
+    let requests = sim.requests();
+    let keys: Vec<_> = requests.iter().map(|request| request.header("authorization").unwrap()).collect();
+    let (own, rotated) = (format!("Bearer {}", sim.key()), "Bearer sk-rotated");
+    assert_eq!(keys, [rotated, rotated, rotated, own.as_str()]);
+}

@@ -483,8 +483,8 @@ mod tests {
             (
                 "deepseek-chat",
                 r#"{"model":"x","reasoning_effort":"low"}"#,
-                r#"{"model":"deepseek-flash","reasoning_effort":"low"}"#,
-                false,
+                r#"{"model":"deepseek-flash","reasoning_effort":"low","thinking":{"type":"disabled"}}"#,
+                true,
             ),
             (
                 "deepseek-chat",

@@ -65,6 +65,41 @@ impl OpenAiProvider {
         Ok(other)
     }
 
+    /// The same service with another key, over the same connections: after a rotation, or one of several.
+    ///
+    /// Calls of this provider go on with its own key. The new one is sent wherever the profile says, and struck out of
+    /// what the service says in its errors.
+    ///
+    /// ```
+    /// use modelswitch_openai::{OpenAiProvider, Profile};
+    /// use modelswitch_provider::ApiKey;
+    ///
+    /// let profile = Profile::compatible("mine", "https://llm.example.com/v1");
+    /// let old = OpenAiProvider::builder(profile).api_key(ApiKey::new("sk-0123")?).build()?;
+    /// let new = old.with_key(ApiKey::new("sk-4567")?)?;
+    /// assert_eq!(new.base_url(), old.base_url());
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Config`](modelswitch_provider::ErrorKind::Config) for a provider that was built without a key and is asked over
+    /// plain http at another machine: build that one with its key, and with
+    /// [`allow_plain_http`](OpenAiBuilder::allow_plain_http).
+    pub fn with_key(&self, key: ApiKey) -> Result<Self> {
+        self.with_key_named(key).map_err(|error| error.with_provider(self.name.clone()))
+    }
+
+    fn with_key_named(&self, key: ApiKey) -> Result<Self> {
+        // One that has a key has passed this, or was allowed to.
+        if self.transport.key.is_none() {
+            refuse_plain_http(&check_base_url(Some(self.base_url()), self.profile())?)?;
+        }
+        let mut other = self.clone();
+        (other.transport.auth, other.transport.auth_at) = credentials(Some(&key), self.profile())?;
+        other.transport.key = Some(key);
+        Ok(other)
+    }
+
     /// Where requests go.
     pub fn base_url(&self) -> &str {
         &self.transport.base_url
@@ -213,17 +248,7 @@ impl OpenAiBuilder {
             let (name, value) = header(name, value)?;
             headers.insert(name, value);
         }
-        let auth = match &self.api_key {
-            Some(key) => Some(credential(key, &profile.auth.header, &profile.auth.scheme)?),
-            None => None,
-        };
-        let mut auth_at = Vec::new();
-        for rule in &profile.auth_at {
-            if let Some(key) = &self.api_key {
-                let (header, value) = credential(key, &rule.header, &rule.scheme)?;
-                auth_at.push(Credential { prefix: rule.prefix.clone(), header, value });
-            }
-        }
+        let (auth, auth_at) = credentials(self.api_key.as_ref(), &profile)?;
         let client = match self.http_client {
             Some(client) => client,
             None => HttpClient::new(self.timeouts.connect)?,
@@ -331,6 +356,20 @@ fn no_key(profile: &Profile) -> Error {
     Error::config(format!("{} needs an API key and there is none", profile.title)).with_hint(hint)
 }
 
+type Header = (HeaderName, HeaderValue);
+
+/// The key as the profile's service takes it, and where it takes it otherwise.
+fn credentials(key: Option<&ApiKey>, profile: &Profile) -> Result<(Option<Header>, Vec<Credential>)> {
+    let Some(key) = key else { return Ok((None, Vec::new())) };
+    let auth = credential(key, &profile.auth.header, &profile.auth.scheme)?;
+    let mut auth_at = Vec::new();
+    for rule in &profile.auth_at {
+        let (header, value) = credential(key, &rule.header, &rule.scheme)?;
+        auth_at.push(Credential { prefix: rule.prefix.clone(), header, value });
+    }
+    Ok((Some(auth), auth_at))
+}
+
 fn credential(key: &ApiKey, header: &str, scheme: &str) -> Result<(HeaderName, HeaderValue)> {
     let scheme = Some(scheme).filter(|scheme| !scheme.is_empty());
     Ok((header_name(header)?, key.to_header(scheme)?))
@@ -397,6 +436,31 @@ mod tests {
         assert!(build("http://10.0.0.7/v1", None).is_ok());
         let builder = OpenAiProvider::builder(Profile::compatible("mine", "http://10.0.0.7/v1"));
         assert!(builder.api_key(ApiKey::new("sk-1").unwrap()).allow_plain_http(true).build().is_ok());
+    }
+
+    #[test]
+    fn another_key_goes_wherever_the_first_one_went_and_leaves_it_alone() {
+        let builder = OpenAiProvider::builder(Profile::embedded("deepseek").unwrap());
+        let old = builder.api_key(ApiKey::new("sk-old").unwrap()).build().unwrap();
+        let new = old.with_key(ApiKey::new("sk-new").unwrap()).unwrap();
+        for (provider, key) in [(&old, "sk-old"), (&new, "sk-new")] {
+            let transport = &provider.transport;
+            assert_eq!(transport.auth.as_ref().unwrap().1, *format!("Bearer {key}"));
+            assert!(!transport.auth_at.is_empty());
+            assert!(transport.auth_at.iter().all(|at| at.value.to_str().unwrap().ends_with(key)));
+            assert_eq!(transport.key.as_ref().unwrap().expose(), key);
+        }
+    }
+
+    #[test]
+    fn another_key_goes_over_plain_http_only_where_the_first_one_was_allowed_to() {
+        let key = || ApiKey::new("sk-1").unwrap();
+        let error = build("http://10.0.0.7/v1", None).unwrap().with_key(key()).unwrap_err();
+        assert_eq!((error.kind(), error.provider()), (ErrorKind::Config, Some("mine")));
+        let builder = OpenAiProvider::builder(Profile::compatible("mine", "http://10.0.0.7/v1"));
+        let allowed = builder.api_key(key()).allow_plain_http(true).build().unwrap();
+        assert!(allowed.with_key(key()).is_ok());
+        assert!(build("https://x.example", None).unwrap().with_key(key()).is_ok());
     }
 
     #[test]

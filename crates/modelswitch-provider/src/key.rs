@@ -2,6 +2,7 @@ use std::fmt;
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::{Error, Result};
@@ -73,6 +74,23 @@ impl ApiKey {
         text.replace(self.0.expose_secret(), "[key]")
     }
 
+    /// True when both are the same key. How long it takes tells nothing of where they differ, only whether they are of the
+    /// same length.
+    ///
+    /// There is no `==` on keys: a comparison that stops at the first difference must not be a slip away.
+    ///
+    /// ```
+    /// use modelswitch_provider::ApiKey;
+    ///
+    /// let (old, new) = (ApiKey::new("sk-0123")?, ApiKey::new("sk-4567")?);
+    /// assert!(old.same_as(&old.clone()) && !old.same_as(&new));
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    #[must_use]
+    pub fn same_as(&self, other: &ApiKey) -> bool {
+        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
+    }
+
     /// The key as the secret that async-openai's `Config` wants.
     pub fn secret(&self) -> &SecretString {
         &self.0
@@ -113,6 +131,19 @@ mod tests {
         let header = key.to_header(Some("Bearer")).unwrap();
         assert_eq!(header.to_str().unwrap(), "Bearer sk-canary");
         assert!(!format!("{header:?} {key:?}").contains("canary"));
+    }
+
+    #[test]
+    fn keys_are_the_same_when_every_byte_is() {
+        let key = |text: &str| ApiKey::new(text).unwrap();
+        for (one, other, same) in [
+            ("sk-canary", "sk-canary\n", true),
+            ("sk-canary", "sk-canarz", false),
+            ("sk-canary", "xk-canary", false),
+            ("sk-canary", "sk-canary0", false),
+        ] {
+            assert_eq!(key(one).same_as(&key(other)), same);
+        }
     }
 
     #[test]

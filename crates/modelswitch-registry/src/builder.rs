@@ -14,7 +14,7 @@ use crate::alias::{resolve_aliases, resolve_default};
 use crate::config::{Config, ProviderConfig};
 use crate::connect::{Connected, Shared, connect};
 use crate::environment::Environment;
-use crate::key::Folders;
+use crate::keys::Folders;
 use crate::literal::keys_among_names;
 use crate::load::{Inputs, Loaded, load};
 use crate::mistake::{Mistake, dotted, none_of, quoted};
@@ -244,6 +244,8 @@ impl RegistryBuilder {
         };
         let mut mistakes = Vec::new();
         let providers = self.connect_all(&config, &found, &shared, &mut mistakes)?;
+        warnings
+            .extend(providers.iter().filter_map(|one| one.keys.as_ref()).flat_map(|keys| keys.warnings()));
         let mut names = names_of(&providers);
         names.from_environment = !lists_providers;
         // A provider that has a mistake would make another of each alias that points to it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -115,6 +116,7 @@ fn providers(before: &Snapshot, after: &Snapshot) -> Vec<ProviderChange> {
         .filter_map(|(name, pair)| match pair {
             (None, Some(_)) => Some(ProviderChange::Added { name }),
             (Some(_), None) => Some(ProviderChange::Removed { name }),
+            (Some(before), Some(after)) if Arc::ptr_eq(&before, &after) => None,
             (Some(before), Some(after)) => {
                 let (before, after) = (before.settings.as_ref()?, after.settings.as_ref()?);
                 let settings: Vec<String> =

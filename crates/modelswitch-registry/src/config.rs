@@ -12,6 +12,10 @@ use serde::de::{
 };
 use serde::{Deserialize, de::Error as _};
 
+mod key;
+
+pub(crate) use key::{KeyConfig, KeyEntry, LITERAL_KEY};
+
 /// Everything that a configuration can say.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -127,42 +131,6 @@ impl TimeoutConfig {
             first_byte: self.first_byte.or(common.first_byte),
             idle: self.idle.or(common.idle),
         }
-    }
-}
-
-/// Where a key is read; never the key.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct KeyConfig {
-    pub(crate) env: Option<String>,
-    pub(crate) file: Option<String>,
-}
-
-/// What [`KeyConfig`] says when a key itself stands in its place.
-pub(crate) const LITERAL_KEY: &str = "a literal key";
-
-impl<'de> Deserialize<'de> for KeyConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Default, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        struct Table {
-            env: Option<String>,
-            file: Option<String>,
-        }
-        struct Key;
-        impl<'de> Visitor<'de> for Key {
-            type Value = KeyConfig;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("{ env = \"VARIABLE\" } or { file = \"/path\" }")
-            }
-            fn visit_str<E: de::Error>(self, _key: &str) -> Result<Self::Value, E> {
-                Err(E::custom(LITERAL_KEY))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let Table { env, file } = Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(KeyConfig { env, file })
-            }
-        }
-        deserializer.deserialize_any(Key)
     }
 }
 

@@ -16,12 +16,12 @@ use tokio::time::timeout;
 
 use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
 use crate::environment::Environment;
-use crate::key::{Folders, Key, KeyInfo, KeySource, default_variable};
+use crate::keys::{Folders, KeyInfo, KeySource, Keyed, Keys, check_the_key_from, default_variable};
 use crate::load::Places;
 use crate::made::Settings;
 use crate::mistake::{Mistake, Place, quoted};
 use crate::pools::Pools;
-use crate::service::{DEEPSEEK, Service, over_http};
+use crate::service::{DEEPSEEK, Service, over_http, with_keys};
 use crate::spelling::{did_you_mean, list, nearest};
 
 /// A provider of the registry, for a person to look at. Never the key.
@@ -43,15 +43,16 @@ pub struct ProviderInfo {
 }
 
 impl ProviderInfo {
-    /// True when it can be asked: its key is there, or it needs none.
+    /// True when it can be asked: its key is there or not looked for yet, or it needs none.
     pub fn is_usable(&self) -> bool {
-        self.key.set || !self.key.required
+        self.key.set || !self.key.looked_for || !self.key.required
     }
 }
 
 /// A provider that is ready to be asked, or to say why not.
 #[derive(Clone, Debug)]
 pub(crate) struct Connected {
+    /// As it was when it was built; [`info`](Self::info) knows its keys of now.
     pub(crate) info: ProviderInfo,
     /// Bare names that it owns, but that are shown nowhere: its service no longer takes them.
     pub(crate) retired: Vec<String>,
@@ -59,10 +60,11 @@ pub(crate) struct Connected {
     pub(crate) provider: Arc<dyn Provider>,
     /// Without them, for whoever wants to see one try fail.
     pub(crate) once: Arc<dyn Provider>,
-    /// Why its key can't be had.
-    pub(crate) key_error: Option<Error>,
-    /// The adapter, for what no provider in general has.
-    pub(crate) deepseek: Option<DeepSeek>,
+    /// Its keys, where they are read.
+    pub(crate) keys: Option<Arc<Keyed>>,
+    /// The adapter, for what no provider in general has. Where keys are read, it is the one that those with keys are made
+    /// from: it has no key itself.
+    deepseek: Option<DeepSeek>,
     /// What it was made of, to be compared at a reload; `None` for one that was given in code, which never changes.
     pub(crate) settings: Option<Box<Settings>>,
     /// Files besides the configuration that it was made from.
@@ -81,7 +83,7 @@ impl Connected {
             name: name.to_owned(),
             profile: None,
             base_url: None,
-            key: Key::in_code(None).info,
+            key: KeyInfo::in_code(false),
             default_model: None,
             models: Vec::new(),
         };
@@ -91,7 +93,7 @@ impl Connected {
             retired: Vec::new(),
             provider,
             once,
-            key_error: None,
+            keys: None,
             deepseek: None,
             settings: None,
             files: Vec::new(),
@@ -103,9 +105,29 @@ impl Connected {
         self.settings.as_ref().map(|settings| &settings.profile)
     }
 
-    /// True when its service tells what is left on the account.
+    /// What it is, with what is known of its keys now.
+    pub(crate) fn info(&self) -> ProviderInfo {
+        let mut info = self.info.clone();
+        if let Some(keys) = &self.keys {
+            info.key = keys.info();
+        }
+        info
+    }
+
+    /// Whether its service tells what is left on the account.
     pub(crate) fn has_balance(&self) -> bool {
         self.deepseek.is_some()
+    }
+
+    /// What there is to ask its adapter with, if it has one. Keys that were not looked for yet are read.
+    ///
+    /// # Errors
+    /// Why there is no key.
+    pub(crate) async fn adapter(&self) -> Result<Option<DeepSeek>> {
+        match &self.keys {
+            Some(keys) => Ok(keys.ready().await?.deepseek.clone()),
+            None => Ok(self.deepseek.clone()),
+        }
     }
 
     /// An error that nobody sent, with what its profile knows to do about it.
@@ -124,20 +146,27 @@ impl Connected {
     /// [`Unsupported`](ErrorKind::Unsupported) for a provider whose service doesn't tell; whatever a call fails with.
     pub(crate) async fn balance(&self) -> Result<Balance> {
         let name = self.info.name.as_str();
-        let Some(deepseek) = &self.deepseek else {
-            return Err(Error::unsupported(format!("`{name}` doesn't tell what is left on the account"))
+        let not_told = || {
+            Error::unsupported(format!("`{name}` doesn't tell what is left on the account"))
                 .with_provider(name)
                 .with_hint(format!(
                     "only a provider with the profile {DEEPSEEK} does; for others look at their own pages"
-                )));
+                ))
         };
-        if let Some(error) = &self.key_error {
-            return Err(error.clone().with_provider(name));
-        }
-        let answer = timeout(BALANCE_LIMIT, deepseek.balance()).await.unwrap_or_else(|_| {
-            let message = format!("no balance within {} s", BALANCE_LIMIT.as_secs());
-            Err(Error::new(ErrorKind::Timeout, message).with_attempts(1))
-        });
+        let ask = |deepseek: Option<DeepSeek>| async move {
+            let Some(deepseek) = deepseek else { return Err(not_told()) };
+            timeout(BALANCE_LIMIT, deepseek.balance()).await.unwrap_or_else(|_| {
+                let message = format!("no balance within {} s", BALANCE_LIMIT.as_secs());
+                Err(Error::new(ErrorKind::Timeout, message).with_attempts(1))
+            })
+        };
+        let answer = match &self.keys {
+            Some(keys) if self.has_balance() => {
+                let asked = keys.ask(|service| ask(service.deepseek.clone())).await;
+                asked.map(|(balance, _)| balance)
+            }
+            Some(_) | None => ask(self.deepseek.clone()).await,
+        };
         answer.map_err(|error| error.with_provider(name))
     }
 }
@@ -184,16 +213,16 @@ pub(crate) fn connect(
     let profile = profile_of(name, config, shared)?;
     check_headers(name, config, shared)?;
     check_policy(name, config, &profile, shared)?;
-    let (key, files) = read_key(name, config, &profile, shared)?;
+    let keys = keys_of(name, config, &profile, shared)?;
     let (base_url, url_place) = base_url_of(name, config, &profile, shared);
     let config = ProviderConfig {
         retry: config.retry.or(shared.retry),
         timeout: config.timeout.or(shared.timeout),
         ..config.clone()
     };
-    let settings = Settings { config, profile, base_url, key };
-
     let before = shared.before(name);
+    let rekeyed = before.and_then(|before| before.keys.as_ref()).is_some_and(|keys| !keys.reads_the_same());
+    let settings = Settings { config, profile, base_url, keys, rekeyed };
     let same = before.filter(|before| {
         before.settings.as_ref().is_some_and(|before| settings.changed_from(before).is_empty())
     });
@@ -208,64 +237,65 @@ pub(crate) fn connect(
         let memory = before.deepseek.as_ref()?.memory()?;
         settings.remembers_as(before.settings.as_ref()?).then(|| memory.clone())
     });
-    let service = service_of(name, &settings, shared, memory).map_err(wrong)?;
-    Ok(Arc::new(connected(name, settings, files, service, shared)))
+    Ok(Arc::new(connected(name, settings, shared, memory).map_err(wrong)?))
 }
 
-/// With its layers, and what is shown of it.
+/// With its layers, and what is shown of it. Nothing is sent.
+///
+/// # Errors
+/// What is wrong with its base URL, its headers or its key.
 fn connected(
     name: &str,
     settings: Settings,
-    files: Vec<PathBuf>,
-    service: Service,
     shared: &Shared<'_>,
-) -> Connected {
-    let Service { provider: once, deepseek } = service;
-    let Settings { config, profile, key, .. } = &settings;
+    memory: Option<ReasoningMemory>,
+) -> Result<Connected> {
+    let builder = transport_of(name, &settings, shared)?;
+    let Settings { config, profile, keys, .. } = &settings;
+    let policy = config.policy.unwrap_or_default();
+    let mut keyed = None;
+    let (once, deepseek, key): (Arc<dyn Provider>, _, _) = match keys {
+        Keys::Read(sources) => {
+            let (make, deepseek) = with_keys(builder, policy, memory)?;
+            let (hint, made_at) = (key_hint(keys, profile).unwrap_or_default(), profile.key_url.as_deref());
+            let several = Arc::new(Keyed::new(name, sources.clone(), hint, made_at, &make));
+            keyed = Some(several.clone());
+            let key = several.info();
+            (several, deepseek, key)
+        }
+        Keys::Given(key) => {
+            let Service { provider, deepseek } = over_http(builder.api_key(key.clone()), policy, memory)?;
+            (provider, deepseek, KeyInfo::in_code(true))
+        }
+        Keys::NoneNeeded => {
+            let Service { provider, deepseek } = over_http(builder, policy, memory)?;
+            (provider, deepseek, KeyInfo::none_needed())
+        }
+    };
     let provider = Stack::new().layer(shared.reasoning.clone()).layer(retry(config.retry)).over(once.clone());
     let info = ProviderInfo {
         name: name.to_owned(),
         base_url: settings.url().map(str::to_owned),
-        key: key.info.clone(),
+        key,
         default_model: config.default_model.clone().or_else(|| profile.default_model.clone()),
         models: owned_models(config, profile),
         profile: Some(profile.name.clone()),
     };
     let retired = profile.retired_names().map(|(name, _)| name.to_owned()).collect();
-    let key_error = key.value.as_ref().err().cloned();
+    let files = keys.files();
     let settings = Some(Box::new(settings));
-    Connected { info, retired, provider, once, key_error, deepseek, settings, files }
-}
-
-/// One try over HTTP. Nothing is sent.
-fn service_of(
-    name: &str,
-    settings: &Settings,
-    shared: &Shared<'_>,
-    memory: Option<ReasoningMemory>,
-) -> Result<Service> {
-    let builder = transport_of(name, settings, shared)?;
-    let over_http = |builder| over_http(builder, settings.config.policy.unwrap_or_default(), memory.clone());
-    match &settings.key.value {
-        Ok(Some(key)) => over_http(builder.api_key(key.clone())),
-        Ok(None) => over_http(builder),
-        Err(error) => {
-            // Built with a stand-in, so that mistakes in the other settings are found all the same.
-            let service = over_http(builder.api_key(ApiKey::new("unset")?))?;
-            let unready = Unready { name: name.into(), error: error.clone() };
-            Ok(Service { provider: Arc::new(unready), ..service })
-        }
-    }
+    Ok(Connected { info, retired, provider, once, keys: keyed, deepseek, settings, files })
 }
 
 fn transport_of(name: &str, settings: &Settings, shared: &Shared<'_>) -> Result<OpenAiBuilder> {
-    let Settings { config, profile, base_url, key } = settings;
+    let Settings { config, profile, base_url, keys, .. } = settings;
     let timeouts = timeouts(config.timeout);
     let client = match shared.http {
         Some(given) => given.clone(),
         None => shared.pools.get(timeouts.connect)?,
     };
-    let mut builder = OpenAiProvider::builder(with_key_hint(profile.clone(), &key.info))
+    let hint = key_hint(keys, profile);
+    let mut builder = OpenAiProvider::builder(with_key_hint(profile.clone(), hint.as_ref()))
         .name(name)
         .timeouts(timeouts)
         .http_client(client)
@@ -283,12 +313,21 @@ fn transport_of(name: &str, settings: &Settings, shared: &Shared<'_>) -> Result<
 }
 
 /// Who is told that a key was refused must hear which key: the profile only knows the usual variable.
-fn with_key_hint(mut profile: Profile, key: &KeyInfo) -> Profile {
-    if key.set {
-        let made_at =
-            profile.key_url.as_ref().map(|url| format!("; keys are made at {url}")).unwrap_or_default();
-        let hint = format!("check the key from {}{made_at}", key.source);
-        profile.hints.insert(ErrorKind::Authentication.into(), hint);
+fn key_hint(keys: &Keys, profile: &Profile) -> Option<String> {
+    let source = match keys {
+        Keys::Read(sources) => {
+            let shown: Vec<String> = sources.iter().map(KeySource::shown).collect();
+            shown.join(", ")
+        }
+        Keys::Given(_) => KeyInfo::in_code(true).source,
+        Keys::NoneNeeded => return None,
+    };
+    Some(check_the_key_from(&source, profile.key_url.as_deref()))
+}
+
+fn with_key_hint(mut profile: Profile, hint: Option<&String>) -> Profile {
+    if let Some(hint) = hint {
+        profile.hints.insert(ErrorKind::Authentication.into(), hint.clone());
     }
     profile
 }
@@ -413,21 +452,23 @@ fn is_credential(header: &str) -> bool {
     is_known || parts.iter().any(|part| name.contains(part)) || name.ends_with("token")
 }
 
-fn read_key(
+fn keys_of(
     name: &str,
     config: &ProviderConfig,
     profile: &Profile,
     shared: &Shared<'_>,
-) -> Result<(Key, Vec<PathBuf>), Mistake> {
+) -> Result<Keys, Mistake> {
     if let Some(key) = shared.keys.get(name) {
-        return Ok((Key::in_code(Some(key.clone())), Vec::new()));
+        return Ok(Keys::Given(key.clone()));
     }
-    let source = KeySource::new(config.api_key.as_ref(), &shared.folders).map_err(|wrong| {
-        let path: Vec<&str> = ["providers", name, "api_key"].into_iter().chain(wrong.setting).collect();
+    let sources = KeySource::all(config.api_key.as_ref(), &shared.folders, profile, shared.environment);
+    let sources = sources.map_err(|wrong| {
+        let within = wrong.path.iter().map(String::as_str);
+        let path: Vec<&str> = ["providers", name, "api_key"].into_iter().chain(within).collect();
         let what = format!("`{}` {}", crate::mistake::dotted(&path), wrong.what);
         Mistake::new(shared.places.of(&path), what, wrong.hint)
     })?;
-    Ok((source.read(profile, shared.environment), source.files()))
+    Ok(if sources.is_empty() { Keys::NoneNeeded } else { Keys::Read(sources) })
 }
 
 /// The base URL, if it isn't the profile's, and the place that it was set in.
@@ -458,23 +499,6 @@ fn owned_models(config: &ProviderConfig, profile: &Profile) -> Vec<String> {
 
 fn dotted(name: &str) -> String {
     crate::mistake::dotted(&["providers", name])
-}
-
-/// A provider whose key can't be had. It is there, so that its name is known, and says what is missing when asked.
-#[derive(Debug)]
-struct Unready {
-    name: Arc<str>,
-    error: Error,
-}
-
-#[async_trait]
-impl Provider for Unready {
-    fn name(&self) -> &str {
-        &self.name
-    }
-    async fn send(&self, _request: Request) -> Result<Response> {
-        Err(self.error.clone().with_provider(self.name.clone()))
-    }
 }
 
 /// A provider under the name that code gave it.

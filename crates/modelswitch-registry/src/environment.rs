@@ -49,6 +49,15 @@ impl Environment {
         }
     }
 
+    /// The variables that stand in place of the process's own, for the commands that are run.
+    pub(crate) fn replaced(&self) -> impl Iterator<Item = (&String, &String)> {
+        let fixed = match self {
+            Self::Process => None,
+            Self::Fixed(variables) => Some(variables.iter()),
+        };
+        fixed.into_iter().flatten()
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the one place where the registry reads a variable")]
     fn raw(&self, name: &str) -> Option<String> {
         match self {

@@ -11,7 +11,7 @@
 //! default = "deepseek/deepseek-flash"       # answers when a request names no model
 //!
 //! [providers.deepseek]                      # the name finds the profile of the same name
-//! api_key = { env = "DEEPSEEK_API_KEY" }    # or { file = "/run/secrets/deepseek" }; this one may be left out
+//! api_key = { env = "DEEPSEEK_API_KEY" }    # or a file, a command, the keyring; this one may be left out
 //!
 //! [providers.local]
 //! profile  = "llamacpp"
@@ -67,8 +67,56 @@
 //!
 //! # Keys
 //!
-//! A key never stands in the file, and no settings variable is taken for one; either is refused, and not repeated. A key
-//! that is missing fails the first call to its provider and leaves the others alone.
+//! A key never stands in the file, and no settings variable is taken for one; either is refused, and not repeated. What
+//! stands there is the place to read it from, one of these:
+//!
+//! ```toml
+//! [providers.a]
+//! api_key = { env = "A_API_KEY" }
+//!
+//! [providers.b]
+//! api_key = { file = "/run/secrets/b" }                     # alone on one line; ~/ and paths from the configuration's folder
+//!
+//! [providers.c]
+//! api_key = { command = ["op", "read", "op://team/c/key"], timeout = "10s", cache = "1h" }
+//!
+//! [providers.d]
+//! api_key = { keyring = "d" }                               # with the feature `keyring`
+//!
+//! [providers.e]
+//! api_key = [{ env = "E_API_KEY" }, { file = "keys/e", ttl = "15m" }]     # a pool: the calls are spread over them
+//! ```
+//!
+//! | place | read first | read again |
+//! |---|---|---|
+//! | `env` | when the registry is built | after its `ttl`, when it is refused |
+//! | `file` | when the registry is built | within a second of a change, also of a link in front of it; after its `ttl`; when it is refused |
+//! | `command` | at the first call | after its `cache` (or `ttl`, the same), when it is refused |
+//! | `keyring` | at the first call | after its `ttl`, when it is refused |
+//!
+//! All of them are read again on [`Registry::refresh_keys`], and at a SIGHUP if
+//! `Registry::refresh_keys_on_sighup` was called (feature `signal`). Calls in flight finish with the key that they began
+//! with, so old and new overlap by themselves. A key that can't be read again stays in use, and the log says so.
+//!
+//! * A key that is **missing** fails the calls to its provider and leaves the others alone. It is looked for again at each
+//!   call, so nothing has to be restarted once it is there.
+//! * A key that the service **refuses** (401, 403) is read again, once for all calls that meet it together, and the call
+//!   repeated if it is another key. One that is the same is not read again for ten seconds.
+//! * A **command** is a program and its arguments; no shell takes them apart. Its output, without the white space around it,
+//!   is the key: at most 16 KiB. It gets no input and is killed at its `timeout` (10 seconds unless set) or when nobody
+//!   waits for it any more; programs that it started in turn are not. It inherits the environment. What it prints on its
+//!   standard error is never shown. The runtime needs tokio's I/O driver.
+//! * A **file** that others than its owner can open is warned of, in [`Registry::warnings`] and in the log.
+//!
+//! Of a **pool** each call takes the next key in turn. One that fails for itself is left alone for a while, and the call
+//! goes on with the next: after 401 and 403 for a minute, after 402 for five, after 429 for as long as the service said
+//! (an hour at most; 20 seconds if it said nothing), a key that can't be had for 30 seconds. A file that changes ends it.
+//! When all are left alone, the one that is ready soonest is asked, and its failure is given back. Each failed try is in
+//! [`Head::failures`](modelswitch_provider::Head::failures). Nothing is repeated once an answer has begun. With a single
+//! key 402 and 429 pass on as they are, and `[retry]` waits the 429 out.
+//!
+//! The keys of a pool should be of one account where files, batches or stored responses are used: another account doesn't
+//! know them. A service's cache of prompts may be an account's own, too.
 //!
 //! # Policies
 //!
@@ -132,7 +180,8 @@
 //! * Calls read one snapshot, which never changes, and take no lock for it. What they need is in the snapshot; what must
 //!   outlive it is in `registry.rs`'s `Lasting`, or handed over from the provider before.
 //! * Only `load.rs` names figment; its errors and the TOML parser's are put in words of our own, since theirs quote values.
-//! * No global state; nothing is sent while a registry is built.
+//! * No global state; nothing is sent and no command is run while a registry is built.
+//! * Only `refresh_keys_on_sighup` starts a task; it ends with what that gives back.
 //! * No key is in any `Debug`, `Display`, error or report.
 
 mod alias;
@@ -144,7 +193,7 @@ mod config;
 mod connect;
 mod environment;
 mod events;
-mod key;
+mod keys;
 mod literal;
 mod load;
 mod made;
@@ -171,7 +220,11 @@ pub use changes::{AliasChange, Changes, DefaultChange, ProviderChange};
 pub use check::{CheckMetadata, CheckOptions, CheckReport, Outcome, Stage, StageReport};
 pub use connect::ProviderInfo;
 pub use events::{Events, RegistryEvent};
-pub use key::KeyInfo;
+#[cfg(feature = "keyring")]
+pub use keys::Keyring;
+#[cfg(all(feature = "signal", unix))]
+pub use keys::RefreshOnSighup;
+pub use keys::{KeyInfo, KeyRefresh};
 pub use registry::Registry;
 pub use router::PROVIDER_HEADER;
 pub use schema::config_schema;

@@ -12,7 +12,7 @@ use toml::Table;
 use crate::builder::RegistryBuilder;
 use crate::config::{Config, DURATION, LITERAL_KEY, one_of};
 use crate::environment::Environment;
-use crate::key::default_variable;
+use crate::keys::default_variable;
 use crate::mistake::{Mistake, Place, dotted, none_of, quoted};
 use crate::registry::Registry;
 use crate::settings::Written;
@@ -279,6 +279,9 @@ fn also_called(name: &str) -> Option<&'static str> {
         "http_headers" | "extra_headers" => "headers",
         "retries" | "max_attempts" | "max_retries" => "attempts",
         "variable" | "var" => "env",
+        "cmd" | "exec" | "program" | "run" => "command",
+        "keychain" | "secret_service" => "keyring",
+        "max_age" | "refresh" | "expires" => "ttl",
         "path" => "file",
         "policies" => "policy",
         "entries" | "most_entries" => "answers",
@@ -301,6 +304,11 @@ fn literal_key(place: Option<Place>, path: &[String]) -> Mistake {
         (
             format!("`{name}` holds a key itself (not shown): keys don't go among the settings"),
             format!("give it with `.api_key({provider:?}, ApiKey::new(…)?)`"),
+        )
+    } else if path.len() > 3 {
+        (
+            format!("`{name}` holds a key itself (not shown): keys don't stand in the configuration"),
+            "write { env = \"VARIABLE\" } in its place and set that variable to the key".to_owned(),
         )
     } else {
         (

@@ -1,11 +1,10 @@
 //! What a provider is made of, to be compared at a reload.
 
 use modelswitch_openai::Profile;
-use modelswitch_provider::ApiKey;
 
 use crate::config::ProviderConfig;
 use crate::connect::timeouts;
-use crate::key::Key;
+use crate::keys::Keys;
 
 /// Everything that a provider was made of. Two that are equal make the same provider.
 #[derive(Clone, Debug)]
@@ -15,7 +14,9 @@ pub(crate) struct Settings {
     pub(crate) profile: Profile,
     /// Instead of the profile's.
     pub(crate) base_url: Option<String>,
-    pub(crate) key: Key,
+    pub(crate) keys: Keys,
+    /// Whether the keys of the provider that this one replaces are others now than it goes with.
+    pub(crate) rekeyed: bool,
 }
 
 impl Settings {
@@ -45,7 +46,7 @@ impl Settings {
         [
             ("profile", self.profile != before.profile),
             ("base_url", self.url() != before.url()),
-            ("api_key", !same_key(&self.key, &before.key)),
+            ("api_key", self.rekeyed || !self.keys.same_as(&before.keys)),
             ("default_model", *default_model != other.default_model),
             ("models", *models != other.models),
             ("allow_plain_http", allow_plain_http.is_some_and(|flag| flag.0) != is_on(other)),
@@ -65,21 +66,4 @@ impl Settings {
         let amount = |settings: &Self| settings.config.policy.and_then(|policy| policy.reasoning_memory);
         self.url() == before.url() && amount(self) == amount(before)
     }
-}
-
-fn same_key(one: &Key, other: &Key) -> bool {
-    let same_value = match (&one.value, &other.value) {
-        (Ok(Some(one)), Ok(Some(other))) => same_secret(one, other),
-        (Ok(None), Ok(None)) => true,
-        (Err(one), Err(other)) => one.message() == other.message(),
-        (Ok(_), Ok(_) | Err(_)) | (Err(_), Ok(_)) => false,
-    };
-    same_value && one.info == other.info
-}
-
-/// In the same time wherever they differ.
-fn same_secret(one: &ApiKey, other: &ApiKey) -> bool {
-    let (one, other) = (one.expose().as_bytes(), other.expose().as_bytes());
-    one.len() == other.len()
-        && one.iter().zip(other).fold(0, |found, (one, other)| found | (one ^ other)) == 0
 }

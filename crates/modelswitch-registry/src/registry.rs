@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::join_all;
 use futures_util::stream::{self, Stream, StreamExt};
 use modelswitch_deepseek::Balance;
 use modelswitch_layers::ReasoningOrigin;
@@ -16,6 +17,7 @@ use crate::changes::Changes;
 use crate::check::{CheckOptions, CheckReport, check};
 use crate::connect::{Connected, ProviderInfo};
 use crate::events::{Events, Observers, RegistryEvent};
+use crate::keys::KeyRefresh;
 use crate::pools::Pools;
 use crate::router::{Bound, Called, Logged, Router};
 use crate::settings::Setting;
@@ -278,6 +280,32 @@ impl Registry {
     }
 }
 
+/// Keys that change while the registry is in use.
+impl Registry {
+    /// Reads every key again and tells what came of each, in the order of the providers and their keys. A key that can't
+    /// be read again stays in use as it was, and calls in flight go on with the one that they began with.
+    ///
+    /// Nobody has to call this: a file that changed, a key that is refused and one whose time is over are read again by
+    /// themselves. It is for whoever knows that a key was rotated and won't wait.
+    ///
+    /// ```
+    /// use modelswitch_registry::Registry;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let registry = Registry::from_toml("[providers.deepseek]")?;
+    /// for key in registry.refresh_keys().await {
+    ///     println!("{}, key {} from {}: changed: {}", key.provider, key.slot, key.source, key.changed);
+    /// }
+    /// # Ok::<(), modelswitch_provider::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn refresh_keys(&self) -> Vec<KeyRefresh> {
+        let snapshot = self.0.current.get();
+        let keys = snapshot.providers.iter().filter_map(|connected| connected.keys.as_ref());
+        join_all(keys.map(|keys| keys.refresh())).await.concat()
+    }
+}
+
 /// For a person to look at.
 impl Registry {
     /// The providers in their order, with where each key comes from and never the key.
@@ -291,7 +319,7 @@ impl Registry {
     /// # Ok::<(), modelswitch_provider::Error>(())
     /// ```
     pub fn providers(&self) -> Vec<ProviderInfo> {
-        self.0.current.get().providers.iter().map(|connected| connected.info.clone()).collect()
+        self.0.current.get().providers.iter().map(|connected| connected.info()).collect()
     }
 
     /// The aliases and the `provider/model` that each stands for, in alphabetical order.

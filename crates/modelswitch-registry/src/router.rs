@@ -256,7 +256,6 @@ impl fmt::Debug for Called {
 }
 
 /// One line a call in the log, as the configuration says at that moment.
-#[derive(Debug)]
 pub(crate) struct Logged {
     current: Current,
     inner: Arc<dyn Provider>,
@@ -265,6 +264,13 @@ pub(crate) struct Logged {
 impl Logged {
     pub(crate) fn around(current: &Current, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
         Arc::new(Self { current: current.clone(), inner })
+    }
+}
+
+impl fmt::Debug for Logged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let log = self.current.get().log;
+        f.debug_struct("Logged").field("log", &log).field("inner", &self.inner).finish()
     }
 }
 

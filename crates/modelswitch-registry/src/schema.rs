@@ -37,6 +37,8 @@ struct Config {
     retry: Option<Retry>,
     /// How long is waited for what.
     timeout: Option<Timeout>,
+    /// What is written to the log.
+    log: Option<Log>,
     /// Sections that override what stands above; `MODELSWITCH_PROFILE` chooses one.
     profile: Option<BTreeMap<String, Section>>,
 }
@@ -56,6 +58,18 @@ struct Section {
     retry: Option<Retry>,
     /// How long is waited for what.
     timeout: Option<Timeout>,
+    /// What is written to the log.
+    log: Option<Log>,
+}
+
+/// What is written to the log.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "described, never made")]
+struct Log {
+    /// Writes what is asked and answered too, at debug; keys never.
+    #[schemars(extend("default" = false))]
+    content: Option<Flag>,
 }
 
 /// One provider.
@@ -69,7 +83,7 @@ struct Provider {
     /// Where it is. Endpoints such as /chat/completions are appended.
     base_url: Option<String>,
     /// Where its key is read; never the key itself. The profile's own variable when left out.
-    api_key: Option<Key>,
+    api_key: Option<Keys>,
     /// The model that answers when a request to this provider names none.
     default_model: Option<String>,
     /// Bare names that this provider owns, besides those of its profile.
@@ -146,13 +160,31 @@ struct Timeout {
 
 /// Where a key is read: exactly one place.
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields, extend("minProperties" = 1, "maxProperties" = 1))]
+#[schemars(
+    deny_unknown_fields,
+    extend("oneOf" = [
+        { "required": ["env"] },
+        { "required": ["file"] },
+        { "required": ["command"] },
+        { "required": ["keyring"] }
+    ])
+)]
 #[expect(dead_code, reason = "described, never made")]
 struct Key {
     /// The environment variable that holds it.
     env: Option<String>,
     /// The file that holds it alone; a relative path begins at the configuration file's folder.
     file: Option<String>,
+    /// The program that prints it, with its arguments; no shell takes it apart.
+    command: Option<Vec<String>>,
+    /// The name under which the keyring of the system has it.
+    keyring: Option<String>,
+    /// How long the command may take.
+    timeout: Option<Period>,
+    /// How long what the command printed is used.
+    cache: Option<Period>,
+    /// After how long the key is read again.
+    ttl: Option<Period>,
 }
 
 /// A bound for what is remembered.
@@ -180,6 +212,14 @@ macro_rules! written_as {
         }
     };
 }
+
+written_as!(Keys, |generator| json_schema!({
+    "description": "Where its key is read; never the key itself. Several share the work.",
+    "anyOf": [
+        generator.subschema_for::<Key>(),
+        { "type": "array", "items": generator.subschema_for::<Key>(), "minItems": 1 }
+    ]
+}));
 
 written_as!(Targets, |_generator| json_schema!({
     "description": "`provider/model`, another alias, or a list of them in the order in which they are tried.",
@@ -305,6 +345,7 @@ mod tests {
         assert_eq!(of("Policy"), settings::<config::PolicyConfig>());
         assert_eq!(of("Retry"), settings::<config::RetryConfig>());
         assert_eq!(of("Timeout"), settings::<config::TimeoutConfig>());
+        assert_eq!(of("Log"), settings::<config::LogConfig>());
         assert_eq!(of("Key"), settings::<config::KeyConfig>());
         assert_eq!(of("Bounds"), settings::<config::MemoryConfig>());
     }
@@ -327,6 +368,8 @@ mod tests {
             json!({ "models": { "a": "b/c", "d": ["a", "b/c"] } }),
             json!({ "retry": { "attempts": "3", "base_delay": "500ms" }, "timeout": { "idle": "1h 30m" } }),
             json!({ "providers": { "a": { "api_key": { "file": "k" }, "policy": { "reasoning_memory": { "answers": 3 } } } } }),
+            json!({ "providers": { "a": { "api_key": [{ "env": "A" }, { "command": ["pass", "show", "a"], "ttl": "1h" }] } } }),
+            json!({ "log": { "content": true } }),
             json!({ "profile": { "production": { "default": "a/b" } } }),
         ] {
             assert!(validator.is_valid(&right), "{right}");

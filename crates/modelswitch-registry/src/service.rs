@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use modelswitch_deepseek::{DeepSeek, ReasoningMemory};
 use modelswitch_openai::OpenAiBuilder;
-use modelswitch_provider::{Provider, Result};
+use modelswitch_provider::{ApiKey, Provider, Result};
 
 use crate::config::{Count, MemoryConfig, PolicyConfig};
 
@@ -12,6 +12,7 @@ use crate::config::{Count, MemoryConfig, PolicyConfig};
 pub(crate) const DEEPSEEK: &str = "deepseek";
 
 /// One try over HTTP, and the adapter where there is one.
+#[derive(Clone, Debug)]
 pub(crate) struct Service {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) deepseek: Option<DeepSeek>,
@@ -34,6 +35,34 @@ pub(crate) fn over_http(
         }
         _ => Ok(Service { provider: Arc::new(builder.build()?), deepseek: None }),
     }
+}
+
+/// Makes the same service with a key: at the first call, after a rotation, with each of several keys.
+pub(crate) type Make = Arc<dyn Fn(ApiKey) -> Result<Service> + Send + Sync>;
+
+/// Everything but the key, checked; and the adapter that those with keys are made from, where there is one.
+///
+/// # Errors
+/// As [`over_http`].
+pub(crate) fn with_keys(
+    builder: OpenAiBuilder,
+    policy: PolicyConfig,
+    memory: Option<ReasoningMemory>,
+) -> Result<(Make, Option<DeepSeek>)> {
+    // Nobody is asked with this one.
+    let builder = builder.api_key(ApiKey::new("unset")?);
+    if builder.profile().name == DEEPSEEK {
+        let first = deepseek(builder, policy, memory)?;
+        let adapter = Some(first.clone());
+        let make = move |key| {
+            let deepseek = first.with_key(key)?;
+            Ok(Service { provider: Arc::new(deepseek.clone()), deepseek: Some(deepseek) })
+        };
+        return Ok((Arc::new(make), adapter));
+    }
+    let first = builder.build()?;
+    let make = move |key| Ok(Service { provider: Arc::new(first.with_key(key)?), deepseek: None });
+    Ok((Arc::new(make), None))
 }
 
 fn deepseek(

@@ -52,7 +52,7 @@ struct Report<'a> {
 fn show(json: bool, registry: &Registry) -> Result<(), Failure> {
     let settings = registry.settings();
     if json {
-        return write_json(&Report { source: registry.source(), warnings: registry.warnings(), settings });
+        return write_json(&Report { source: &registry.source(), warnings: &registry.warnings(), settings });
     }
     remark(registry)?;
     let rows =
@@ -69,9 +69,9 @@ fn shown(value: &Value) -> String {
 
 fn remark(registry: &Registry) -> std::io::Result<()> {
     let mut notes = stderr();
-    writeln!(notes, "{DIM}configuration: {}{DIM:#}", clean(registry.source()))?;
+    writeln!(notes, "{DIM}configuration: {}{DIM:#}", clean(&registry.source()))?;
     for warning in registry.warnings() {
-        writeln!(notes, "{NOTE}warning:{NOTE:#} {}", clean(warning))?;
+        writeln!(notes, "{NOTE}warning:{NOTE:#} {}", clean(&warning))?;
     }
     Ok(())
 }
@@ -79,7 +79,7 @@ fn remark(registry: &Registry) -> std::io::Result<()> {
 fn validate(common: &Common) -> Result<(), Failure> {
     let registry = common.registry()?;
     remark(&registry)?;
-    let sections = sections(registry.source());
+    let sections = sections(&registry.source());
     let mut is_wrong = false;
     for section in &sections {
         if let Err(mistake) = common.builder().profile(section).build() {

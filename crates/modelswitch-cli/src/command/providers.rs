@@ -66,6 +66,7 @@ fn remark(registry: &Registry) -> std::io::Result<()> {
 fn key(key: &KeyInfo) -> String {
     match (key.set, key.required) {
         (true, _) => format!("{} (set)", key.source),
+        (false, true) if !key.looked_for => format!("{} (not looked for yet)", key.source),
         (false, true) => format!("{} (not set)", key.source),
         (false, false) => "none needed".to_owned(),
     }

@@ -40,7 +40,9 @@ pub(crate) async fn check(connected: &Connected, options: &CheckOptions) -> Chec
     let route = connected.info.base_url.as_deref().and_then(|url| Route::of(url, &Environment::Process));
     let mut run = Run::new(connected, options, route.as_ref());
     run.stage(Stage::Configuration, Duration::ZERO, || configuration(connected));
-    run.stage(Stage::Key, Duration::ZERO, || key(connected));
+    let began = Instant::now();
+    let found = key(connected).await;
+    run.stage(Stage::Key, began.elapsed(), || found);
     let mut model = connected.info.default_model.clone();
     let mut listed_models = Vec::new();
     if run.goes_on() {
@@ -269,10 +271,11 @@ fn secured(listed: &Result<Vec<Model>>, arrived: bool, route: &Route) -> Found {
     }
 }
 
-fn key(connected: &Connected) -> Found {
-    match &connected.key_error {
-        Some(error) => Found::failed(error),
-        None => Found::passed(connected.info.key.source.clone()),
+/// A key that takes time is looked for here first.
+async fn key(connected: &Connected) -> Found {
+    match connected.adapter().await {
+        Err(error) => Found::failed(&error),
+        Ok(_) => Found::passed(connected.info().key.source),
     }
 }
 
@@ -283,7 +286,7 @@ async fn somebody_in_between(
     connected: &Connected,
     options: &CheckOptions,
 ) -> Option<Found> {
-    let (Err(error), Some(deepseek)) = (listed, &connected.deepseek) else { return None };
+    let (Err(error), Ok(Some(deepseek))) = (listed, connected.adapter().await) else { return None };
     // A gateway that lists no models is none of these, and who didn't answer in time won't do so now.
     if matches!(error.kind(), ErrorKind::ModelNotFound | ErrorKind::Timeout) {
         return None;
@@ -334,7 +337,7 @@ fn never_arrived(error: &Error) -> bool {
 
 fn authorised(listed: &Result<Vec<Model>>, connected: &Connected) -> Found {
     match listed {
-        Ok(_) if connected.info.key.set => Found::passed("the key is taken"),
+        Ok(_) if connected.info().key.set => Found::passed("the key is taken"),
         Ok(_) => Found::passed("it asks for no key"),
         Err(error) if error.kind() == ErrorKind::Authentication => Found::failed(error),
         Err(error) if error.kind() == ErrorKind::InsufficientBalance => Found::passed("the key is taken"),

@@ -5,6 +5,7 @@
 mod catalogue;
 mod check;
 mod check_sockets;
+mod keys;
 mod mistakes;
 mod names;
 mod precedence;

@@ -30,7 +30,7 @@ fn a_misspelt_setting_is_named_with_the_right_spelling_and_what_is_allowed() {
     check(
         "[providers.deepseek]\napi_key = { evn = \"X\" }",
         &[],
-        "line 2, column 13: `providers.deepseek.api_key.evn` is not a setting; did you mean `env`? allowed here: env, file",
+        "line 2, column 13: `providers.deepseek.api_key.evn` is not a setting; did you mean `env`? allowed here: cache, command, env, file, keyring, timeout, ttl",
         "write `env` instead of `evn`",
     );
     check(
@@ -99,26 +99,122 @@ fn a_key_in_the_configuration_is_refused_and_not_repeated() {
     assert!(!shown(&error).contains("canary"));
 }
 
+const KEY_SOURCES: &str = r#"{ env = "VARIABLE" }, { file = "/path" }, { command = ["program", "argument"] } or { keyring = "name" }"#;
+
 #[test]
-fn a_key_source_is_a_variable_or_a_file_and_not_both() {
+fn a_key_comes_from_one_place() {
     check(
         "[providers.deepseek]\napi_key = {}",
         &[],
-        "line 2, column 1: `providers.deepseek.api_key` names neither a variable nor a file",
-        "write { env = \"VARIABLE\" } or { file = \"/path\" }",
+        "line 2, column 1: `providers.deepseek.api_key` names no place to read a key from",
+        &format!("write {KEY_SOURCES}"),
     );
     check(
         "[providers.deepseek]\napi_key = { env = \"A\", file = \"b\" }",
         &[],
-        "line 2, column 1: `providers.deepseek.api_key` names both a variable and a file",
-        "leave one of env and file out",
+        "line 2, column 1: `providers.deepseek.api_key` names several places to read one key from",
+        "leave all but one of env, file, command and keyring out; for several keys write a list of them, [{ … }, { … }]",
     );
     check(
         "[providers.deepseek]\napi_key = 7",
         &[],
-        "line 2, column 1: `providers.deepseek.api_key` must be { env = \"VARIABLE\" } or { file = \"/path\" }, not a number",
-        "write { env = \"VARIABLE\" } or { file = \"/path\" }",
+        &format!(
+            "line 2, column 1: `providers.deepseek.api_key` must be {KEY_SOURCES}, or a list of them, not a number"
+        ),
+        &format!("write {KEY_SOURCES}, or a list of them"),
     );
+}
+
+#[test]
+fn a_mistake_in_one_of_several_keys_says_in_which() {
+    let keys = |keys: &str| format!("[providers.deepseek]\napi_key = [{keys}]");
+    check(
+        &keys(""),
+        &[],
+        &format!(
+            "line 2, column 1: `providers.deepseek.api_key` must be {KEY_SOURCES}, or a list of them, not an empty list"
+        ),
+        &format!("write {KEY_SOURCES}, or a list of them"),
+    );
+    check(
+        &keys(&format!("{{ env = \"A\" }}, \"{CANARY}\"")),
+        &[],
+        "line 2, column 27: `providers.deepseek.api_key.1` holds a key itself (not shown): keys don't stand in the configuration",
+        "write { env = \"VARIABLE\" } in its place and set that variable to the key",
+    );
+    check(
+        &keys("\"\""),
+        &[],
+        "line 2, column 12: `providers.deepseek.api_key.0` names no place to read a key from",
+        &format!("write {KEY_SOURCES}"),
+    );
+    check(
+        &keys("{ env = \"A\" }, { env = \"B C\" }"),
+        &[],
+        "line 2, column 29: `providers.deepseek.api_key.1.env` is not the name of a variable: letters, digits and underscores",
+        "write the variable's name here, and set that variable to the key",
+    );
+    check(
+        &keys(&format!("\"{CANARY}\", {{ cmd = [\"op\"] }}")),
+        &[],
+        "line 2, column 12: `providers.deepseek.api_key.0` holds a key itself (not shown): keys don't stand in the configuration (the first of 2 mistakes)
+  write { env = \"VARIABLE\" } in its place and set that variable to the key
+line 2, column 37: `providers.deepseek.api_key.1.cmd` is not a setting; did you mean `command`? allowed here: cache, command, env, file, keyring, timeout, ttl
+  write `command` instead of `cmd`",
+        "mend all 2, each as the line below it says",
+    );
+}
+
+#[test]
+fn a_key_command_is_a_program_and_its_arguments() {
+    let example = "[\"pass\", \"show\", \"deepseek\"]";
+    let column_13 = "line 2, column 13: `providers.deepseek.api_key.command`";
+    for (key, message, hint) in [
+        ("command = []".to_owned(), format!("{column_13} names no program"), format!("write the program and its arguments, such as {example}")),
+        ("command = [\" \"]".to_owned(), format!("{column_13} names no program"), format!("write the program and its arguments, such as {example}")),
+        (
+            "command = \"pass show deepseek\"".to_owned(),
+            format!("{column_13} must be a list, such as [\"a\", \"b\"], not a text"),
+            "write a list, such as [\"a\", \"b\"]".to_owned(),
+        ),
+        (
+            "command = [\"pass show deepseek\"]".to_owned(),
+            format!("{column_13} is one text: no shell takes it apart"),
+            format!("write each argument as a text of its own, such as {example}"),
+        ),
+        (
+            format!("command = [\"echo\", \"{CANARY}\"]"),
+            format!("{column_13} holds a key itself (not shown): keys don't stand in the configuration"),
+            "write a command that prints the key, or { env = \"VARIABLE\" }".to_owned(),
+        ),
+        (
+            "env = \"A\", timeout = \"1s\"".to_owned(),
+            "line 2, column 24: `providers.deepseek.api_key.timeout` counts only for a command".to_owned(),
+            "take it out".to_owned(),
+        ),
+        (
+            "env = \"A\", cache = \"1h\"".to_owned(),
+            "line 2, column 24: `providers.deepseek.api_key.cache` counts only for a command".to_owned(),
+            "write ttl instead: after it the key is read again".to_owned(),
+        ),
+        (
+            "command = [\"op\"], cache = \"1h\", ttl = \"1h\"".to_owned(),
+            "line 2, column 45: `providers.deepseek.api_key.ttl` says the same as cache".to_owned(),
+            "leave one of the two out".to_owned(),
+        ),
+        (
+            "env = \"A\", ttl = 15".to_owned(),
+            "line 2, column 24: `providers.deepseek.api_key.ttl` must be a duration with its unit in quotes, such as \"10s\" or \"5m\", not a number".to_owned(),
+            "write \"15s\" for 15 seconds".to_owned(),
+        ),
+        (
+            format!("keyring = \"{CANARY}\""),
+            "line 2, column 13: `providers.deepseek.api_key.keyring` is not the name of an entry in the keyring (not shown)".to_owned(),
+            "write the name under which the key is kept, such as \"deepseek\"".to_owned(),
+        ),
+    ] {
+        check(&format!("[providers.deepseek]\napi_key = {{ {key} }}"), &[], &message, &hint);
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn without_a_file_the_environments_providers_are_shown_too() {
 fn nothing_that_may_be_a_key_is_shown() {
     let registry = with(&[("MINE", CANARY)])
         .toml(format!(
-            "[providers.mine]\nbase_url = 'https://llm.example.com/v1'\napi_key = {{ env = 'MINE' }}\ndefault_model = '{CANARY}'\nheaders = {{ x-team = '{CANARY}', x-note = 'hush' }}\n[providers.other]\nprofile = 'deepseek'\napi_key = {{ file = '/nowhere' }}\n[providers.theirs]\nprofile = 'openai'\n"
+            "[providers.mine]\nbase_url = 'https://llm.example.com/v1'\napi_key = {{ env = 'MINE' }}\nheaders = {{ x-team = '{CANARY}', x-note = 'hush' }}\n[providers.other]\nprofile = 'deepseek'\napi_key = {{ file = '/nowhere' }}\n[providers.theirs]\nprofile = 'openai'\n"
         ))
         .api_key("other", ApiKey::new(CANARY).unwrap())
         .provider("theirs", MockProvider::reply("hello"))
