@@ -21,6 +21,7 @@ use crate::mistake::{Mistake, dotted, none_of, quoted};
 use crate::registry::{Lasting, Registry};
 use crate::resolve::Names;
 use crate::router::{Route, Routes};
+use crate::settings::settings;
 use crate::snapshot::Snapshot;
 use crate::source::{self, Source};
 use crate::spelling::{did_you_mean, list, nearest};
@@ -222,7 +223,7 @@ impl RegistryBuilder {
         lasting: &Lasting,
         before: Option<&Snapshot>,
     ) -> Result<Snapshot> {
-        let Loaded { mut config, places, lists_providers, mut warnings } = loaded;
+        let Loaded { mut config, places, lists_providers, mut warnings, written } = loaded;
         // Before anything else: what follows would repeat the names.
         none_of(keys_among_names(&config, &places))?;
         let found = if lists_providers { Vec::new() } else { self.found_in_environment(&config) };
@@ -261,9 +262,11 @@ impl RegistryBuilder {
         }
         let mut files = self.files();
         files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
+        let default = names.default.as_ref().map(ToString::to_string);
+        let settings = settings(&written, &places, &providers, default, &self.environment);
         let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
         let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
-        Ok(Snapshot { source, providers, routes, warnings, files, log })
+        Ok(Snapshot { source, providers, routes, warnings, settings, files, log })
     }
 
     /// The profiles whose key variable is set.

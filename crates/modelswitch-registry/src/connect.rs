@@ -18,10 +18,10 @@ use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
 use crate::environment::Environment;
 use crate::keys::{Folders, KeyInfo, KeySource, Keyed, Keys, check_the_key_from, default_variable};
 use crate::load::Places;
+use crate::made::Settings;
 use crate::mistake::{Mistake, Place, quoted};
 use crate::pools::Pools;
 use crate::service::{DEEPSEEK, Service, over_http, with_keys};
-use crate::settings::Settings;
 use crate::spelling::{did_you_mean, list, nearest};
 
 /// A provider of the registry, for a person to look at. Never the key.
@@ -98,6 +98,11 @@ impl Connected {
             settings: None,
             files: Vec::new(),
         }
+    }
+
+    /// What is known of its service; nothing of one that was given in code.
+    pub(crate) fn profile(&self) -> Option<&Profile> {
+        self.settings.as_ref().map(|settings| &settings.profile)
     }
 
     /// What it is, with what is known of its keys now.

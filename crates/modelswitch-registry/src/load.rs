@@ -15,6 +15,7 @@ use crate::environment::Environment;
 use crate::keys::default_variable;
 use crate::mistake::{Mistake, Place, dotted, none_of, quoted};
 use crate::registry::Registry;
+use crate::settings::Written;
 use crate::source::Source;
 use crate::spelling::{did_you_mean, list, nearest};
 use crate::variables::{Variables, known_names, put};
@@ -38,6 +39,8 @@ pub(crate) struct Loaded {
     /// Whether a file says which providers there are. If none does, the environment may.
     pub(crate) lists_providers: bool,
     pub(crate) warnings: Vec<String>,
+    /// Every setting as it was written, by its path.
+    pub(crate) written: Vec<Written>,
 }
 
 /// Where each setting stands.
@@ -149,8 +152,10 @@ fn extract_with(figment: &Figment, place_of: PlaceOf<'_>, mistakes: &mut Vec<Mis
     let mut places = Places::default();
     locate(&value, figment, place_of, &mut Vec::new(), &mut places);
     let lists_providers = value.find_ref("providers").is_some();
+    let mut written = Vec::new();
+    leaves(&value, &mut Vec::new(), &mut written);
     let config = read(&mut value, &places, mistakes);
-    Ok(Loaded { config, places, lists_providers, warnings: Vec::new() })
+    Ok(Loaded { config, places, lists_providers, warnings: Vec::new(), written })
 }
 
 /// Reads the tree, leaving out what is wrong: one look finds every mistake. Every setting may be left out, so a
@@ -447,6 +452,24 @@ fn replace_keys_whole(trees: &mut [Tree]) {
             } else if settings.contains_key("api_key") {
                 stronger.push(name.clone());
             }
+        }
+    }
+}
+
+/// Each value that is no table, and each empty table: that one is there may be all that it says.
+fn leaves(value: &Value, path: &mut Vec<String>, found: &mut Vec<Written>) {
+    match value {
+        Value::Dict(_, dict) if !dict.is_empty() => {
+            for (key, value) in dict {
+                path.push(key.clone());
+                leaves(value, path, found);
+                path.pop();
+            }
+        }
+        other => {
+            // A value that JSON can't hold isn't one that a setting takes either.
+            let value = serde_json::to_value(other).unwrap_or_default();
+            found.push((path.clone(), value));
         }
     }
 }

@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests aren't known as tests to the lint")]
 
+mod catalogue;
 mod check;
+mod check_sockets;
 mod keys;
 mod mistakes;
 mod names;
 mod precedence;
 mod reload;
 mod router;
+mod settings;
 #[cfg(all(unix, feature = "signal"))]
 mod sighup;
 mod support;
