@@ -44,3 +44,20 @@ fn the_readmes_policies_are_read() {
     let error = Registry::builder().toml(wrong).environment([]).build().unwrap_err();
     assert!(error.to_string().contains("disable_thinking"), "{error}");
 }
+
+#[test]
+fn the_readmes_two_environments_have_a_key_each() {
+    let readme = include_str!("../README.md");
+    let begin = readme.find("# two-environments.toml").unwrap();
+    let text = readme[begin..].split("```").next().unwrap();
+    let source = |profile: Option<&str>| {
+        let builder = Registry::builder().toml(text).environment([]);
+        let registry = match profile {
+            Some(profile) => builder.profile(profile).build().unwrap(),
+            None => builder.build().unwrap(),
+        };
+        registry.providers().into_iter().map(|provider| provider.key.source).collect::<Vec<_>>()
+    };
+    assert_eq!(source(None), ["$DEEPSEEK_DEV_KEY"]);
+    assert_eq!(source(Some("production")), ["keys/production"]);
+}

@@ -11,6 +11,11 @@ use modelswitch_registry::NO_PROVIDER;
 
 use crate::terminal::{BAD, DIM, clean, stderr};
 
+/// The exit code of a call or a check that failed. `args.rs` tells users of all of them.
+const FAILED: u8 = 1;
+/// The exit code where the configuration or the command line is wrong; nothing was asked.
+const WRONG: u8 = 2;
+
 /// Why a command ends before its time.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -32,22 +37,27 @@ enum What {
 impl Failure {
     /// A call or a check failed, and the output says so.
     pub(crate) fn told() -> Self {
-        Self { code: 1, what: What::Nothing }
+        Self { code: FAILED, what: What::Nothing }
+    }
+
+    /// The configuration is wrong, and the output says so.
+    pub(crate) fn told_before_the_call() -> Self {
+        Self { code: WRONG, what: What::Nothing }
     }
 
     /// The command line asks for what can't be.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { code: 2, what: What::Message { message: message.into(), hint: hint.into() } }
+        Self { code: WRONG, what: What::Message { message: message.into(), hint: hint.into() } }
     }
 
     /// An error found before anything was sent: a name that stands for nothing counts as configuration.
     pub(crate) fn before_the_call(error: Error) -> Self {
-        Self { code: 2, what: What::Error(error) }
+        Self { code: WRONG, what: What::Error(error) }
     }
 
     /// Something on this machine failed.
     pub(crate) fn local(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { code: 1, what: What::Message { message: message.into(), hint: hint.into() } }
+        Self { code: FAILED, what: What::Message { message: message.into(), hint: hint.into() } }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -66,7 +76,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let code = if error.kind() == ErrorKind::Config { 2 } else { 1 };
+        let code = if error.kind() == ErrorKind::Config { WRONG } else { FAILED };
         Self { code, what: What::Error(error) }
     }
 }

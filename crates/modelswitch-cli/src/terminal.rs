@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
@@ -56,6 +56,64 @@ pub(crate) fn wheel(message: impl Into<Cow<'static, str>>) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+/// A wheel for each of several things that happen at once; nothing unless somebody watches.
+#[derive(Clone, Debug)]
+pub(crate) struct Wheels {
+    all: MultiProgress,
+    each: Vec<(String, ProgressBar)>,
+}
+
+impl Wheels {
+    pub(crate) fn new(names: &[String]) -> Self {
+        let all = MultiProgress::new();
+        if !is_watched() {
+            return Self { all, each: Vec::new() };
+        }
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+        let style = ProgressStyle::with_template("{spinner} {prefix} {msg} {elapsed:.dim}");
+        let wheel = |name: &String| {
+            let bar = all.add(ProgressBar::new_spinner().with_prefix(format!("{:<width$}", one_line(name))));
+            if let Ok(style) = &style {
+                bar.set_style(style.clone());
+            }
+            bar.enable_steady_tick(Duration::from_millis(100));
+            (name.clone(), bar)
+        };
+        let each = names.iter().map(wheel).collect();
+        Self { all, each }
+    }
+
+    /// What one of them is doing now.
+    pub(crate) fn say(&self, name: &str, word: &'static str) {
+        if let Some(bar) = self.bar(name) {
+            bar.set_message(word);
+        }
+    }
+
+    /// One of them is done.
+    pub(crate) fn stop(&self, name: &str) {
+        if let Some(bar) = self.bar(name) {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Takes the wheels away while something is written.
+    pub(crate) fn pause<T>(&self, write: impl FnOnce() -> T) -> T {
+        if self.each.is_empty() { write() } else { self.all.suspend(write) }
+    }
+
+    /// Takes them away for good.
+    pub(crate) fn clear(&self) {
+        for (_, bar) in &self.each {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn bar(&self, name: &str) -> Option<&ProgressBar> {
+        self.each.iter().find(|(own, _)| own == name).map(|(_, bar)| bar)
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE,
 };
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode, Version};
 use modelswitch_provider::{ApiKey, ByteStream, Error, ErrorKind, Payload, Request, Result};
 use tokio::time::{Instant, Sleep};
 
@@ -43,6 +43,7 @@ impl Default for Timeouts {
 /// The head of an answer that succeeded, and its body as it comes.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) body: ByteStream,
 }
@@ -132,13 +133,13 @@ impl Transport {
                 ));
             }
         };
-        let status = response.status();
+        let (status, version) = (response.status(), response.version());
         let mut headers = response.headers().clone();
         headers.remove(SET_COOKIE);
         scrub.headers(&mut headers);
         let body = Idle::new(response.bytes_stream(), self.timeouts.idle);
         if status.is_success() {
-            return Ok(Answer { status, headers, body: ByteStream::new(body) });
+            return Ok(Answer { status, version, headers, body: ByteStream::new(body) });
         }
         let body = first_bytes(body).await;
         Err(error::from_answer(profile, scrub, request.model().is_some(), status, &headers, body))

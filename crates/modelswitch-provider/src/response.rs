@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 use serde::Serialize;
 
 use crate::{ByteStream, Error, ErrorKind, EventStream, Result};
@@ -99,6 +99,8 @@ pub struct Head {
     pub model: Option<Arc<str>>,
     /// The HTTP status; 200 where there was none.
     pub status: StatusCode,
+    /// The version of HTTP that the service spoke; `None` where there was none.
+    pub version: Option<Version>,
     /// The service's headers, without cookies.
     pub headers: HeaderMap,
     /// The service's id of the request.

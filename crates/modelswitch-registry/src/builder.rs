@@ -23,6 +23,7 @@ use crate::mistake::{Mistake, dotted, none_of, quoted};
 use crate::registry::{Lasting, Registry};
 use crate::resolve::Names;
 use crate::router::{Route, Routes};
+use crate::settings::settings;
 use crate::snapshot::Snapshot;
 use crate::source::{self, Source};
 use crate::spelling::{did_you_mean, list, nearest};
@@ -295,7 +296,9 @@ impl RegistryBuilder {
             before: before.map(|before| before.providers.as_slice()).unwrap_or_default(),
         };
         let (providers, failed) = self.connect_all(&loaded, &found, &shared, &mut mistakes)?;
-        let Loaded { config, places, spoilt, lists_providers, mut warnings, .. } = loaded;
+        let Loaded {
+            config, places, spoilt, lists_providers, mut warnings, written: settings_written, ..
+        } = loaded;
         warnings
             .extend(providers.iter().filter_map(|one| one.keys.as_ref()).flat_map(|keys| keys.warnings()));
         let mut names = names_of(&providers, failed);
@@ -318,9 +321,11 @@ impl RegistryBuilder {
         }
         let mut files = self.files(environment);
         files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
+        let default = names.default.as_ref().map(ToString::to_string);
+        let settings = settings(&settings_written, &places, &providers, default, environment);
         let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
         let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
-        Ok(Snapshot { source, providers, routes, warnings, files, log })
+        Ok(Snapshot { source, providers, routes, warnings, settings, files, log })
     }
 
     /// The profiles whose key variable is set.

@@ -122,6 +122,12 @@ impl Connected {
         Self { info, retired, provider, once, keys: None, deepseek: None, rules, made, files: Vec::new() }
     }
 
+    /// What is known of its service; nothing of one that code made.
+    pub(crate) fn profile(&self) -> Option<&Profile> {
+        self.info.profile.as_ref()?;
+        self.made.as_ref().map(|made| &made.profile)
+    }
+
     /// What it is, with what is known of its keys now.
     pub(crate) fn info(&self) -> ProviderInfo {
         let mut info = self.info.clone();

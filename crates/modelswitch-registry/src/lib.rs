@@ -256,6 +256,13 @@
 //! [`Head::adaptations`](modelswitch_provider::Head::adaptations). Reasoning that no provider of this registry is known to
 //! have given passes: after a restart, from another machine, or an app's own.
 //!
+//! # For a person to look at
+//!
+//! [`check_all`](Registry::check_all) says of each provider what works and what to do about what doesn't;
+//! [`catalogue`](Registry::catalogue) which models there are, what they can and cost; [`settings`](Registry::settings) what
+//! counts and where it comes from; [`config_schema`] what may stand in the file. The program's commands `check`, `models`
+//! and `config` show the same.
+//!
 //! # Logs
 //!
 //! Every call is one line of [`tracing`] when it has ended, at `INFO` or, if it failed, at `WARN`, under the target
@@ -289,6 +296,7 @@
 
 mod alias;
 mod builder;
+mod catalogue;
 mod changes;
 mod check;
 mod config;
@@ -309,7 +317,9 @@ mod profiles;
 mod registry;
 mod resolve;
 mod router;
+mod schema;
 mod service;
+mod settings;
 #[cfg(all(unix, feature = "signal"))]
 mod sighup;
 mod snapshot;
@@ -320,8 +330,9 @@ mod variables;
 mod watch;
 
 pub use builder::{NO_PROVIDER, RegistryBuilder};
+pub use catalogue::{Catalogue, CatalogueModel, CataloguePrice, ModelSource, ProviderModels};
 pub use changes::{AliasChange, Changes, DefaultChange, ProviderChange};
-pub use check::{CheckReport, Outcome, Stage, StageReport};
+pub use check::{CheckMetadata, CheckOptions, CheckReport, Outcome, Stage, StageReport};
 pub use connect::ProviderInfo;
 pub use events::{Events, RegistryEvent};
 pub use factory::Settings;
@@ -333,6 +344,8 @@ pub use keys::RefreshOnSighup;
 pub use keys::{KeyInfo, KeyRefresh};
 pub use registry::Registry;
 pub use router::PROVIDER_HEADER;
+pub use schema::config_schema;
+pub use settings::{Origin, Setting};
 #[cfg(all(unix, feature = "signal"))]
 pub use sighup::ReloadOnSighup;
 #[cfg(feature = "watch")]

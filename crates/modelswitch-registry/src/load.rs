@@ -18,6 +18,7 @@ use crate::keys::default_variable;
 use crate::mistake::{Mistake, Place, dotted, quoted};
 use crate::profiles::Profiles;
 use crate::registry::Registry;
+use crate::settings::Written;
 use crate::source::Source;
 use crate::spelling::{did_you_mean, list, nearest};
 use crate::variables::{Variables, known_names, put};
@@ -45,6 +46,8 @@ pub(crate) struct Loaded {
     /// Whether a file says which providers there are. If none does, the environment may.
     pub(crate) lists_providers: bool,
     pub(crate) warnings: Vec<String>,
+    /// Every setting as it was written, by its path.
+    pub(crate) written: Vec<Written>,
 }
 
 /// Where each setting stands.
@@ -193,11 +196,13 @@ fn extract(figment: &Figment, place_of: PlaceOf<'_>) -> Result<Loaded> {
     let mut places = Places::default();
     locate(&value, figment, place_of, &mut Vec::new(), &mut places);
     let lists_providers = value.find_ref("providers").is_some();
+    let mut written = Vec::new();
+    leaves(&value, &mut Vec::new(), &mut written);
     let mut found = Found { places: &places, mistakes: Vec::new(), spoilt: Spoilt::default() };
     let config = read(&mut value, &mut found);
     let profiles = read_profiles(&value, &mut found);
     let Found { mistakes, spoilt, .. } = found;
-    Ok(Loaded { config, profiles, places, mistakes, spoilt, lists_providers, warnings: Vec::new() })
+    Ok(Loaded { config, profiles, places, mistakes, spoilt, lists_providers, warnings: Vec::new(), written })
 }
 
 /// What was found to be wrong.
@@ -691,6 +696,24 @@ fn replace_keys_whole(trees: &mut [Tree]) {
             } else if settings.contains_key("api_key") {
                 stronger.push(name.clone());
             }
+        }
+    }
+}
+
+/// Each value that is no table, and each empty table: that one is there may be all that it says.
+fn leaves(value: &Value, path: &mut Vec<String>, found: &mut Vec<Written>) {
+    match value {
+        Value::Dict(_, dict) if !dict.is_empty() => {
+            for (key, value) in dict {
+                path.push(key.clone());
+                leaves(value, path, found);
+                path.pop();
+            }
+        }
+        other => {
+            // A value that JSON can't hold isn't one that a setting takes either.
+            let value = serde_json::to_value(other).unwrap_or_default();
+            found.push((path.clone(), value));
         }
     }
 }

@@ -5,21 +5,23 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
-use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt};
 use modelswitch_deepseek::Balance;
 use modelswitch_layers::ReasoningOrigin;
 use modelswitch_openai::{Capture, Client, HttpService, async_openai};
 use modelswitch_provider::{Error, Provider, Result};
 
 use crate::builder::RegistryBuilder;
+use crate::catalogue::Catalogue;
 use crate::changes::Changes;
-use crate::check::{CheckReport, check};
+use crate::check::{CheckOptions, CheckReport, check};
 use crate::connect::{Connected, ProviderInfo};
 use crate::events::{Events, Observers, RegistryEvent};
 use crate::keys::KeyRefresh;
 use crate::pools::Pools;
 use crate::router::{Bound, Called, Logged, Router};
-use crate::snapshot::{Current, Snapshot};
+use crate::settings::Setting;
+use crate::snapshot::Current;
 
 /// Configuration made into providers. A clone is another handle on the same registry.
 ///
@@ -441,8 +443,8 @@ impl Registry {
 
 /// The connection check and the balance.
 impl Registry {
-    /// Checks every provider at once: the key, whether it is reachable and takes the key, its models, what is left on the
-    /// account where the service tells, a tiny completion.
+    /// Checks every provider, eight at once: the key, the way there, whether the service takes the key, its models, what is
+    /// left on the account where the service tells, a tiny completion. See [`CheckOptions`] for less or more.
     ///
     /// ```no_run
     /// # async fn run(registry: modelswitch_registry::Registry) {
@@ -452,18 +454,42 @@ impl Registry {
     /// # }
     /// ```
     pub async fn check(&self) -> Vec<CheckReport> {
-        let snapshot = self.0.current.get();
-        let mut reports: Vec<CheckReport> = checks_of(&snapshot).collect().await;
-        let order = |report: &CheckReport| {
-            snapshot.providers.iter().position(|connected| connected.info.name == report.provider)
-        };
-        reports.sort_by_key(order);
+        let mut reports: Vec<CheckReport> = self.checks().collect().await;
+        let names: Vec<String> = self.providers().into_iter().map(|provider| provider.name).collect();
+        reports.sort_by_key(|report| names.iter().position(|name| *name == report.provider));
         reports
     }
 
     /// The same, each report as soon as it is there.
-    pub fn checks(&self) -> impl Stream<Item = CheckReport> + 'static {
-        checks_of(&self.0.current.get())
+    pub fn checks(&self) -> impl Stream<Item = CheckReport> + use<> {
+        self.check_all(CheckOptions::new())
+    }
+
+    /// Checks every provider as the options say, each report as soon as it is there. Nothing runs on when the stream is
+    /// dropped.
+    ///
+    /// ```no_run
+    /// use futures_util::StreamExt;
+    /// use modelswitch_registry::CheckOptions;
+    ///
+    /// # async fn run(registry: modelswitch_registry::Registry) {
+    /// let mut reports = registry.check_all(CheckOptions::new().at_once(2).without_completion());
+    /// while let Some(report) = reports.next().await {
+    ///     if let Some(failure) = report.failure() {
+    ///         println!("{} fails at {}: {}", report.provider, failure.stage.as_str(), failure.detail);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn check_all(&self, options: CheckOptions) -> impl Stream<Item = CheckReport> + use<> {
+        let names: Vec<String> = self.providers().into_iter().map(|provider| provider.name).collect();
+        let (registry, at_once) = (self.clone(), options.at_once);
+        let checks = stream::iter(names).map(move |name| {
+            let (registry, options) = (registry.clone(), options.clone());
+            Box::pin(async move { registry.check_provider_with(&name, &options).await.ok() })
+        });
+        // A provider that a reload took away meanwhile has no report.
+        checks.buffer_unordered(at_once).filter_map(async |report| report).boxed()
     }
 
     /// Checks one provider.
@@ -471,7 +497,16 @@ impl Registry {
     /// # Errors
     /// As [`provider`](Self::provider), for a name that is none. What the check finds is in the report.
     pub async fn check_provider(&self, name: &str) -> Result<CheckReport> {
-        Ok(check(&*self.connected(name)?).await)
+        self.check_provider_with(name, &CheckOptions::new()).await
+    }
+
+    /// Checks one provider as the options say.
+    ///
+    /// # Errors
+    /// As [`check_provider`](Self::check_provider).
+    pub async fn check_provider_with(&self, name: &str, options: &CheckOptions) -> Result<CheckReport> {
+        let connected = self.connected(name)?;
+        Ok(Box::pin(check(&connected, options)).await)
     }
 
     /// What is left on the account of a provider, asked once. Of the profiles that there are, DeepSeek's service tells.
@@ -490,7 +525,7 @@ impl Registry {
         self.connected(name)?.balance().await
     }
 
-    fn connected(&self, name: &str) -> Result<Arc<Connected>> {
+    pub(crate) fn connected(&self, name: &str) -> Result<Arc<Connected>> {
         let snapshot = self.0.current.get();
         snapshot.routes.provider(name)?;
         let found = snapshot.providers.iter().find(|connected| connected.info.name == name);
@@ -498,12 +533,37 @@ impl Registry {
     }
 }
 
-fn checks_of(snapshot: &Snapshot) -> FuturesUnordered<impl Future<Output = CheckReport> + use<>> {
-    let each = |one: &Arc<Connected>| {
-        let one = one.clone();
-        async move { check(&one).await }
-    };
-    snapshot.providers.iter().map(each).collect()
+/// The catalogue, and the settings.
+impl Registry {
+    /// Every setting that counts, with its value and where it comes from: a file's line, a variable, a profile, a default,
+    /// code. Never a key.
+    ///
+    /// ```
+    /// use modelswitch_registry::Registry;
+    ///
+    /// let registry = Registry::builder().environment([]).toml("[providers.deepseek]\nbase_url = 'https://llm.example.com'").build()?;
+    /// let url = registry.settings().into_iter().find(|setting| setting.path == "providers.deepseek.base_url");
+    /// assert_eq!(url.map(|setting| setting.origin.to_string()), Some("line 2".to_owned()));
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn settings(&self) -> Vec<Setting> {
+        self.0.current.get().settings.clone()
+    }
+
+    /// The models of all providers with what is known of each: context, abilities, prices. Make one and keep it: it holds
+    /// what the services listed, and each that is made begins with nothing.
+    ///
+    /// ```no_run
+    /// # async fn run(registry: modelswitch_registry::Registry) {
+    /// let catalogue = registry.catalogue().on_disk("/var/cache/my-app");
+    /// for model in catalogue.models().await {
+    ///     println!("{}: {:?} tokens", model.name, model.context);
+    /// }
+    /// # }
+    /// ```
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue::new(self.clone())
+    }
 }
 
 /// What is there and where it came from; never a key.

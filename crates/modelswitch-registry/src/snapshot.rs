@@ -9,6 +9,7 @@ use modelswitch_layers::Log;
 
 use crate::connect::Connected;
 use crate::router::Routes;
+use crate::settings::Setting;
 
 /// Everything that a call needs, as it was read at one moment. It never changes: a reload makes another one and puts it in
 /// its place, and who is in the middle of a call keeps the one that the call began with.
@@ -23,6 +24,8 @@ pub(crate) struct Snapshot {
     pub(crate) providers: Vec<Arc<Connected>>,
     pub(crate) routes: Routes,
     pub(crate) warnings: Vec<String>,
+    /// Every setting that counts, to be shown.
+    pub(crate) settings: Vec<Setting>,
     /// The files that it was read from, and those that would be read if they were there.
     #[cfg_attr(not(feature = "watch"), allow(dead_code, reason = "the watcher reads it"))]
     pub(crate) files: Vec<PathBuf>,

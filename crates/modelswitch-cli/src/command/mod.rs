@@ -3,7 +3,13 @@
 mod balance;
 mod chat;
 mod check;
+mod completions;
+mod config;
 mod demo;
+mod init;
+#[cfg(feature = "keyring")]
+mod keys;
+mod man;
 mod models;
 mod providers;
 mod sim;
@@ -20,18 +26,29 @@ use crate::error::Failure;
 pub(crate) enum Command {
     /// Show an app switching providers by configuration; needs no key
     Demo(demo::Args),
+    /// Write a configuration, and test its connections
+    Init(init::Args),
     /// Ask a model, once or in a conversation
     Chat(chat::Args),
     /// List the names that can be asked for: aliases, and the models of each provider
     Models(models::Args),
     /// List the configured providers, and where their keys come from
     Providers(providers::Args),
-    /// Check each connection: key, reachable, authorised, models, balance, one tiny completion
+    /// Check each connection: key, the way there, authorised, models, balance, one tiny completion
     Check(check::Args),
     /// Show what is left on the account, where the service tells
     Balance(balance::Args),
+    /// Show, check or describe the configuration
+    Config(config::Args),
+    /// Keep keys in the keyring of this desktop
+    #[cfg(feature = "keyring")]
+    Keys(keys::Args),
     /// Run a simulated provider on this machine
     Sim(sim::Args),
+    /// Print the completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page
+    Man(man::Args),
 }
 
 /// Does what was asked for.
@@ -44,6 +61,12 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Providers(args) => providers::run(&args, &common),
         Command::Check(args) => Box::pin(check::run(args, &common)).await,
         Command::Balance(args) => Box::pin(balance::run(args, &common)).await,
+        Command::Init(args) => Box::pin(init::run(args, &common)).await,
+        Command::Config(args) => config::run(&args, &common),
+        #[cfg(feature = "keyring")]
+        Command::Keys(args) => keys::run(args, &common).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Sim(args) => Box::pin(sim::run(args)).await,
     }
 }

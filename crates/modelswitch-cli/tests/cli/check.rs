@@ -2,6 +2,10 @@ use modelswitch_sim::{Script, Sim};
 
 use super::support::{Place, plain_sim};
 
+fn stage<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    report[0]["stages"].as_array().unwrap().iter().find(|stage| stage["stage"] == name).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn when_everything_works_it_ends_with_0() {
     let sim = Sim::start().await.unwrap();
@@ -13,10 +17,11 @@ async fn when_everything_works_it_ends_with_0() {
     }
     let report = place.run(&["check", "deepseek", "--json"]).ends(0).json();
     assert_eq!(report[0]["provider"], "deepseek");
-    assert_eq!(report[0]["stages"].as_array().unwrap().len(), 6);
-    assert_eq!(report[0]["stages"][4]["stage"], "balance");
-    assert_eq!(report[0]["stages"][4]["detail"], "110.00 CNY");
-    assert_eq!(report[0]["stages"][5]["outcome"], "passed");
+    assert_eq!(report[0]["stages"].as_array().unwrap().len(), 8);
+    assert_eq!(stage(&report, "balance")["detail"], "110.00 CNY");
+    assert_eq!(stage(&report, "completion")["outcome"], "passed");
+    assert_eq!(report[0]["metadata"]["serving_model"], "deepseek-flash");
+    assert_eq!(report[0]["metadata"]["balance"]["is_available"], true);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,8 +41,9 @@ async fn a_wrong_key_fails_with_what_to_do() {
         assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
     }
     let report = place.run(&["check", "--json"]).ends(1).json();
-    assert_eq!(report[0]["stages"][2]["outcome"], "failed");
-    assert!(report[0]["stages"][2]["remedy"].as_str().unwrap().contains("DEEPSEEK_API_KEY"));
+    let authorised = stage(&report, "authorised");
+    assert_eq!(authorised["outcome"], "failed");
+    assert!(authorised["remedy"].as_str().unwrap().contains("DEEPSEEK_API_KEY"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +101,7 @@ async fn one_that_fails_does_not_hide_one_that_works() {
         .file("[providers.deepseek]\n[providers.dead]\nprofile = 'openai-compatible'\nbase_url = 'http://127.0.0.1:9/v1'\n");
     let outcome = place.run(&["check"]).ends(1);
     assert!(
-        outcome.out.contains("✗ reachable") && outcome.out.contains("1 of 2 providers passed."),
+        outcome.out.contains("✗ tcp") && outcome.out.contains("1 of 2 providers passed."),
         "{}",
         outcome.out
     );
@@ -108,4 +114,67 @@ async fn one_that_fails_does_not_hide_one_that_works() {
 fn a_missing_key_is_a_failed_check_that_names_the_variable() {
     let outcome = Place::empty().file("[providers.deepseek]").run(&["check"]).ends(1);
     assert!(outcome.out.contains("✗ key") && outcome.out.contains("set DEEPSEEK_API_KEY"), "{}", outcome.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_stand_side_by_side_below_their_stages() {
+    let sim = Sim::start().await.unwrap();
+    let place = Place::with_deepseek(&sim)
+        .file("[providers.deepseek]\n[providers.dead]\nprofile = 'openai-compatible'\nbase_url = 'http://127.0.0.1:9/v1'\n");
+    let outcome = place.run(&["check", "--timeout", "5s"]).ends(1);
+    let rows: Vec<Vec<&str>> = outcome.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    let row = |first: &str, second: &str| rows.iter().any(|row| row.starts_with(&[first, second]));
+    assert!(row("deepseek", "passed") && row("dead", "failed"), "{}", outcome.out);
+    assert!(outcome.out.contains("tcp: 127.0.0.1:9 refuses the connection"), "{}", outcome.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_model_is_asked_where_that_is_not_wanted() {
+    let sim = Sim::start().await.unwrap();
+    let outcome = Place::with_deepseek(&sim).run(&["check", "--no-completion"]).ends(0);
+    assert!(outcome.out.contains("– completion"), "{}", outcome.out);
+    assert!(sim.requests().iter().all(|request| request.path != "/chat/completions"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_does_not_answer_or_refuses_is_named_by_its_variable() {
+    let other = plain_sim().await;
+    let file = |url: &str| format!("[providers.other]\nprofile = 'openai-compatible'\nbase_url = '{url}'\n");
+    let place =
+        |url: &str, variable: &str, proxy: &str| Place::empty().file(&file(url)).variable(variable, proxy);
+
+    let closed = "http://user:hush@127.0.0.1:9";
+    let outcome = place(other.base_url(), "HTTP_PROXY", closed).run(&["check"]).ends(1);
+    for part in ["– tcp", "go through the http proxy in $HTTP_PROXY", "✗ reachable", "NO_PROXY"] {
+        assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
+    }
+    assert!(!outcome.out.contains("hush") && !outcome.err.contains("hush"), "{outcome:#?}");
+    let outcome =
+        place(other.base_url(), "HTTP_PROXY", closed).variable("NO_PROXY", "127.0.0.1").run(&["check"]);
+    assert!(outcome.out.contains("✓ tcp"), "{outcome:#?}");
+
+    // A simulator stands for a proxy that knows nothing of CONNECT.
+    let proxy = format!("http://{}", other.address());
+    let outcome =
+        place("https://llm.example.com/v1", "HTTPS_PROXY", &proxy).run(&["check", "--json"]).ends(1);
+    let report = outcome.json();
+    assert_eq!(report[0]["metadata"]["proxy"], "HTTPS_PROXY");
+    let reachable = stage(&report, "reachable");
+    assert_eq!(
+        reachable["detail"], "the proxy in $HTTPS_PROXY doesn't let the connection through",
+        "{report}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_text_where_tls_was_expected_fails_at_tls_with_what_to_write() {
+    let other = plain_sim().await;
+    let url = other.base_url().replace("http://", "https://");
+    let place = Place::empty()
+        .file(&format!("[providers.other]\nprofile = 'openai-compatible'\nbase_url = '{url}'\n"));
+    let outcome = place.run(&["check"]).ends(1);
+    for part in ["✓ tcp", "✗ tls", "doesn't speak TLS", "write http:// instead of https://", "– reachable"]
+    {
+        assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
+    }
 }

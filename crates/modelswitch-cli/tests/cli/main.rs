@@ -13,6 +13,7 @@ mod check;
 mod demo;
 mod log;
 mod models;
+mod program;
 mod providers;
 mod sim;
 mod support;

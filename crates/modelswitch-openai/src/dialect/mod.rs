@@ -115,11 +115,12 @@ impl Dialect {
         }
         let scrub = Scrub::new(transport.key.clone(), request.clone());
         let sent = transport.send(&self.profile, &scrub, &request).await;
-        let Answer { status, headers, body } = sent.map_err(|error| self.explain(error))?;
+        let Answer { status, version, headers, body } = sent.map_err(|error| self.explain(error))?;
         let mut head = Head::default();
         head.provider = Some(name.clone());
         head.model = request.model().map(|model| Arc::from(&*model));
         head.status = status;
+        head.version = Some(version);
         head.request_id = self.profile.request_id(&headers);
         head.headers = headers;
         head.adaptations = adaptations;

@@ -37,8 +37,9 @@ async fn a_provider_that_works_passes_every_stage_with_the_cheapest_question() {
     let registry = with(&[]).provider("a", diary.provider(answers)).build().unwrap();
     let report = registry.check_provider("a").await.unwrap();
     assert!(report.passed());
-    assert_eq!(outcomes(&report), [Passed; 5]);
-    assert_eq!(report.stages[3].detail, "2 models");
+    assert_eq!(outcomes(&report), [Passed; 6]);
+    assert_eq!(report.stage(Stage::Models).unwrap().detail, "2 models");
+    assert_eq!(report.metadata.models, ["m", "n"]);
     let asked = diary.asked();
     assert_eq!(asked[1].model().as_deref(), Some("m"));
     assert_eq!(asked[1].document().unwrap().get_raw("max_tokens"), Some("16"));
@@ -47,16 +48,15 @@ async fn a_provider_that_works_passes_every_stage_with_the_cheapest_question() {
 #[tokio::test]
 async fn after_a_stage_that_failed_the_others_are_skipped_and_a_remedy_is_given() {
     for (kind, expected) in [
-        (ErrorKind::Connection, [Passed, Failed, Skipped, Skipped, Skipped]),
-        (ErrorKind::Authentication, [Passed, Passed, Failed, Skipped, Skipped]),
-        (ErrorKind::Overloaded, [Passed, Passed, Skipped, Failed, Skipped]),
+        (ErrorKind::Connection, [Passed, Passed, Failed, Skipped, Skipped, Skipped]),
+        (ErrorKind::Authentication, [Passed, Passed, Passed, Failed, Skipped, Skipped]),
+        (ErrorKind::Overloaded, [Passed, Passed, Passed, Skipped, Failed, Skipped]),
     ] {
         let answer = service(move || fails(kind), || Ok(mock::reply("ok", false)));
         let report = check(answer).await;
         assert!(!report.passed());
         assert_eq!(outcomes(&report), expected);
-        let failed = report.stages.iter().find(|stage| stage.outcome == Failed).unwrap();
-        assert!(failed.remedy.is_some());
+        assert!(report.failure().unwrap().remedy.is_some());
     }
 }
 
@@ -64,16 +64,16 @@ async fn after_a_stage_that_failed_the_others_are_skipped_and_a_remedy_is_given(
 async fn a_service_that_lists_no_models_can_still_pass() {
     let report = check(service(|| fails(ErrorKind::ModelNotFound), || Ok(mock::reply("ok", false)))).await;
     assert!(report.passed());
-    assert_eq!(outcomes(&report), [Passed, Passed, Skipped, Skipped, Skipped]);
-    assert!(report.stages[4].detail.contains("set default_model"));
+    assert_eq!(outcomes(&report), [Passed, Passed, Passed, Skipped, Skipped, Skipped]);
+    assert!(report.stage(Stage::Completion).unwrap().detail.contains("set default_model"));
 }
 
 #[tokio::test]
 async fn an_empty_account_fails_at_the_completion() {
     let broke = || fails(ErrorKind::InsufficientBalance);
     let report = check(service(|| list(&["m"]), broke)).await;
-    assert_eq!(outcomes(&report), [Passed, Passed, Passed, Passed, Failed]);
-    assert!(report.stages[4].remedy.as_ref().unwrap().contains("top up"));
+    assert_eq!(outcomes(&report), [Passed, Passed, Passed, Passed, Passed, Failed]);
+    assert!(report.failure().unwrap().remedy.as_ref().unwrap().contains("top up"));
 }
 
 #[tokio::test]
@@ -82,14 +82,20 @@ async fn all_providers_are_checked_and_a_missing_key_is_seen_without_a_request()
         text("[providers.deepseek]").provider("a", MockProvider::answering(|_| list(&[]))).build().unwrap();
     let reports = registry.check().await;
     assert_eq!(reports.iter().map(|report| report.provider.as_str()).collect::<Vec<_>>(), ["deepseek", "a"]);
-    assert_eq!(outcomes(&reports[0]), [Failed, Skipped, Skipped, Skipped, Skipped, Skipped]);
-    assert_eq!(reports[0].stages[4].stage, Stage::Balance);
-    assert_eq!(reports[1].stages.len(), 5, "a stage that a provider hasn't is not shown");
-    assert_eq!(reports[0].stages[1].detail, "there is no key");
+    assert_eq!(outcomes(&reports[0])[..2], [Passed, Failed]);
+    assert!(outcomes(&reports[0])[2..].iter().all(|outcome| *outcome == Skipped));
+    let stages: Vec<Stage> = reports[0].stages.iter().map(|stage| stage.stage).collect();
+    use Stage::*;
+    assert_eq!(
+        stages,
+        [Configuration, Key, Dns, Tcp, Tls, Reachable, Authorised, Models, Balance, Completion]
+    );
+    assert_eq!(reports[1].stages.len(), 6, "a stage that a provider hasn't is not shown");
+    assert_eq!(reports[0].stages[2].detail, "there is no key");
     let json = serde_json::to_value(&reports[0]).unwrap();
-    assert_eq!(json["stages"][0]["stage"], "key");
-    assert_eq!(json["stages"][0]["outcome"], "failed");
-    assert_eq!(json["stages"][0]["duration_ms"], 0);
+    assert_eq!(json["stages"][1]["stage"], "key");
+    assert_eq!(json["stages"][1]["outcome"], "failed");
+    assert_eq!(json["stages"][1]["duration_ms"], 0);
     assert!(registry.check_provider("b").await.is_err());
     for stage in reports.iter().flat_map(|report| &report.stages) {
         let json = serde_json::to_value(stage).unwrap();
@@ -119,7 +125,9 @@ async fn a_service_that_nobody_runs_is_not_reachable() {
     let registry =
         text("[providers.local]\nprofile = 'llamacpp'\nbase_url = 'http://127.0.0.1:1/v1'").build().unwrap();
     let report = registry.check_provider("local").await.unwrap();
-    assert_eq!(outcomes(&report), [Passed, Failed, Skipped, Skipped, Skipped]);
-    assert!(report.stages[1].remedy.as_ref().unwrap().contains("llama-server"));
+    assert_eq!(outcomes(&report), [Passed, Passed, Failed, Skipped, Skipped, Skipped, Skipped]);
+    let failure = report.failure().unwrap();
+    assert_eq!((failure.stage, &*failure.detail), (Stage::Tcp, "127.0.0.1:1 refuses the connection"));
+    assert!(failure.remedy.as_ref().unwrap().contains("llama-server"));
     assert_eq!(report.base_url.as_deref(), Some("http://127.0.0.1:1/v1"));
 }

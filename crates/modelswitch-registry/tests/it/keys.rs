@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use modelswitch_provider::{ChatRequest, Error, ErrorKind, ProviderExt};
-use modelswitch_registry::{KeyInfo, Registry};
+use modelswitch_registry::{KeyInfo, Registry, Stage};
 use modelswitch_sim::{Personality, Sim};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -288,7 +288,8 @@ async fn the_check_looks_for_keys_that_take_time() {
     let registry = registry(&sim, &format!("{{ command = ['cat', '{}'] }}", file.1.display()));
     assert!(!key_info(&registry).looked_for && registry.providers()[0].is_usable());
     let report = registry.check_provider("deepseek").await.unwrap();
-    assert_eq!(report.stages[0].detail, "the command `cat`");
+    let key = report.stages.iter().find(|one| one.stage == Stage::Key).unwrap();
+    assert_eq!(key.detail, "the command `cat`");
     assert!(key_info(&registry).looked_for);
 }
 

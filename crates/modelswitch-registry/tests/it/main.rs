@@ -4,7 +4,9 @@
 
 mod access;
 mod aliases;
+mod catalogue;
 mod check;
+mod check_sockets;
 mod custom;
 mod keys;
 mod mistakes;
@@ -13,6 +15,7 @@ mod names;
 mod precedence;
 mod reload;
 mod router;
+mod settings;
 #[cfg(all(unix, feature = "signal"))]
 mod sighup;
 mod sources;

@@ -208,6 +208,7 @@ async fn thoughts_are_demanded_only_with_tools_and_while_thinking() {
             (json!({"messages": messages, "tools": tools}), words),
             (json!({"messages": null_thought, "tools": tools}), words),
             (json!({"messages": messages, "tools": tools, "tool_choice": "none"}), words),
+            (json!({"messages": messages, "tools": []}), "[simulated] 'tools' must not be an empty list"),
         ],
     )
     .await;
@@ -215,7 +216,6 @@ async fn thoughts_are_demanded_only_with_tools_and_while_thinking() {
         "/chat/completions",
         &[
             json!({"messages": messages}),
-            json!({"messages": messages, "tools": []}),
             json!({"messages": messages, "tools": tools, "thinking": {"type": "disabled"}}),
             json!({"messages": messages, "tools": tools, "reasoning_effort": "none"}),
         ],

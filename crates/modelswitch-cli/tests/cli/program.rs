@@ -1,0 +1,227 @@
+//! init, config, keys, completions and the manual page.
+
+use std::fs;
+
+use modelswitch_sim::Sim;
+use serde_json::Value;
+
+use super::support::Place;
+
+const CANARY: &str = "sk-canary0123456789";
+
+fn written(place: &Place) -> String {
+    fs::read_to_string(place.folder.path().join("modelswitch.toml")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_writes_a_commented_file_without_a_key_and_tests_the_connection() {
+    let sim = Sim::start().await.unwrap();
+    let place = Place::empty().variable("DEEPSEEK_BASE_URL", sim.base_url()).variable("TEAM_KEY", sim.key());
+    let arguments = [
+        "init",
+        "--provider",
+        "deepseek",
+        "--key-env",
+        "TEAM_KEY",
+        "--alias",
+        "fast=deepseek/deepseek-flash",
+        "--yes",
+    ];
+    let outcome = place.run(&arguments).ends(0);
+    assert!(
+        outcome.out.contains("written: modelswitch.toml") && outcome.out.contains("✓ completion"),
+        "{outcome:#?}"
+    );
+    let text = written(&place);
+    for part in [
+        "default = \"deepseek/deepseek-flash\"",
+        "[providers.deepseek]",
+        "api_key = { env = \"TEAM_KEY\" }",
+        "fast = \"deepseek/deepseek-flash\"",
+        "# [timeout]",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains(sim.key()));
+    place.run(&["config", "validate"]).ends(0);
+
+    let outcome = place.run(&arguments).ends(2);
+    assert!(outcome.err.contains("is there already") && outcome.err.contains("--force"), "{outcome:#?}");
+    place.run(&[&arguments[..], &["--force", "--no-check"]].concat()).ends(0);
+}
+
+#[test]
+fn init_takes_several_providers_and_a_service_of_ones_own() {
+    let place = Place::empty();
+    let arguments = [
+        "init",
+        "--provider",
+        "deepseek",
+        "--provider",
+        "mine",
+        "--base-url",
+        "mine=http://127.0.0.1:9/v1",
+        "--key-file",
+        "mine=/run/secrets/mine",
+        "--path",
+        "conf/team.toml",
+        "--default",
+        "mine/large",
+        "--no-check",
+    ];
+    place.run(&arguments).ends(0);
+    let text = fs::read_to_string(place.folder.path().join("conf/team.toml")).unwrap();
+    for part in [
+        "[providers.mine]",
+        "profile = \"openai-compatible\"",
+        "file = \"/run/secrets/mine\"",
+        "default = \"mine/large\"",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    place.run(&["--config", "conf/team.toml", "config", "validate"]).ends(0);
+}
+
+#[test]
+fn init_says_what_is_missing_or_wrong_and_writes_nothing() {
+    for (arguments, part) in [
+        (&["init"][..], "--provider deepseek --yes"),
+        (&["init", "--provider", "mine"], "--base-url"),
+        (&["init", "--provider", "deepseek", "--key-env", CANARY], "not shown"),
+        (&["init", "--provider", "deepseek", "--alias", "fast"], "fast=deepseek/deepseek-flash"),
+        (&["init", "--provider", "deepseek", "--alias", "fast=depseek/x"], "deepseek"),
+        (&["init", "--provider", "deepseek", "--provider", "openai", "--key-env", "A"], "NAME="),
+        (&["init", "--provider", "deepseek", "--key-env", "A", "--key-file", "b"], "one of the two"),
+    ] {
+        let place = Place::empty();
+        let outcome = place.run(arguments).ends(2);
+        assert!(outcome.err.contains(part), "{part}: {outcome:#?}");
+        assert!(!outcome.err.contains(CANARY) && !outcome.out.contains(CANARY), "{outcome:#?}");
+        assert!(!place.folder.path().join("modelswitch.toml").exists());
+    }
+    // A connection that fails is told, and the file stands.
+    let place = Place::empty();
+    let outcome = place.run(&["init", "--provider", "deepseek"]).ends(1);
+    assert!(
+        outcome.out.contains("set DEEPSEEK_API_KEY") && written(&place).contains("deepseek"),
+        "{outcome:#?}"
+    );
+}
+
+#[test]
+fn config_show_tells_each_value_and_where_it_comes_from() {
+    let place = Place::empty()
+        .variable("DEEPSEEK_API_KEY", CANARY)
+        .variable("MODELSWITCH_RETRY__ATTEMPTS", "2")
+        .file("[providers.deepseek]\nheaders = { x-note = 'hush' }\n[timeout]\nidle = '1m'\n");
+    let outcome = place.run(&["config", "show"]).ends(0);
+    let rows: Vec<Vec<&str>> = outcome.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    for row in [
+        &["timeout.idle", "1m", "modelswitch.toml:4"][..],
+        &["retry.attempts", "2", "$MODELSWITCH_RETRY__ATTEMPTS"],
+        &["timeout.first_byte", "10m", "default"],
+        &["providers.deepseek.base_url", "https://api.deepseek.com", "profile", "deepseek"],
+    ] {
+        assert!(rows.iter().any(|found| found == row), "{row:?}: {}", outcome.out);
+    }
+    assert!(!outcome.out.contains("hush"), "{}", outcome.out);
+    let report = place.run(&["config", "show", "--json"]).ends(0).json();
+    assert_eq!(report["source"], "modelswitch.toml");
+    let settings = report["settings"].as_array().unwrap();
+    let idle = settings.iter().find(|setting| setting["path"] == "timeout.idle").unwrap();
+    assert_eq!((&idle["value"], &idle["origin"]["line"]), (&Value::from("1m"), &Value::from(4)));
+}
+
+#[test]
+fn config_validate_tells_every_mistake_in_sections_too() {
+    let right = Place::empty().file("[providers.deepseek]\n[profile.test]\ndefault = 'deepseek/x'\n");
+    let outcome = right.run(&["config", "validate"]).ends(0);
+    assert!(outcome.out.contains("no mistakes: 1 provider, 0 aliases, 1 section"), "{outcome:#?}");
+    assert!(outcome.err.contains("the key of `deepseek` is not there"), "{outcome:#?}");
+
+    let wrong = Place::empty().file("[providers.deepseek]\nbase_ulr = 'x'\n[timeout]\nidle = 5\n");
+    let outcome = wrong.run(&["config", "validate"]).ends(2);
+    assert!(outcome.err.contains("toml:2:1") && outcome.err.contains("toml:4:1"), "{outcome:#?}");
+
+    let section = Place::empty()
+        .file("[providers.deepseek]\n[profile.test]\ndefualt = 'x'\n[profile.live.timeout]\nidel = '5s'\n");
+    let outcome = section.run(&["config", "validate"]).ends(2);
+    for part in ["MODELSWITCH_PROFILE=test", "`default`", "MODELSWITCH_PROFILE=live", "`idle`"] {
+        assert!(outcome.err.contains(part), "{part}: {outcome:#?}");
+    }
+}
+
+#[test]
+fn config_schema_takes_the_files_of_the_documentation() {
+    let schema = Place::empty().run(&["config", "schema"]).ends(0).json();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let readme = include_str!("../../../../README.md");
+    let guide: String = include_str!("../../../modelswitch-registry/src/lib.rs")
+        .lines()
+        .filter_map(|line| {
+            Some(format!("{}\n", line.strip_prefix("//!")?.strip_prefix(' ').unwrap_or_default()))
+        })
+        .collect();
+    for text in [readme, guide.as_str()] {
+        let begin = text.find("# modelswitch.toml").unwrap();
+        let length = text[begin..].find("```").unwrap();
+        let file: toml::Table = toml::from_str(&text[begin..begin + length]).unwrap();
+        let file = serde_json::to_value(file).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&file).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
+    let place = Place::empty();
+    place.run(&["init", "--provider", "deepseek", "--no-check"]).ends(0);
+    let file: toml::Table = toml::from_str(&written(&place)).unwrap();
+    assert!(validator.is_valid(&serde_json::to_value(file).unwrap()));
+}
+
+#[cfg(feature = "keyring")]
+#[test]
+fn a_key_for_the_keyring_is_read_from_standard_input_and_never_shown() {
+    let place = Place::empty();
+    // Nobody unlocks a keyring for a test: it ends with what to do instead.
+    let outcome = place.run_with_input(&["keys", "set", "deepseek"], CANARY);
+    assert!(!outcome.out.contains(CANARY) && !outcome.err.contains(CANARY), "{outcome:#?}");
+    if cfg!(target_os = "linux") {
+        let outcome = outcome.ends(1);
+        assert!(outcome.err.contains("no keyring that can be used here"), "{outcome:#?}");
+        place.run(&["keys", "list"]).ends(1);
+        place.run(&["keys", "remove", "deepseek"]).ends(1);
+    }
+    let outcome = place.run_with_input(&["keys", "set", "deepseek"], "sk-canary 0123456789").ends(2);
+    assert!(outcome.err.contains("white space") && !outcome.err.contains("canary"), "{outcome:#?}");
+    // A key on the command line is refused, and not repeated.
+    let outcome = place.run(&["keys", "set", "deepseek", CANARY]).ends(2);
+    assert!(outcome.err.contains("not shown") && !outcome.err.contains(CANARY), "{outcome:#?}");
+}
+
+#[test]
+fn each_shell_has_its_completions() {
+    for (shell, part) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef modelswitch"),
+        ("fish", "complete -c modelswitch"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let outcome = Place::empty().run(&["completions", shell]).ends(0);
+        assert!(outcome.out.contains(part) && outcome.out.contains("providers"), "{shell}");
+    }
+    Place::empty().run(&["completions", "dos"]).ends(2);
+}
+
+#[test]
+fn the_manual_page_tells_the_commands_and_exit_codes() {
+    let outcome = Place::empty().run(&["man"]).ends(0);
+    for part in [".TH", "modelswitch", "Exit codes", "check"] {
+        assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
+    }
+    let outcome = Place::empty().run(&["man", "config", "show"]).ends(0);
+    assert!(
+        outcome.out.contains("modelswitch\\-config\\-show")
+            || outcome.out.contains("modelswitch-config-show"),
+        "{}",
+        outcome.out
+    );
+    Place::empty().run(&["man", "nonsense"]).ends(2);
+}

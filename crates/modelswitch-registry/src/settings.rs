@@ -1,0 +1,247 @@
+//! The resolved configuration: every setting with its value and where it comes from, for a person to look at.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use modelswitch_openai::Timeouts;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::connect::Connected;
+use crate::environment::Environment;
+use crate::load::Places;
+use crate::mistake::{Place, dotted, looks_like_a_key};
+
+/// One setting that counts, with where it comes from. Never a key, nor what might be one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Setting {
+    /// Its path as the file has it: `providers.deepseek.base_url`, `models."gpt-4.1"`.
+    pub path: String,
+    /// Its value; in place of what isn't shown, a text in brackets that says so.
+    pub value: Value,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Origin {
+    /// A file, or a text given in code in place of one.
+    File {
+        /// The file; `None` for a text.
+        path: Option<PathBuf>,
+        /// The line, the first is 1.
+        line: usize,
+        /// The column, the first is 1.
+        column: usize,
+    },
+    /// An environment variable.
+    Variable {
+        /// Its name.
+        name: String,
+    },
+    /// What the profile knows of the service.
+    Profile {
+        /// The profile's name.
+        name: String,
+    },
+    /// Nobody said otherwise.
+    Default,
+    /// Code.
+    Code,
+    /// A source that a figment of the app's own brought along.
+    Other {
+        /// What figment calls it.
+        name: String,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path: Some(path), line, .. } => write!(f, "{}:{line}", path.display()),
+            Self::File { path: None, line, .. } => write!(f, "line {line}"),
+            Self::Variable { name } => write!(f, "${name}"),
+            Self::Profile { name } => write!(f, "profile {name}"),
+            Self::Default => f.write_str("default"),
+            Self::Code => f.write_str("code"),
+            Self::Other { name } => f.write_str(name),
+        }
+    }
+}
+
+impl From<Place> for Origin {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::File { path, line, column } => {
+                Self::File { path: path.map(|path| path.to_path_buf()), line, column }
+            }
+            Place::Variable(name) => Self::Variable { name },
+            Place::Code => Self::Code,
+            Place::Other(name) => Self::Other { name },
+        }
+    }
+}
+
+/// A setting that somebody wrote, by its path.
+pub(crate) type Written = (Vec<String>, Value);
+
+/// Everything that counts: what was written, then what is taken where nothing was.
+pub(crate) fn settings(
+    written: &[Written],
+    places: &Places,
+    connected: &[Arc<Connected>],
+    default: Option<String>,
+    environment: &Environment,
+) -> Vec<Setting> {
+    let counts = |path: &[String]| !is_replaced(path, connected);
+    let mut all: Vec<(Vec<String>, Value, Origin)> = written
+        .iter()
+        .filter(|(path, _)| counts(path))
+        .map(|(path, value)| {
+            let origin = places.of(path).map_or(Origin::Default, Origin::from);
+            (path.clone(), value.clone(), origin)
+        })
+        .collect();
+    for (path, value, origin) in taken(connected, default, environment) {
+        // A list or table of the user's own stands for the whole.
+        if !all.iter().any(|(known, ..)| known.starts_with(&path)) {
+            all.push((path, value, origin));
+        }
+    }
+    let paths: Vec<Vec<String>> = all.iter().map(|(path, ..)| path.clone()).collect();
+    let is_filled =
+        |path: &Vec<String>| paths.iter().any(|other| other.len() > path.len() && other.starts_with(path));
+    all.retain(|(path, ..)| !is_filled(path));
+    all.sort_by(|(one, ..), (other, ..)| rank(one).cmp(&rank(other)).then_with(|| one.cmp(other)));
+    let shown = |(path, value, origin): (Vec<String>, Value, Origin)| Setting {
+        value: redacted(&path, &value),
+        path: shown(&path),
+        origin,
+    };
+    all.into_iter().map(shown).collect()
+}
+
+/// True for a setting in whose place code gave a provider or a key.
+fn is_replaced(path: &[String], connected: &[Arc<Connected>]) -> bool {
+    let [first, name, rest @ ..] = path else { return false };
+    let in_code = connected.iter().filter(|one| first == "providers" && one.info.name == *name);
+    in_code.into_iter().any(|one| {
+        let is_key = rest.first().is_some_and(|setting| setting == "api_key");
+        one.profile().is_none() || (is_key && one.info.key.source == "in code")
+    })
+}
+
+/// A name that stands in the wrong place may be a key too.
+fn shown(path: &[String]) -> String {
+    let part = |name: &String| if looks_like_a_key(name) { "(not shown)".to_owned() } else { name.clone() };
+    dotted(&path.iter().map(part).collect::<Vec<_>>())
+}
+
+/// The order of the documentation's file.
+fn rank(path: &[String]) -> usize {
+    let order = ["default", "providers", "models", "profiles", "retry", "timeout", "log"];
+    order.iter().position(|name| path.first().is_some_and(|first| first == name)).unwrap_or(order.len())
+}
+
+/// What is taken where nothing was written.
+fn taken(
+    connected: &[Arc<Connected>],
+    default: Option<String>,
+    environment: &Environment,
+) -> Vec<(Vec<String>, Value, Origin)> {
+    let mut taken = Vec::new();
+    let mut take = |path: &[&str], value: Value, origin: Origin| {
+        taken.push((path.iter().map(|key| (*key).to_owned()).collect(), value, origin));
+    };
+    if let Some(default) = default {
+        take(&["default"], default.into(), Origin::Default);
+    }
+    for one in connected {
+        let info = &one.info;
+        let at = |setting: &'static str| ["providers", info.name.as_str(), setting];
+        let Some(profile) = one.profile() else {
+            take(&["providers", &info.name], "(given in code)".into(), Origin::Code);
+            continue;
+        };
+        let of_profile = || Origin::Profile { name: profile.name.clone() };
+        take(&at("profile"), profile.name.clone().into(), Origin::Default);
+        if let Some(url) = &info.base_url {
+            let variable = environment.first(&profile.base_url_env);
+            let variable = variable.map(|(name, _)| Origin::Variable { name: name.to_owned() });
+            take(&at("base_url"), url.clone().into(), variable.unwrap_or_else(of_profile));
+        }
+        let key = match info.key.source.as_str() {
+            "in code" => (json!("(given in code)"), Origin::Code),
+            source => (json!(source), of_profile()),
+        };
+        take(&at("api_key"), key.0, key.1);
+        if let Some(model) = &info.default_model {
+            take(&at("default_model"), model.clone().into(), of_profile());
+        }
+        if !info.models.is_empty() {
+            take(&at("models"), info.models.clone().into(), of_profile());
+        }
+    }
+    let usual = Timeouts::default();
+    let periods = [("connect", usual.connect), ("first_byte", usual.first_byte), ("idle", usual.idle)];
+    for (name, period) in periods {
+        take(&["timeout", name], humantime::format_duration(period).to_string().into(), Origin::Default);
+    }
+    for (name, value) in RETRY {
+        let value = value.parse::<u32>().map_or_else(|_| json!(value), |number| json!(number));
+        take(&["retry", name], value, Origin::Default);
+    }
+    taken
+}
+
+/// The layer's own, which it keeps to itself.
+const RETRY: [(&str, &str); 4] =
+    [("attempts", "4"), ("base_delay", "500ms"), ("max_delay", "8s"), ("max_retry_after", "1m")];
+
+/// Headers, queries and what a factory reads may be anything, and so may a text that looks like a key.
+fn redacted(path: &[String], value: &Value) -> Value {
+    let is_anything = path.get(2).is_some_and(|name| match name.as_str() {
+        "headers" | "query" => path.len() > 3,
+        "settings" => true,
+        _ => false,
+    });
+    if is_anything {
+        return json!("(not shown)");
+    }
+    match value {
+        Value::String(text) if looks_like_a_key(text) => json!("(looks like a key, not shown)"),
+        Value::Array(items) => items.iter().map(|item| redacted(path, item)).collect(),
+        Value::Object(table) => {
+            table.iter().map(|(key, value)| (key.clone(), redacted(path, value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use modelswitch_layers::Retry;
+
+    use super::*;
+
+    #[test]
+    fn the_retry_that_is_shown_is_the_layers_own() {
+        let retry = Retry::default();
+        let mut same = Retry::new();
+        for (name, value) in RETRY {
+            let period = humantime::parse_duration(value);
+            same = match name {
+                "attempts" => same.attempts(value.parse().unwrap()),
+                "base_delay" => same.base_delay(period.unwrap()),
+                "max_delay" => same.max_delay(period.unwrap()),
+                _ => same.max_retry_after(period.unwrap()),
+            };
+        }
+        assert_eq!(format!("{retry:?}"), format!("{same:?}"));
+    }
+}
