@@ -46,6 +46,18 @@ fn the_readmes_policies_are_read() {
 }
 
 #[test]
+fn the_readmes_rules_and_services_are_read() {
+    let readme = include_str!("../README.md");
+    let begin = readme.find("# rules.toml").unwrap();
+    let text = readme[begin..].split("```").next().unwrap();
+    let registry = Registry::builder().toml(text).environment([]).build().unwrap();
+    assert!(registry.warnings().is_empty(), "{:?}", registry.warnings());
+    assert!(registry.model("terse").is_ok());
+    let mine = registry.providers().into_iter().find(|provider| provider.name == "mine").unwrap();
+    assert_eq!(mine.base_url.as_deref(), Some("https://llm.example.com/v1"));
+}
+
+#[test]
 fn the_readmes_two_environments_have_a_key_each() {
     let readme = include_str!("../README.md");
     let begin = readme.find("# two-environments.toml").unwrap();

@@ -174,7 +174,7 @@ impl From<&Model> for Listed {
     }
 }
 
-/// A provider's models: those that are listed, then those that are known otherwise.
+/// A provider's models that may be asked for: those that are listed, then those that are known otherwise.
 pub(super) fn merge(
     connected: &Connected,
     list: Option<&List>,
@@ -189,7 +189,8 @@ pub(super) fn merge(
     let all = all.chain(connected.info.models.iter().map(String::as_str)).chain(known);
     for id in all {
         let is_retired = profile.is_some_and(|profile| profile.retired(id).is_some());
-        if !is_retired && !ids.contains(&id) {
+        let may_be_asked = connected.rules.as_ref().is_none_or(|rules| rules.model(id).is_ok());
+        if !is_retired && may_be_asked && !ids.contains(&id) {
             ids.push(id);
         }
     }

@@ -197,3 +197,17 @@ async fn lists_on_disk_serve_the_next_process_and_hold_no_key() {
     let found = catalogue(sim.base_url()).provider("deepseek").await.unwrap();
     assert!(find(&found.models, "deepseek/deepseek-flash").is_listed() && found.error.is_some());
 }
+
+#[tokio::test]
+async fn models_that_may_not_be_asked_for_are_not_in_it() {
+    let sim = Sim::start().await.unwrap();
+    let registry = with(&[("DEEPSEEK_API_KEY", sim.key())])
+        .toml(format!(
+            "[providers.deepseek]\nbase_url = '{}'\nallow_models = ['deepseek-flash']\n",
+            sim.base_url()
+        ))
+        .build()
+        .unwrap();
+    let ids: Vec<String> = registry.catalogue().models().await.into_iter().map(|model| model.id).collect();
+    assert_eq!(ids, ["deepseek-flash"]);
+}
