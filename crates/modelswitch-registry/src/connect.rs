@@ -232,7 +232,8 @@ impl Shared<'_> {
     }
 }
 
-/// Makes a provider, or takes over the one that was made of the same before. A key that can't be had is no mistake here: the provider says so when it is asked.
+/// Makes a provider, or takes over the one that was made of the same before. A key that can't be had is no mistake here:
+/// the provider says so when it is asked.
 ///
 /// # Errors
 /// Everything that is wrong with its settings; nothing at all where that was told elsewhere.

@@ -291,7 +291,7 @@
 //!   outlive it is in `registry.rs`'s `Lasting`, or handed over from the provider before.
 //! * Only `load.rs` names figment; its errors and the TOML parser's are put in words of our own, since theirs quote values.
 //! * No global state; nothing is sent and no command is run while a registry is built.
-//! * Only `refresh_keys_on_sighup` starts a task; it ends with what that gives back.
+//! * Only `watch` starts a thread, and only `reload_on_sighup` and `refresh_keys_on_sighup` a task; each ends with what it gives back.
 //! * No key is in any `Debug`, `Display`, error or report.
 
 mod alias;

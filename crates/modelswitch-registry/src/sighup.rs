@@ -1,8 +1,8 @@
-//! Reads the configuration again on `SIGHUP`, as daemons do.
+//! `SIGHUP`, by which operators have always told a program to read again.
 
 use modelswitch_provider::{Error, Result};
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::AbortHandle;
 
 use crate::registry::Registry;
@@ -10,7 +10,44 @@ use crate::registry::Registry;
 /// Keeps a registry listening to `SIGHUP`, until it is dropped: [`Registry::reload_on_sighup`].
 #[derive(Debug)]
 #[must_use = "dropping it ends the listening"]
-pub struct ReloadOnSighup(AbortHandle);
+pub struct ReloadOnSighup(#[expect(dead_code, reason = "kept to be dropped")] Listening);
+
+/// A task that listens to the signal, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Listening(AbortHandle);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Does something with the registry at each `SIGHUP` of this process, one after the other.
+///
+/// # Errors
+/// [`Config`](modelswitch_provider::ErrorKind::Config) outside of a tokio runtime, or when the signal can't be had.
+pub(crate) fn at_each<Done>(
+    registry: &Registry,
+    mut act: impl FnMut(Registry) -> Done + Send + 'static,
+) -> Result<Listening>
+where
+    Done: Future<Output = ()> + Send,
+{
+    let runtime = Handle::try_current().map_err(|error| {
+        Error::config("SIGHUP can't be listened to: there is no tokio runtime")
+            .with_hint("call it in an async function, or after entering the runtime")
+            .with_source(error)
+    })?;
+    let mut signals = signal(SignalKind::hangup())
+        .map_err(|error| Error::config("SIGHUP can't be listened to").with_source(error))?;
+    let registry = registry.clone();
+    let task = runtime.spawn(async move {
+        while signals.recv().await.is_some() {
+            act(registry.clone()).await;
+        }
+    });
+    Ok(Listening(task.abort_handle()))
+}
 
 impl Registry {
     /// [Reloads](Self::reload) at each `SIGHUP` of this process, as long as the guard is kept. Listen to
@@ -33,28 +70,10 @@ impl Registry {
     /// # Panics
     /// In a runtime without I/O: `enable_io` or `enable_all` switches it on.
     pub fn reload_on_sighup(&self) -> Result<ReloadOnSighup> {
-        let runtime = Handle::try_current().map_err(|error| {
-            Error::config("SIGHUP can't be listened to: there is no tokio runtime")
-                .with_hint("call it in an async function, or after entering the runtime")
-                .with_source(error)
+        let listening = at_each(self, |registry: Registry| async move {
+            // Files are read: calls on this thread shouldn't wait for them. What is wrong is told to those who listen.
+            let _ = tokio::task::spawn_blocking(move || registry.reload()).await;
         })?;
-        let signals = signal(SignalKind::hangup())
-            .map_err(|error| Error::config("SIGHUP can't be listened to").with_source(error))?;
-        let task = runtime.spawn(reload_at_each(signals, self.clone()));
-        Ok(ReloadOnSighup(task.abort_handle()))
-    }
-}
-
-impl Drop for ReloadOnSighup {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-async fn reload_at_each(mut signals: Signal, registry: Registry) {
-    while signals.recv().await.is_some() {
-        let registry = registry.clone();
-        // Files are read: calls on this thread shouldn't wait for them. What is wrong is told to those who listen.
-        let _ = tokio::task::spawn_blocking(move || registry.reload()).await;
+        Ok(ReloadOnSighup(listening))
     }
 }

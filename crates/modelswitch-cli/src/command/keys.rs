@@ -50,7 +50,7 @@ enum What {
 }
 
 /// Under what all keys are kept.
-const SERVICE: &str = "modelswitch";
+const SERVICE: &str = modelswitch_registry::Keyring::SERVICE;
 
 pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
     // Providers that are configured may be asked for by name; a configuration with mistakes has none.

@@ -1,29 +1,15 @@
-//! SIGHUP, by which operators have always told a program to read again.
+//! Keys that are read again on `SIGHUP`.
 
-use std::fmt;
-
-use modelswitch_provider::{Error, Result};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::AbortHandle;
+use modelswitch_provider::Result;
 
 use crate::registry::Registry;
+use crate::sighup::{Listening, at_each};
 
 /// Has the keys read again at each SIGHUP, until it is dropped. From
 /// [`Registry::refresh_keys_on_sighup`].
+#[derive(Debug)]
 #[must_use = "dropping it ends the watch"]
-pub struct RefreshOnSighup(AbortHandle);
-
-impl Drop for RefreshOnSighup {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl fmt::Debug for RefreshOnSighup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RefreshOnSighup")
-    }
-}
+pub struct RefreshOnSighup(#[expect(dead_code, reason = "kept to be dropped")] Listening);
 
 impl Registry {
     /// Reads every key again at each SIGHUP, as [`refresh_keys`](Self::refresh_keys) does, and logs what came of it. With
@@ -40,29 +26,24 @@ impl Registry {
     /// ```
     ///
     /// # Errors
-    /// [`Config`](modelswitch_provider::ErrorKind::Config) when the system doesn't let the signal be watched.
+    /// [`Config`](modelswitch_provider::ErrorKind::Config) outside of a tokio runtime, or when the signal can't be had.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, or in one without its I/O driver.
+    /// In a runtime without its I/O driver.
     pub fn refresh_keys_on_sighup(&self) -> Result<RefreshOnSighup> {
-        let mut hangups = signal(SignalKind::hangup())
-            .map_err(|error| Error::config("SIGHUP can't be watched").with_source(error))?;
-        let registry = self.clone();
-        let task = tokio::spawn(async move {
-            while hangups.recv().await.is_some() {
-                for key in registry.refresh_keys().await {
-                    let error = key.error.as_deref();
-                    tracing::info!(
-                        provider = key.provider,
-                        slot = key.slot,
-                        source = key.source,
-                        changed = key.changed,
-                        error,
-                        "a key was read again at SIGHUP"
-                    );
-                }
+        let listening = at_each(self, |registry: Registry| async move {
+            for key in registry.refresh_keys().await {
+                let error = key.error.as_deref();
+                tracing::info!(
+                    provider = key.provider,
+                    slot = key.slot,
+                    source = key.source,
+                    changed = key.changed,
+                    error,
+                    "a key was read again at SIGHUP"
+                );
             }
-        });
-        Ok(RefreshOnSighup(task.abort_handle()))
+        })?;
+        Ok(RefreshOnSighup(listening))
     }
 }
