@@ -35,8 +35,9 @@ pub use http_client::{HttpClient, WeakHttpClient};
 pub use moment::Moment;
 pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};
 pub use profile::{
-    Auth, AuthAt, BrokenOff, Capability, DefaultMaxOutput, FailureKind, Hidden, History, Modality,
-    ModelFacts, ModelReasoning, PassBack, Profile, ReasoningRules, RequestRules, ResponseRules, Retired,
+    Auth, AuthAt, BrokenOff, Capability, ContentRule, DefaultMaxOutput, Effort, FailureKind, Hidden, History,
+    Modality, ModelFacts, ModelReasoning, PassBack, Profile, ReasoningRules, RequestRules, ResponseRules,
+    Retired,
 };
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
 pub use transport::Timeouts;

@@ -1,6 +1,7 @@
 mod hidden;
 mod layered;
 mod model;
+mod request;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 pub use hidden::Hidden;
 pub use model::{Capability, DefaultMaxOutput, Modality, ModelFacts, ModelReasoning, PassBack, Retired};
+pub use request::{ContentRule, Effort, RequestRules};
 
 /// A service described as data: where it is, how it is asked, and how it deviates from OpenAI's own.
 ///
@@ -58,6 +60,10 @@ pub struct Profile {
     pub facts: BTreeMap<String, ModelFacts>,
     /// Names that it owned and no longer takes. Requests for them are still routed to it, but they are in no list.
     pub retired: BTreeMap<String, Retired>,
+    /// Why the service can't be asked any more, and what to use instead. A provider of it isn't built.
+    pub gone: Option<String>,
+    /// What in this profile is assumed and not read anywhere, by the path of the field, and why.
+    pub assumed: BTreeMap<String, String>,
     /// How the key is sent.
     pub auth: Auth,
     /// Paths under which the key is sent otherwise.
@@ -129,17 +135,6 @@ pub struct AuthAt {
     pub scheme: String,
 }
 
-/// How requests are put.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct RequestRules {
-    /// The name of the token limit, `max_tokens` or `max_completion_tokens`. Without one, either passes.
-    pub max_tokens: Option<String>,
-    /// The role that stands for `developer` where the service doesn't know it.
-    pub developer_role: Option<String>,
-}
-
 /// Where reasoning appears and goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -153,6 +148,8 @@ pub struct ReasoningRules {
     pub pass_back: PassBack,
     /// What stands for reasoning that is wanted back and unknown; without it, nothing is sent.
     pub empty: Option<String>,
+    /// Tags around reasoning that stands in the text of an answer, such as `["<think>", "</think>"]`.
+    pub tags: Option<(String, String)>,
 }
 
 /// What becomes of `reasoning_content` in the history of a request.
@@ -175,6 +172,8 @@ pub enum History {
 pub struct ResponseRules {
     /// Headers that hold the id of the request, besides the usual ones.
     pub request_id: Vec<String>,
+    /// Whether the list of models can be asked for.
+    pub lists_models: Option<bool>,
     /// What an answer becomes that the service broke off, by its finish reason.
     pub broken_off: BrokenOff,
 }
