@@ -6,6 +6,7 @@
 mod configuration;
 mod listen;
 mod logs;
+mod registry;
 mod types;
 
 use std::fmt::Write;
