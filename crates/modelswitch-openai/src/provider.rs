@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use modelswitch_provider::{ApiKey, Error, Provider, Request, Response, Result};
+use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response, Result};
 use reqwest::Url;
 
 use crate::dialect::Dialect;
@@ -122,6 +122,10 @@ impl Provider for OpenAiProvider {
         let model = request.model().map(|model| Arc::<str>::from(&*model));
         self.dialect.exchange(&self.name, &self.transport, request).await.map_err(|error| {
             let error = error.with_provider(self.name.clone());
+            let error = match error.kind() {
+                ErrorKind::Authentication if self.transport.key.is_none() => error.with_hint(NO_KEY_SENT),
+                _ => error,
+            };
             match model {
                 Some(model) => error.with_model(model),
                 None => error,
@@ -376,6 +380,9 @@ fn no_key(profile: &Profile) -> Error {
     Error::config(format!("{} needs an API key and there is none", profile.title)).with_hint(hint)
 }
 
+const NO_KEY_SENT: &str =
+    "no key was sent, since this provider has none: give it one, such as api_key = { env = \"VARIABLE\" }";
+
 type Header = (HeaderName, HeaderValue);
 
 /// The key as the profile's service takes it, and where it takes it otherwise.
@@ -410,7 +417,6 @@ fn header_name(name: &str) -> Result<HeaderName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use modelswitch_provider::ErrorKind;
 
     fn build(url: &str, key: Option<&str>) -> Result<OpenAiProvider> {
         let mut builder = OpenAiProvider::builder(Profile::compatible("mine", url));

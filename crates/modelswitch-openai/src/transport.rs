@@ -125,7 +125,7 @@ impl Transport {
         };
         let sent = tokio::time::timeout(self.timeouts.first_byte, outgoing.send()).await;
         let response = match sent {
-            Ok(response) => response.map_err(|error| connection_error(error, self.timeouts.connect))?,
+            Ok(response) => response.map_err(|error| self.connection_error(error))?,
             Err(_) => {
                 return Err(Error::new(
                     ErrorKind::Timeout,
@@ -143,6 +143,32 @@ impl Transport {
         }
         let body = first_bytes(body).await;
         Err(error::from_answer(profile, scrub, request.model().is_some(), status, &headers, body))
+    }
+
+    fn connection_error(&self, error: reqwest::Error) -> Error {
+        // A URL may hold what an app put into a path or query, and a gateway's a token of its own.
+        let error = error.without_url();
+        let place = self.origin();
+        let (kind, message) = if error.is_timeout() {
+            let within = seconds(self.timeouts.connect);
+            (ErrorKind::Timeout, format!("no connection to {place} within {within}"))
+        } else if error.is_builder() {
+            (
+                ErrorKind::Config,
+                "the request can't be built; is base_url right, and is TLS compiled in?".to_owned(),
+            )
+        } else if error.is_connect() {
+            (ErrorKind::Connection, format!("no connection to {place}: {}", reason(&error)))
+        } else {
+            (ErrorKind::Connection, "the connection broke before an answer began".to_owned())
+        };
+        Error::new(kind, message).with_source(error)
+    }
+
+    /// Scheme, host and port of the service.
+    fn origin(&self) -> String {
+        let url = self.base_url.parse::<reqwest::Url>();
+        url.map_or_else(|_| "the service".to_owned(), |url| url.origin().ascii_serialization())
     }
 
     fn url_of(&self, request: &Request) -> String {
@@ -233,22 +259,17 @@ async fn first_bytes(mut body: impl Stream<Item = Result<Bytes>> + Unpin) -> Byt
     kept.freeze()
 }
 
-fn connection_error(error: reqwest::Error, connect: Duration) -> Error {
-    // A URL may hold what an app put into a path or query.
-    let error = error.without_url();
-    let (kind, message) = if error.is_timeout() {
-        (ErrorKind::Timeout, format!("no connection within {}", seconds(connect)))
-    } else if error.is_builder() {
-        (
-            ErrorKind::Config,
-            "the request can't be built; is base_url right, and is TLS compiled in?".to_owned(),
-        )
-    } else if error.is_connect() {
-        (ErrorKind::Connection, "no connection to the service".to_owned())
-    } else {
-        (ErrorKind::Connection, "the connection broke before an answer began".to_owned())
-    };
-    Error::new(kind, message).with_source(error)
+/// What the operating system or the TLS library says at the bottom of a failed connection, in words that a person looks for.
+fn reason(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    match last.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(std::io::ErrorKind::ConnectionRefused) => "connection refused: nothing listens there".to_owned(),
+        Some(std::io::ErrorKind::ConnectionReset) => "the connection was reset".to_owned(),
+        _ => last.to_string(),
+    }
 }
 
 fn seconds(duration: Duration) -> String {

@@ -362,6 +362,8 @@ impl Error {
             Some(format!("kind {}", self.kind())),
             self.status().map(|status| format!("HTTP {}", status.as_u16())),
             self.model().map(|model| format!("model {model}")),
+            self.code().map(|code| format!("code {code}")),
+            self.param().map(|param| format!("parameter {param}")),
             self.request_id().map(|id| format!("request id {id}")),
             self.retry_after().map(|wait| format!("retry after {:.1} s", wait.as_secs_f64())),
             (self.attempts() > 1).then(|| format!("{} attempts", self.attempts())),
@@ -527,9 +529,13 @@ impl fmt::Display for Error {
     }
 }
 
-/// What `Display` says and the facts beside it; never the upstream body.
+/// The [`report`](Error::report): `main` prints an error that reaches it so, and whoever runs the program wants to read what to
+/// do. `{:#?}` shows the fields. Never the upstream body.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return f.write_str(&self.report());
+        }
         let inner = &*self.0;
         let mut text = f.debug_struct("Error");
         text.field("kind", &inner.kind).field("message", &inner.message);
@@ -552,7 +558,6 @@ impl fmt::Debug for Error {
         if let Some(wait) = inner.retry_after {
             text.field("retry_after", &wait);
         }
-        // `main` prints this of an error that reaches it, and whoever runs the program wants to know what to do.
         text.field("attempts", &inner.attempts).field("hint", &self.hint());
         if let Some(source) = &inner.source {
             text.field("source", &source.to_string());

@@ -121,7 +121,7 @@ impl Format {
 #[cfg(not(all(feature = "yaml", feature = "json")))]
 fn not_compiled_in(path: &Path, language: &str, feature: &str) -> Error {
     Error::config(format!("the configuration file {}: this build reads no {language}", path.display()))
-        .with_hint(format!("build with the feature `{feature}` of modelswitch-registry, or write TOML"))
+        .with_hint(format!("build with the feature `{feature}` of modelswitch, or write TOML"))
 }
 
 /// The settings of a text, and where each of them stands.
