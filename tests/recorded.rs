@@ -9,10 +9,12 @@ mod every_service;
 mod meaning;
 #[path = "recorded/requests.rs"]
 mod requests;
+#[path = "recorded/samples.rs"]
+mod samples;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_openai::types::responses::CreateResponseArgs;
@@ -29,7 +31,11 @@ use serde_json::Value;
 
 /// One recorded exchange a line.
 fn recordings() -> Vec<(String, Value)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures");
+    jsonl(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures"))
+}
+
+/// The lines of all files in a folder, each with its file's name.
+fn jsonl(folder: &Path) -> Vec<(String, Value)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -89,7 +95,10 @@ struct Doors {
 
 impl Doors {
     fn to(sim: &Sim, service: &str) -> Self {
-        let profile = Profile::embedded(service).or_else(|| Profile::embedded("openai-compatible")).unwrap();
+        let known = Profile::embedded(service).or_else(|| Profile::embedded("openai-compatible"));
+        let mut profile = known.unwrap();
+        // What it said while it lived is still good to read.
+        profile.gone = None;
         let builder = OpenAiProvider::builder(profile).base_url(sim.base_url()).default_model("m");
         let provider = Arc::new(builder.api_key(ApiKey::new(sim.key()).unwrap()).build().unwrap());
         let service = HttpService::new(provider.clone());
