@@ -3,8 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 
+#[path = "recorded/every_service.rs"]
+mod every_service;
+#[path = "recorded/meaning.rs"]
+mod meaning;
+#[path = "recorded/requests.rs"]
+mod requests;
+#[path = "recorded/samples.rs"]
+mod samples;
+
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_openai::types::responses::CreateResponseArgs;
 use base64::Engine as _;
@@ -13,14 +24,18 @@ use futures_util::StreamExt;
 use modelswitch::deepseek::DeepSeek;
 use modelswitch::prelude::*;
 use modelswitch::provider::{Body, Document, Endpoint, Request};
-use modelswitch::{ErrorKind, HttpService};
+use modelswitch::{ApiKey, Client, ErrorKind, HttpService, OpenAiProvider, Profile};
 use modelswitch_sim::{Script, Sim};
 use modelswitch_tests::{ask, one_try};
 use serde_json::Value;
 
 /// One recorded exchange a line.
 fn recordings() -> Vec<(String, Value)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures");
+    jsonl(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures"))
+}
+
+/// The lines of all files in a folder, each with its file's name.
+fn jsonl(folder: &Path) -> Vec<(String, Value)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -62,6 +77,52 @@ fn script(exchange: &Value) -> Script {
     }
 }
 
+fn is_stream(body: &str) -> bool {
+    ["data:", "event:", ":"].iter().any(|mark| body.trim_start().starts_with(mark))
+}
+
+/// The JSON of a stream's events.
+fn events(body: &str) -> Vec<Value> {
+    body.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data:")?.trim()).ok()).collect()
+}
+
+/// One service at both doors, trying once after its own profile, or after none where nothing is known of it.
+struct Doors {
+    provider: Arc<OpenAiProvider>,
+    service: HttpService,
+    client: Client,
+}
+
+impl Doors {
+    fn to(sim: &Sim, service: &str) -> Self {
+        let known = Profile::embedded(service).or_else(|| Profile::embedded("openai-compatible"));
+        let mut profile = known.unwrap();
+        // What it said while it lived is still good to read.
+        profile.gone = None;
+        let builder = OpenAiProvider::builder(profile).base_url(sim.base_url()).default_model("m");
+        let provider = Arc::new(builder.api_key(ApiKey::new(sim.key()).unwrap()).build().unwrap());
+        let service = HttpService::new(provider.clone());
+        let client = service.client().unwrap();
+        Self { provider, service, client }
+    }
+}
+
+/// Both doors to each service, made once: making them costs milliseconds.
+struct AllDoors<'a> {
+    sim: &'a Sim,
+    made: BTreeMap<String, Doors>,
+}
+
+impl<'a> AllDoors<'a> {
+    fn on(sim: &'a Sim) -> Self {
+        Self { sim, made: BTreeMap::new() }
+    }
+
+    fn to(&mut self, service: &str) -> &Doors {
+        self.made.entry(service.to_owned()).or_insert_with(|| Doors::to(self.sim, service))
+    }
+}
+
 #[tokio::test]
 async fn every_recorded_chat_decodes_through_door_one_or_is_an_error_of_its_kind() {
     let sim = Sim::start().await.unwrap();
@@ -69,7 +130,7 @@ async fn every_recorded_chat_decodes_through_door_one_or_is_an_error_of_its_kind
     let recordings = chat_recordings();
     // One client a profile: making one costs milliseconds.
     let clients = ["deepseek", "openai-compatible"]
-        .map(|profile| HttpService::new(std::sync::Arc::new(one_try(&sim, profile))).client().unwrap());
+        .map(|profile| HttpService::new(Arc::new(one_try(&sim, profile))).client().unwrap());
     for (service, exchange) in &recordings {
         let client = &clients[usize::from(service != "deepseek")];
         let body = body(exchange);
@@ -109,7 +170,7 @@ async fn every_recorded_chat_decodes_through_door_one_or_is_an_error_of_its_kind
 #[tokio::test]
 async fn every_recorded_response_decodes_through_door_one_or_is_an_error_of_its_kind() {
     let sim = Sim::start().await.unwrap();
-    let client = HttpService::new(std::sync::Arc::new(one_try(&sim, "openai-compatible"))).client().unwrap();
+    let client = HttpService::new(Arc::new(one_try(&sim, "openai-compatible"))).client().unwrap();
     let is_response = |exchange: &Value| {
         exchange["method"] == "POST"
             && exchange["path"].as_str().is_some_and(|path| path.ends_with("/responses"))
@@ -148,12 +209,15 @@ const NO_ROOM: [&str; 4] =
 
 /// A message's calls are numbered by their place in async-openai's types, and a chunk's are not.
 fn has_no_room(path: &str) -> bool {
-    let starred: String = path
-        .split('/')
+    NO_ROOM.iter().any(|place| starred(path).contains(place))
+}
+
+/// A path without the places in lists.
+fn starred(path: &str) -> String {
+    path.split('/')
         .skip(1)
         .map(|part| if part.parse::<usize>().is_ok() { "/*".to_owned() } else { format!("/{part}") })
-        .collect();
-    NO_ROOM.iter().any(|place| starred.contains(place))
+        .collect()
 }
 
 /// Every field of every recorded DeepSeek answer, whole or in pieces, through both doors.

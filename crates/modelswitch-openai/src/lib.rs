@@ -28,6 +28,9 @@ mod transport;
 
 pub use async_openai;
 pub use dialect::BrokenOffIsFinishReason;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use dialect::bench;
 pub use door::{
     ATTACHED_PREFIX, ATTACHED_REASONING, Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt,
 };

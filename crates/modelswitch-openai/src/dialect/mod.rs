@@ -1,6 +1,8 @@
 //! What a service really speaks: requests put as it takes them, answers put in the one strict shape that async-openai
 //! decodes. Both directions look before they parse; what conforms passes on as the bytes it came in.
 
+#[cfg(feature = "bench")]
+pub mod bench;
 mod chunk;
 mod events;
 mod inward;
