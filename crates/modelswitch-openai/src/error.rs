@@ -38,23 +38,26 @@ pub(crate) fn from_answer(
     let message = said.message(&cleaner);
     let heard = Heard::new(profile, &cleaner, &said, &message);
     let kind = heard.kind(status, names_model);
-    let mut error = said.error(&cleaner, kind, &message, Some(status));
-    if let Some(id) =
-        profile.request_id(headers).filter(|id| !is_only_a_ray(headers, id) || error.request_id().is_none())
-    {
+    let error = said.error(&cleaner, kind, &message, Some(status));
+    let error = with_headers(error, profile, headers);
+    said.advise(error, profile, names_model).with_upstream_body(scrub.body(body))
+}
+
+/// The error with what the headers say. They are surer than the body, but for Cloudflare's ray.
+fn with_headers(mut error: Error, profile: &Profile, headers: &HeaderMap) -> Error {
+    let own = |id: &str| header(headers, "cf-ray") != Some(id) || error.request_id().is_none();
+    if let Some(id) = profile.request_id(headers).filter(|id| own(id)) {
         error = error.with_request_id(id);
     }
-    let wait = retry_after(headers).or(error.retry_after());
-    if let Some(wait) =
-        wait.or_else(|| (kind == ErrorKind::RateLimited).then(|| retry_after::reset(headers)).flatten())
-    {
+    let is_limit = error.kind() == ErrorKind::RateLimited;
+    let reset = || is_limit.then(|| retry_after::reset(headers)).flatten();
+    if let Some(wait) = retry_after(headers).or(error.retry_after()).or_else(reset) {
         error = error.with_retry_after(wait);
     }
     if let Some(should_retry) = header(headers, "x-should-retry").and_then(|word| word.parse().ok()) {
         error = error.with_should_retry(should_retry);
     }
-    let error = said.advise(error, profile, names_model);
-    error.with_upstream_body(scrub.body(body))
+    error
 }
 
 /// The error in an answer that came under 200: a member `error`, or an object that is nothing but an error.
@@ -83,39 +86,51 @@ fn is_error(object: &Map<String, Value>) -> bool {
         Some(Value::Object(members)) => return !members.is_empty(),
         Some(Value::String(text)) => return !text.is_empty(),
         Some(Value::Bool(failed)) => return *failed,
-        Some(Value::Array(_) | Value::Number(_)) => return true,
+        Some(Value::Array(errors)) => return !errors.is_empty(),
+        Some(Value::Number(number)) => return number.as_f64() != Some(0.0),
         Some(Value::Null) | None => {}
     }
-    is("object", "error") || is("type", "error") || (!has_an_answer(object) && says_failure(object))
+    is("object", "error")
+        || is("type", "error")
+        || base_fails(object)
+        || (!has_an_answer(object) && says_failure(object))
 }
 
 /// The members that answers are made of.
 fn has_an_answer(object: &Map<String, Value>) -> bool {
-    let is_there = |value: &Value| match value {
-        Value::Null => false,
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(members) => !members.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-    };
-    ["choices", "data", "object", "output", "content", "result", "results", "models"]
-        .iter()
-        .any(|name| object.get(*name).is_some_and(is_there))
+    let names = ["choices", "data", "object", "output", "content", "result", "results", "models"];
+    names.iter().any(|name| is_there(object, name))
 }
 
-/// The flat forms: `{"code":20012,"message":"…"}`, `{"success":false,…}`, MiniMax's `base_resp`.
+fn is_there(object: &Map<String, Value>, name: &str) -> bool {
+    object.get(name).is_some_and(|value| match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    })
+}
+
+/// MiniMax's `base_resp`, which is in each of its answers.
+fn base_fails(object: &Map<String, Value>) -> bool {
+    let code = object.get("base_resp").and_then(|base| base.get("status_code"));
+    code.is_some_and(is_failure) && !is_there(object, "choices")
+}
+
+/// The flat forms: `{"code":20012,"message":"…"}`, `{"success":false,…}`.
 fn says_failure(object: &Map<String, Value>) -> bool {
-    let has_message =
-        || ["message", "msg", "error_msg"].iter().any(|name| object.get(*name).is_some_and(Value::is_string));
-    let is_failure = |code: &Value| {
-        said::word(code)
-            .is_some_and(|code| !matches!(code.to_ascii_lowercase().as_str(), "0" | "200" | "ok" | "success"))
-    };
-    let base = object.get("base_resp").and_then(|base| base.get("status_code"));
-    base.is_some_and(is_failure)
-        || object.get("success").and_then(Value::as_bool) == Some(false)
-        || has_message()
-            && (object.get("code").or_else(|| object.get("error_code")).is_some_and(is_failure)
-                || matches!(object.get("status").and_then(Value::as_str), Some("error" | "failed" | "fail")))
+    let is = |name: &str, fails: fn(&Value) -> bool| object.get(name).is_some_and(fails);
+    let has_message = ["message", "msg", "error_msg"].iter().any(|name| is(name, Value::is_string));
+    let code_fails = is("code", is_failure) || is("error_code", is_failure);
+    let status_fails = is("status", |status| matches!(status.as_str(), Some("error" | "failed" | "fail")));
+    is("success", |success| *success == Value::Bool(false)) || (has_message && (code_fails || status_fails))
+}
+
+fn is_failure(code: &Value) -> bool {
+    let means_well =
+        |code: &str| matches!(code.to_ascii_lowercase().as_str(), "0" | "200" | "ok" | "success");
+    said::word(code).is_some_and(|code| !means_well(&code))
 }
 
 /// More of a message is hardly read, and a code or an id that is longer is none.
@@ -214,11 +229,6 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// Cloudflare's id of the connection, which the service itself may not know.
-fn is_only_a_ray(headers: &HeaderMap, id: &str) -> bool {
-    header(headers, "cf-ray") == Some(id)
-}
-
 /// The id in a sentence such as Ark's “… Request id: 0217…”.
 fn request_id_in(message: &str) -> Option<String> {
     const MARK: &str = "request id: ";
@@ -240,5 +250,9 @@ fn one_line(text: &str, longest: usize) -> String {
     line
 }
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tests;

@@ -110,18 +110,29 @@ impl<'a> Heard<'a> {
             || occurrences(&self.message, phrase).any(|(start, end)| !self.is_repeated(start, end))
     }
 
-    /// True when this part of the message is a piece of what the user wrote: with a few letters around it, it stands there
-    /// too. Of a message that is nothing but the phrase that can't be told.
+    /// True when this part of the message stands in quotes, and the user wrote what is quoted. A phrase outside of quotes is
+    /// the service's own, although a long conversation may well be about such errors.
     fn is_repeated(&self, start: usize, end: usize) -> bool {
-        const AROUND: usize = 12;
-        const LEAST: usize = 6;
-        let before = self.message.get(..start).unwrap_or_default().char_indices().rev();
-        let from = before.take(AROUND).last().map_or(start, |(position, _)| position);
+        const AFTER: usize = 12;
+        let before = self.message.get(..start).unwrap_or_default();
+        let Some(from) = quote_opened(before) else { return false };
         let after = self.message.get(end..).unwrap_or_default();
-        let to = end + after.chars().take(AROUND).map(char::len_utf8).sum::<usize>();
-        (to - from) >= (end - start) + LEAST
-            && self.message.get(from..to).is_some_and(|piece| self.cleaner.wrote(piece))
+        let quoted = after.chars().take(AFTER).take_while(|c| !is_quote(*c) && *c != '…');
+        let to = end + quoted.map(char::len_utf8).sum::<usize>();
+        self.message.get(from..to).is_some_and(|piece| self.cleaner.wrote(piece))
     }
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '`' | '"' | '\'' | '“' | '”' | '‘' | '’' | '«' | '»')
+}
+
+/// Where the last quotation of a text begins. The apostrophe of “can't” begins none.
+fn quote_opened(text: &str) -> Option<usize> {
+    let mut quotes = text.char_indices().rev().filter(|(_, c)| is_quote(*c));
+    let opens =
+        |position: usize| !text.get(..position).is_some_and(|before| before.ends_with(char::is_alphanumeric));
+    quotes.find(|(position, _)| opens(*position)).map(|(position, quote)| position + quote.len_utf8())
 }
 
 fn find(table: &Table, may: impl Fn(ErrorKind) -> bool, fits: impl Fn(&String) -> bool) -> Option<ErrorKind> {
@@ -164,6 +175,8 @@ fn may_become(status: u16, kind: ErrorKind, by: By) -> bool {
             By::Phrase => matches!(kind, ContextLength | InsufficientBalance | Overloaded),
         },
         404 | 410 => kind != RateLimited,
+        // Groq names it so when one request alone is more than a minute's tokens. Waiting makes it no smaller.
+        413 => kind != RateLimited,
         _ => match by {
             By::Name => true,
             By::Phrase => matches!(

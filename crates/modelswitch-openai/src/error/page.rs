@@ -38,7 +38,7 @@ impl Said {
 /// (<https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/>).
 fn cloudflare_code(text: &str) -> Option<&str> {
     let code = text.strip_prefix("error code: ")?.trim();
-    (code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit())).then_some(code)
+    ((3..=4).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit())).then_some(code)
 }
 
 /// The data of the first event. Some services put it so although the answer is a refusal.

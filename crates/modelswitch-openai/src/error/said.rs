@@ -226,10 +226,10 @@ fn status(value: &Value) -> Option<u16> {
     word(value)?.parse().ok().filter(|status| (400..600).contains(status))
 }
 
-/// A string, or a number as text. Zero is no code of an error.
+/// A string, or a number as text. Zero is no code of an error, and `None` is how LiteLLM writes null.
 pub(super) fn word(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::String(text) if !matches!(text.as_str(), "" | "None") => Some(text.clone()),
         Value::Number(number) if number.as_f64() != Some(0.0) => Some(number.to_string()),
         _ => None,
     }

@@ -155,3 +155,92 @@ fn a_very_long_message_is_cut() {
     let error = deepseek(400, Box::leak("é".repeat(5_000).into_boxed_str()));
     assert!(error.message().chars().count() <= LONGEST_MESSAGE + 1);
 }
+
+/// As a service that repeats a part of what the user wrote would.
+fn repeated(status: u16, prompt: &str, message: &str) -> ErrorKind {
+    let messages = serde_json::json!([{ "role": "user", "content": prompt }]);
+    let request =
+        modelswitch_provider::Request::chat(&serde_json::json!({ "model": "m", "messages": messages }));
+    let scrub = Scrub::new(None, request.unwrap());
+    let body = serde_json::json!({ "error": { "message": message } }).to_string();
+    let status = StatusCode::from_u16(status).unwrap();
+    from_answer(&Profile::default(), &scrub, true, status, &HeaderMap::new(), body.into()).kind()
+}
+
+#[test]
+fn words_that_the_user_wrote_decide_nothing() {
+    let prompt =
+        "Why does a maximum context length exist, and what is a rate limit? I got Insufficient Balance.";
+    for (message, kind) in [
+        // The whole of it, a part of it, and a part in other case and spacing.
+        (format!("invalid role in: {prompt}"), ErrorKind::InvalidRequest),
+        ("can't parse `does a maximum context length exist, and wh…`".to_owned(), ErrorKind::InvalidRequest),
+        ("can't parse `DOES A  MAXIMUM CONTEXT\nLENGTH EXIST`".to_owned(), ErrorKind::InvalidRequest),
+        // The service's own words, although the user knows them too.
+        ("This model's maximum context length is 8192 tokens.".to_owned(), ErrorKind::ContextLength),
+        ("Insufficient Balance".to_owned(), ErrorKind::InsufficientBalance),
+        ("Does a maximum context length exist? It does.".to_owned(), ErrorKind::ContextLength),
+    ] {
+        assert_eq!(repeated(400, prompt, &message), kind, "{message}");
+    }
+}
+
+#[test]
+fn a_status_says_which_words_may_count() {
+    let deepseek = |status, code: &str, message: &str| {
+        let body = serde_json::json!({ "error": { "code": code, "message": message } }).to_string();
+        let profile = Profile::embedded("deepseek").unwrap();
+        let status = StatusCode::from_u16(status).unwrap();
+        from_answer(&profile, &Scrub::default(), true, status, &HeaderMap::new(), body.into()).kind()
+    };
+    for (status, code, message, kind) in [
+        (401, "rate_limit_exceeded", "rate limit", ErrorKind::Authentication),
+        (429, "model_not_found", "no such model", ErrorKind::RateLimited),
+        (500, "x", "rate limit reached", ErrorKind::Upstream),
+        (500, "rate_limit_exceeded", "x", ErrorKind::RateLimited),
+        (504, "overloaded_error", "overloaded", ErrorKind::Timeout),
+        (503, "x", "invalid api key", ErrorKind::Overloaded),
+        (400, "invalid_request_error", "x", ErrorKind::InvalidRequest),
+        // The profile's own words win.
+        (500, "x", "Content Exists Risk", ErrorKind::ContentFiltered),
+    ] {
+        assert_eq!(deepseek(status, code, message), kind, "{status} {code} {message}");
+    }
+}
+
+#[test]
+fn a_pattern_that_begins_with_an_equals_sign_is_the_whole_of_a_code() {
+    let profile = Profile::from_toml("mine", "[patterns]\ninsufficient_balance = ['=1113']").unwrap();
+    let kind = |body: &'static str| {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        from_answer(&profile, &Scrub::default(), true, status, &HeaderMap::new(), body.into()).kind()
+    };
+    assert_eq!(kind(r#"{"error":{"code":"1113","message":"x"}}"#), ErrorKind::InsufficientBalance);
+    assert_eq!(kind(r#"{"code":1113,"message":"x"}"#), ErrorKind::InsufficientBalance);
+    assert_eq!(kind(r#"{"error":{"code":"11130","message":"1113 tokens"}}"#), ErrorKind::RateLimited);
+}
+
+#[test]
+fn an_answer_is_not_taken_for_an_error() {
+    let profile = Profile::embedded("openai-compatible").unwrap();
+    for answer in [
+        r#"{"code":0,"data":{"balance":1}}"#,
+        r#"{"code":"x","message":"y","data":[1]}"#,
+        r#"{"choices":[{}],"base_resp":{"status_code":0,"status_msg":""}}"#,
+        r#"{"base_resp":{"status_code":0}}"#,
+        r#"{"object":"list","data":[],"message":"x","code":7}"#,
+        r#"{"status":"ok","message":"fine"}"#,
+        r#"{"success":true,"message":"fine"}"#,
+        r#"{"error":null}"#,
+        r#"{"error":{}}"#,
+        r#"{"error":""}"#,
+        r#"{"error":false}"#,
+        r#"{"error":0,"message":"fine"}"#,
+        r#"{"error":[]}"#,
+        "[]",
+        "7",
+    ] {
+        let value = serde_json::from_str(answer).unwrap();
+        assert!(from_success(&profile, &Scrub::default(), &value).is_none(), "{answer}");
+    }
+}
