@@ -54,7 +54,9 @@ impl Table {
     }
 
     fn profile(&self, service: &str) -> Profile {
-        Profile::embedded(service).unwrap_or_else(|| {
+        // Perplexity's chat completions ended on 2026-09-27, so its own profile may have them no longer.
+        let embedded = if service == "perplexity" { None } else { Profile::embedded(service) };
+        embedded.unwrap_or_else(|| {
             let mut profile = Profile::embedded("openai-compatible").unwrap();
             profile.patterns = self.patterns.get(service).cloned().unwrap_or_default();
             profile
