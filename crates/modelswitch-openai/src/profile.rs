@@ -80,7 +80,8 @@ pub struct Profile {
     pub response: ResponseRules,
     /// Finish reasons of its own that are failures: the reason, and the name of the [`ErrorKind`] it becomes.
     pub finish_reasons: BTreeMap<String, FailureKind>,
-    /// Phrases in error texts, in lower case, by the name of the [`ErrorKind`] they mean.
+    /// Phrases in error texts, in lower case, by the name of the [`ErrorKind`] they mean. One that begins with `=` is the
+    /// whole of an error's code or type: `"=1302"`. They win over what the status and the usual words say.
     pub patterns: BTreeMap<FailureKind, Vec<String>>,
     /// What a person should do, by the name of the [`ErrorKind`].
     pub hints: BTreeMap<FailureKind, String>,
@@ -361,9 +362,21 @@ impl Profile {
 
     /// The service's id of a request, from the headers of its answer.
     pub(crate) fn request_id(&self, headers: &HeaderMap) -> Option<Arc<str>> {
-        let usual = ["x-request-id", "request-id", "x-ds-trace-id", "cf-ray"];
+        let usual = [
+            "x-request-id",
+            "request-id",
+            "x-ds-trace-id",
+            "apim-request-id",
+            "x-amzn-requestid",
+            "mistral-correlation-id",
+            "msh-request-id",
+            "nvcf-reqid",
+            "x-siliconcloud-trace-id",
+            "cf-ray",
+        ];
         let own = self.response.request_id.iter().map(String::as_str);
-        own.chain(usual).find_map(|name| headers.get(name)?.to_str().ok()).map(Arc::from)
+        let text = |name: &str| headers.get(name)?.to_str().ok().filter(|id| !id.is_empty());
+        own.chain(usual).find_map(text).map(Arc::from)
     }
 
     /// What a person should do about an error of this kind, where the profile knows better than the kind itself.

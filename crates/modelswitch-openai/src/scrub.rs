@@ -25,28 +25,18 @@ impl Scrub {
         Self { key, request: Some(request) }
     }
 
-    /// A sentence for a person to read, without the key and without what the user wrote.
-    pub(crate) fn sentence(&self, text: &str) -> String {
-        let mut text = self.without_key(text);
-        if let Some(cut) = INPUT_MARKS.iter().filter_map(|mark| text.find(mark)).min() {
-            text.truncate(cut);
-            text.push('…');
-        }
-        for prompt in self.prompts() {
-            if text.contains(&prompt) {
-                text = text.replace(&prompt, "[…]");
-            }
-        }
-        text
+    /// Cleans one failure's words. What the user wrote is looked up once for all of them.
+    pub(crate) fn cleaner(&self) -> Cleaner<'_> {
+        Cleaner { scrub: self, prompts: self.prompts() }
     }
 
     /// A body for whoever asks for it, without the key.
     pub(crate) fn body(&self, body: Bytes) -> Bytes {
-        let Ok(text) = std::str::from_utf8(&body) else { return body };
-        match self.without_key(text) {
-            scrubbed if scrubbed == text => body,
-            scrubbed => scrubbed.into(),
-        }
+        let Some(key) = &self.key else { return body };
+        // In JSON a slash may stand escaped. Not every body is text.
+        let escaped = key.expose().replace('/', "\\/");
+        let body = without(body, key.expose().as_bytes());
+        without(body, escaped.as_bytes())
     }
 
     /// A service's headers, without the key: what is in them is shown and logged.
@@ -82,6 +72,54 @@ impl Scrub {
         texts.sort_by_key(|text: &String| std::cmp::Reverse(text.len()));
         texts
     }
+}
+
+/// Takes out of the words of one failure what must not be shown.
+pub(crate) struct Cleaner<'a> {
+    scrub: &'a Scrub,
+    prompts: Vec<String>,
+}
+
+impl Cleaner<'_> {
+    /// A sentence for a person to read, without the key and without what the user wrote.
+    pub(crate) fn sentence(&self, text: &str) -> String {
+        let mut text = self.scrub.without_key(text);
+        if let Some(cut) = INPUT_MARKS.iter().filter_map(|mark| text.find(mark)).min() {
+            text.truncate(cut);
+            text.push('…');
+        }
+        for prompt in &self.prompts {
+            if text.contains(prompt) {
+                text = text.replace(prompt, "[…]");
+            }
+        }
+        text
+    }
+
+    /// True when the user wrote this, whatever the case and white space. Only a piece of what was written may have been
+    /// repeated.
+    pub(crate) fn wrote(&self, text: &str) -> bool {
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        let text = plain(text);
+        self.prompts.iter().any(|prompt| plain(prompt).contains(&text))
+    }
+}
+
+fn without(body: Bytes, key: &[u8]) -> Bytes {
+    if memmem::find(&body, key).is_none() {
+        return body;
+    }
+    let mut clean = Vec::with_capacity(body.len());
+    let mut rest = &*body;
+    while let Some((before, after)) =
+        memmem::find(rest, key).and_then(|start| Some((rest.get(..start)?, rest.get(start + key.len()..)?)))
+    {
+        clean.extend_from_slice(before);
+        clean.extend_from_slice(b"[key]");
+        rest = after;
+    }
+    clean.extend_from_slice(rest);
+    clean.into()
 }
 
 fn collect(value: &Value, texts: &mut Vec<String>) {
@@ -127,7 +165,7 @@ mod tests {
                 "messages[0].role: unknown variant `assistant`",
             ),
         ] {
-            assert_eq!(scrub().sentence(said), shown);
+            assert_eq!(scrub().cleaner().sentence(said), shown);
         }
     }
 
@@ -148,5 +186,15 @@ mod tests {
     fn a_body_only_loses_the_key() {
         let body = Bytes::from_static(b"sk-a/b-canary a secret plan");
         assert_eq!(scrub().body(body), "[key] a secret plan");
+        let packed = Bytes::from_static(b"\xff\x00sk-a/b-canary\xfe sk-a\\/b-canary");
+        assert_eq!(scrub().body(packed), &b"\xff\x00[key]\xfe [key]"[..]);
+    }
+
+    #[test]
+    fn a_piece_of_what_the_user_wrote_is_known_again() {
+        let scrub = scrub();
+        let cleaner = scrub.cleaner();
+        assert!(cleaner.wrote("Secret\n PLAN") && cleaner.wrote("other secret"));
+        assert!(!cleaner.wrote("secret plans"));
     }
 }

@@ -62,6 +62,7 @@ impl Error {
         put("model", self.model().into());
         put("request_id", self.request_id().into());
         put("retry_after_ms", self.retry_after().map(millis).into());
+        put("should_retry", self.should_retry().into());
         put("code", self.code().into());
         put("type", self.upstream_type().into());
         put("param", self.param().into());
@@ -90,6 +91,9 @@ impl Error {
         }
         if let Some(wait) = facts.get("retry_after_ms").and_then(Value::as_u64) {
             error = error.with_retry_after(Duration::from_millis(wait));
+        }
+        if let Some(should_retry) = facts.get("should_retry").and_then(Value::as_bool) {
+            error = error.with_should_retry(should_retry);
         }
         if let Some(code) = text("code") {
             error = error.with_code(code);
@@ -161,6 +165,7 @@ mod tests {
                 .with_status(StatusCode::IM_A_TEAPOT)
                 .with_request_id("id")
                 .with_retry_after(Duration::from_millis(1500))
+                .with_should_retry(false)
                 .with_code("c")
                 .with_param("q")
                 .with_attempts(1)

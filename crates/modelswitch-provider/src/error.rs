@@ -46,6 +46,7 @@ struct Inner {
     model: Option<Arc<str>>,
     request_id: Option<Arc<str>>,
     retry_after: Option<Duration>,
+    should_retry: Option<bool>,
     code: Option<String>,
     upstream_type: Option<String>,
     param: Option<String>,
@@ -300,6 +301,21 @@ impl Error {
         self.0.retry_after
     }
 
+    /// What the service itself says about sending the request again; `None` when it says nothing. OpenAI's header
+    /// `x-should-retry` is such a word (<https://github.com/openai/openai-python>, `_should_retry`).
+    ///
+    /// [`is_retryable`](Self::is_retryable) goes by the kind alone.
+    ///
+    /// ```
+    /// use modelswitch_provider::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::RateLimited, "too many requests").with_should_retry(false);
+    /// assert_eq!((error.should_retry(), error.is_retryable()), (Some(false), true));
+    /// ```
+    pub fn should_retry(&self) -> Option<bool> {
+        self.0.should_retry
+    }
+
     /// The service's `error.code`, numbers as text.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
@@ -393,6 +409,7 @@ impl Error {
             model: None,
             request_id: None,
             retry_after: None,
+            should_retry: None,
             code: None,
             upstream_type: None,
             param: None,
@@ -462,6 +479,11 @@ impl Error {
     /// Sets how long the service wants to be left alone.
     pub fn with_retry_after(self, wait: Duration) -> Self {
         self.change(|inner| inner.retry_after = Some(wait))
+    }
+
+    /// Sets what the service itself says about sending the request again.
+    pub fn with_should_retry(self, should_retry: bool) -> Self {
+        self.change(|inner| inner.should_retry = Some(should_retry))
     }
 
     /// Sets the service's `error.code`.
@@ -557,6 +579,9 @@ impl fmt::Debug for Error {
         }
         if let Some(wait) = inner.retry_after {
             text.field("retry_after", &wait);
+        }
+        if let Some(should_retry) = inner.should_retry {
+            text.field("should_retry", &should_retry);
         }
         text.field("attempts", &inner.attempts).field("hint", &self.hint());
         if let Some(source) = &inner.source {
