@@ -58,15 +58,20 @@
 //! * No prompt, answer, key or upstream message is in a layer's log or `Debug`, unless [`Log::with_content`] asks for the
 //!   former two. Names of what is logged are in [`genai`].
 
+mod ending;
 pub mod genai;
 mod layer;
 mod log;
 mod reasoning_origin;
+mod repeatable;
 mod retry;
 mod stack;
+mod timeout;
 
+pub use ending::{Ending, on_end};
 pub use layer::{Layer, LayerFn, layer_fn};
 pub use log::Log;
 pub use reasoning_origin::ReasoningOrigin;
 pub use retry::Retry;
 pub use stack::Stack;
+pub use timeout::Timeout;
