@@ -1,5 +1,6 @@
 //! Which requests may be sent twice.
 
+use http::Method;
 use modelswitch_provider::{Endpoint, ErrorKind, Request};
 
 /// POSTs to these want an answer and nothing else; all others make something that stays at the service.
@@ -14,13 +15,18 @@ const ANSWERING_PATHS: [&str; 3] = ["/audio/", "/images/", "/moderations"];
 
 /// True for a request that makes something which stays at the service: a second one would make a second one.
 pub(crate) fn leaves_something(request: &Request) -> bool {
+    !request.endpoint.method().is_idempotent() && !wants_an_answer(request)
+}
+
+/// True for a question to a model, which any provider could answer.
+pub(crate) fn wants_an_answer(request: &Request) -> bool {
     let endpoint = &request.endpoint;
     let in_background = endpoint.path() == Endpoint::RESPONSES.path()
         && request.document().is_some_and(|body| body.bool("background") == Some(true));
     let answers = ANSWERS.iter().any(|known| known.path() == endpoint.path())
         || MESSAGES.contains(&endpoint.path())
         || ANSWERING_PATHS.iter().any(|family| endpoint.path().starts_with(family));
-    !endpoint.method().is_idempotent() && (in_background || !answers)
+    endpoint.method() == Method::POST && answers && !in_background
 }
 
 /// True when the service refused the request before it acted on it. A broken connection doesn't tell how far it got.

@@ -16,6 +16,7 @@ use tracing::Level;
 use self::budget::Budget;
 use crate::layer::Wrapped;
 use crate::repeatable::{did_nothing, leaves_something};
+use crate::targets::record;
 use crate::{Layer, genai};
 
 /// Tries a call again when it failed in a way that may pass.
@@ -304,13 +305,6 @@ fn counted(error: Error) -> Error {
         return error.with_attempts(1);
     }
     error
-}
-
-/// Writes down the tries that ended in this error: those of layers inside, which the error knows, and the last.
-fn record(failures: &mut Vec<Attempt>, error: &Error, took: Duration) {
-    let earlier = error.failures().iter().map(|failed| failed.duration).sum();
-    failures.extend_from_slice(error.failures());
-    failures.push(Attempt::of(error, took.saturating_sub(earlier)));
 }
 
 #[cfg(test)]
