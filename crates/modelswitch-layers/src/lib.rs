@@ -58,15 +58,26 @@
 //! * No prompt, answer, key or upstream message is in a layer's log or `Debug`, unless [`Log::with_content`] asks for the
 //!   former two. Names of what is logged are in [`genai`].
 
+mod balance;
+mod ending;
+mod fallback;
 pub mod genai;
 mod layer;
 mod log;
 mod reasoning_origin;
+mod repeatable;
 mod retry;
 mod stack;
+mod targets;
+mod timeout;
 
+pub use balance::{Balance, StickyBy, StickyKey, Strategy};
+pub use ending::{Ending, on_end};
+pub use fallback::Fallback;
 pub use layer::{Layer, LayerFn, layer_fn};
 pub use log::Log;
 pub use reasoning_origin::ReasoningOrigin;
 pub use retry::Retry;
 pub use stack::Stack;
+pub use targets::Target;
+pub use timeout::Timeout;

@@ -1,17 +1,22 @@
+mod budget;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use modelswitch_provider::{
-    Attempt, Endpoint, Error, ErrorKind, Provider, Request, Response, Result, committed,
+    Attempt, Error, ErrorKind, Provider, Request, Response, Result, TimeLeft, committed,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::{Instant, sleep};
 use tracing::Level;
 
+use self::budget::Budget;
 use crate::layer::Wrapped;
+use crate::repeatable::{did_nothing, leaves_something};
+use crate::targets::record;
 use crate::{Layer, genai};
 
 /// Tries a call again when it failed in a way that may pass.
@@ -34,7 +39,11 @@ use crate::{Layer, genai};
 /// A `Retry` that has spent its tries marks the error [exhausted](Error::is_exhausted), so nested retries never
 /// multiply. Every failed try is in [`Head::failures`](modelswitch_provider::Head::failures) or [`Error::failures`].
 ///
-/// It has no deadline of its own; a caller that is done waiting drops the call.
+/// How many in all: repeats are at most a share of the calls that pass ([`budget`](Self::budget)). When a service is down,
+/// repeating everything would multiply its load at the worst moment.
+///
+/// It has no deadline of its own, and keeps the one that comes with a request ([`TimeLeft`], set by
+/// [`Timeout`](crate::Timeout) above it): each try gets what is left, and none begins after a wait that would use it up.
 ///
 /// ```
 /// use modelswitch_layers::{Retry, Stack};
@@ -56,6 +65,7 @@ pub struct Retry {
     base_delay: Duration,
     max_delay: Duration,
     max_retry_after: Duration,
+    budget: Option<Budget>,
     // One for all calls: a generator of its own would give calls that fail together the same waits under one seed.
     dice: Arc<Mutex<SmallRng>>,
 }
@@ -71,13 +81,17 @@ impl Default for Retry {
             max_delay: Duration::from_secs(8),
             // Limits are counted by the minute, so a minute helps; what takes longer is better tried elsewhere.
             max_retry_after: Duration::from_secs(60),
+            // At worst the load of a service in trouble is doubled. Proxies stop at a fifth; but a client whose burst ran into a
+            // rate limit wants each of its calls repeated once.
+            budget: Some(Budget::new(1.0, 10)),
             dice: Arc::new(Mutex::new(SmallRng::from_rng(&mut rand::rng()))),
         }
     }
 }
 
 impl Retry {
-    /// Four tries in all, half a second doubling up to eight, at most a minute of `Retry-After`.
+    /// Four tries in all, half a second doubling up to eight, at most a minute of `Retry-After`, and no more repeats than
+    /// calls within ten seconds, or ten a second.
     pub fn new() -> Self {
         Self::default()
     }
@@ -111,6 +125,29 @@ impl Retry {
         self
     }
 
+    /// How many repeats there may be in all: a share of the calls of the last ten seconds, and so many a second whatever the
+    /// number of calls. Beyond that an error is given back at once, marked exhausted. Calls through clones of this layer, and
+    /// through everything that it wraps, count together.
+    ///
+    /// ```
+    /// use modelswitch_layers::Retry;
+    ///
+    /// let careful = Retry::new().budget(0.1, 2);
+    /// # let _ = careful;
+    /// ```
+    #[must_use]
+    pub fn budget(mut self, share: f64, at_least_per_second: u32) -> Self {
+        self.budget = Some(Budget::new(share, at_least_per_second));
+        self
+    }
+
+    /// Repeats whatever may be repeated, however many calls fail.
+    #[must_use]
+    pub fn without_budget(mut self) -> Self {
+        self.budget = None;
+        self
+    }
+
     /// Makes the waits the same in every run, for tests. Calls at the same time still share one row of numbers.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -133,6 +170,7 @@ impl fmt::Debug for Retry {
             .field("base_delay", &self.base_delay)
             .field("max_delay", &self.max_delay)
             .field("max_retry_after", &self.max_retry_after)
+            .field("budget", &self.budget)
             .finish_non_exhaustive()
     }
 }
@@ -144,11 +182,17 @@ impl Provider for Wrapped<Retry> {
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
+        if let Some(budget) = &self.layer.budget {
+            budget.call();
+        }
+        let begun = Instant::now();
         let mut failures = Vec::new();
         let mut tries = 0;
         loop {
             let started = Instant::now();
-            let error = match self.try_once(request.clone()).await {
+            let mut this_try = request.clone();
+            TimeLeft::spend(&mut this_try, begun.elapsed());
+            let error = match self.try_once(this_try).await {
                 Ok(mut response) => {
                     failures.append(&mut response.head.failures);
                     response.head.failures = failures;
@@ -157,7 +201,12 @@ impl Provider for Wrapped<Retry> {
                 Err(error) => counted(error),
             };
             tries += 1;
-            match self.layer.judge(&request, &error, tries, &failures) {
+            let left = TimeLeft::of(&request).map(|left| left.saturating_sub(begun.elapsed()));
+            match self
+                .layer
+                .judge(&request, &error, tries, &failures)
+                .within(left, self.layer.budget.as_ref())
+            {
                 Verdict::TryAgain(wait) => {
                     tracing::event!(
                         Level::DEBUG,
@@ -199,6 +248,20 @@ enum Verdict {
     PassOn,
 }
 
+impl Verdict {
+    /// What remains of it when so much time is left, and so many repeats.
+    fn within(self, left: Option<Duration>, budget: Option<&Budget>) -> Self {
+        match self {
+            Self::TryAgain(wait) if left.is_some_and(|left| wait >= left) => Self::GiveUp,
+            Self::TryAgain(_) if budget.is_some_and(|budget| !budget.repeat()) => {
+                tracing::debug!("not tried again: too many calls are being repeated");
+                Self::GiveUp
+            }
+            other => other,
+        }
+    }
+}
+
 impl Retry {
     fn judge(&self, request: &Request, error: &Error, tries: u32, failures: &[Attempt]) -> Verdict {
         let kind = error.kind();
@@ -230,35 +293,10 @@ impl Retry {
     }
 }
 
-/// POSTs to these want an answer and nothing else; all others make something that stays at the service.
-const ANSWERS: [Endpoint; 4] =
-    [Endpoint::CHAT_COMPLETIONS, Endpoint::COMPLETIONS, Endpoint::EMBEDDINGS, Endpoint::RESPONSES];
-
-/// Anthropic's chat, which some services have on the side. Its batches, one path further, stay.
-const MESSAGES: [&str; 3] = ["/anthropic/v1/messages", "/v1/messages", "/messages"];
-
-/// Families of paths whose POSTs want an answer and nothing else.
-const ANSWERING_PATHS: [&str; 3] = ["/audio/", "/images/", "/moderations"];
-
-fn leaves_something(request: &Request) -> bool {
-    let endpoint = &request.endpoint;
-    let in_background = endpoint.path() == Endpoint::RESPONSES.path()
-        && request.document().is_some_and(|body| body.bool("background") == Some(true));
-    let answers = ANSWERS.iter().any(|known| known.path() == endpoint.path())
-        || MESSAGES.contains(&endpoint.path())
-        || ANSWERING_PATHS.iter().any(|family| endpoint.path().starts_with(family));
-    !endpoint.method().is_idempotent() && (in_background || !answers)
-}
-
 /// A service that breaks the API once may have hiccuped; one that does it twice doesn't speak it. Every try of a slow
 /// call costs minutes, and the service may charge for what it went on with.
 fn is_repeated_once(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Decode | ErrorKind::Timeout)
-}
-
-/// True when the service refused the request before it acted on it. A broken connection doesn't tell how far it got.
-fn did_nothing(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::RateLimited | ErrorKind::Overloaded)
 }
 
 /// A provider that doesn't count its tries has still made one, if a service answered or the kind says that one was asked.
@@ -267,13 +305,6 @@ fn counted(error: Error) -> Error {
         return error.with_attempts(1);
     }
     error
-}
-
-/// Writes down the tries that ended in this error: those of layers inside, which the error knows, and the last.
-fn record(failures: &mut Vec<Attempt>, error: &Error, took: Duration) {
-    let earlier = error.failures().iter().map(|failed| failed.duration).sum();
-    failures.extend_from_slice(error.failures());
-    failures.push(Attempt::of(error, took.saturating_sub(earlier)));
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Layer for Stack {
 }
 
 /// An `Arc<dyn Provider>` is a provider too; a second `Arc` around it would cost each call a box for nothing.
-fn shared(provider: impl Provider) -> Arc<dyn Provider> {
+pub(crate) fn shared(provider: impl Provider) -> Arc<dyn Provider> {
     match (&provider as &dyn Any).downcast_ref::<Arc<dyn Provider>>() {
         Some(shared) => shared.clone(),
         None => Arc::new(provider),

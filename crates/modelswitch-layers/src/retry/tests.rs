@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use modelswitch_provider::mock::{MockProvider, events, reply};
-use modelswitch_provider::{Body, Document, EventStream, Payload, ProviderExt};
+use modelswitch_provider::{Body, Document, Endpoint, EventStream, Payload, ProviderExt};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -253,31 +253,6 @@ async fn what_makes_something_is_repeated_only_when_it_was_refused() {
     }
 }
 
-#[test]
-fn only_what_stays_at_the_service_counts_as_something_made() {
-    for (method, path, leaves) in [
-        ("POST", "/chat/completions", false),
-        ("POST", "/chat/completions?trace=1", false),
-        ("POST", "/responses", false),
-        ("POST", "/audio/speech", false),
-        ("POST", "/anthropic/v1/messages", false),
-        ("POST", "/anthropic/v1/messages/batches", true),
-        ("POST", "/anthropic/v1/files", true),
-        ("POST", "/images/generations", false),
-        ("POST", "/moderations", false),
-        ("GET", "/files", false),
-        ("DELETE", "/files/file-1", false),
-        ("POST", "/files", true),
-        ("POST", "/batches", true),
-        ("POST", "/responses/r1/cancel", true),
-        ("POST", "/fine_tuning/jobs", true),
-    ] {
-        let endpoint = Endpoint::new(method.parse().unwrap(), path).unwrap();
-        let request = Request::new(endpoint, Payload::Empty);
-        assert_eq!(leaves_something(&request), leaves, "{method} {path}");
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_response_in_the_background_stays_and_one_that_is_waited_for_does_not() {
     let ask = |path, background: Value| {
@@ -383,4 +358,46 @@ proptest! {
         let retry = Retry::new().seed(seed).base_delay(Duration::from_secs(base)).max_delay(Duration::from_secs(most));
         prop_assert!(retry.jitter(tries) <= Duration::from_secs(most));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_shortened_by_what_was_spent_and_no_try_begins_after_it() {
+    let lefts = Arc::new(Mutex::new(Vec::new()));
+    let seen = lefts.clone();
+    let slow = layer_fn("slow", move |_, request| {
+        seen.lock().unwrap().push(TimeLeft::of(&request).unwrap().as_secs());
+        async {
+            sleep(4 * SECOND).await;
+            fails(ErrorKind::Overloaded)
+        }
+    });
+    let llm = Stack::new()
+        .layer(Retry::new().attempts(9).base_delay(Duration::ZERO))
+        .layer(slow)
+        .over(MockProvider::reply(""));
+    let mut request = question(false);
+    TimeLeft::limit(&mut request, 10 * SECOND);
+    let started = Instant::now();
+    let error = llm.send(request).await.unwrap_err();
+    assert_eq!(*lefts.lock().unwrap(), [10, 6, 2]);
+    assert_eq!((error.attempts(), error.is_exhausted()), (3, true));
+    assert_eq!(started.elapsed().as_secs(), 12, "to end a try in time is Timeout's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_beyond_the_deadline_is_not_waited_for() {
+    let (inner, asked) = script([asks_to_wait(20 * SECOND), yes()]);
+    let mut request = question(false);
+    TimeLeft::limit(&mut request, 10 * SECOND);
+    let error = retry(4, inner).send(request).await.unwrap_err();
+    assert_eq!((times(&asked), error.retry_after()), (1, Some(20 * SECOND)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_is_not_repeated_beyond_the_budget() {
+    let (inner, asked) = always(fails(ErrorKind::Overloaded).unwrap_err());
+    let llm = Retry::new().base_delay(Duration::ZERO).budget(0.5, 0).wrap(inner);
+    let calls = join_all((0..100).map(|_| llm.send(question(false)))).await;
+    assert!(calls.iter().all(|call| call.as_ref().is_err_and(Error::is_exhausted)));
+    assert!(times(&asked) <= 150, "{}", times(&asked));
 }
