@@ -137,7 +137,7 @@ fn mistakes_in_profiles_are_told_with_their_place_and_once() {
     for (toml, message, hint) in [
         (
             "[profiles.x.request]\nmax_token = 'canary'",
-            "line 4, column 1: `profiles.x.request.max_token` is not a setting; did you mean `max_tokens`? allowed here: developer_role, max_tokens",
+            "line 4, column 1: `profiles.x.request.max_token` is not a setting; did you mean `max_tokens`? allowed here: content, developer_role, drop, effort, max_tokens, most_choices, ranges, refuse, rename, response_format, stream_options, strict_tools, tool_choice",
             "write `max_tokens` instead of `max_token`",
         ),
         (
@@ -152,7 +152,7 @@ fn mistakes_in_profiles_are_told_with_their_place_and_once() {
         ),
         (
             "[profiles.x]\nextends = 'depseek'",
-            "line 4, column 1: `profiles.x.extends`: there is no profile `depseek`; did you mean `deepseek`? there are: deepseek, openai, openai-compatible, llamacpp, ollama, vllm, x",
+            "line 4, column 1: `profiles.x.extends`: there is no profile `depseek`; did you mean `deepseek`? there are: deepseek, openai, azure, azure-deployments, anthropic, gemini, openrouter, groq, mistral, xai, moonshot, dashscope and 18 more",
             "write extends = \"deepseek\"",
         ),
         (
