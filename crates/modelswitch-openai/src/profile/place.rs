@@ -73,7 +73,7 @@ impl Profile {
 }
 
 /// A template with the value of the variable whose name stands in braces.
-fn filled<'a>(template: &'a str, variable: impl Fn(&str) -> Option<String>) -> Option<(&'a str, String)> {
+fn filled(template: &str, variable: impl Fn(&str) -> Option<String>) -> Option<(&str, String)> {
     let (before, name, after) = split(template)?;
     let value = variable(name)?;
     Some((name, format!("{before}{}{after}", value.trim().trim_end_matches('/'))))
