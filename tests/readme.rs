@@ -58,6 +58,15 @@ fn the_readmes_rules_and_services_are_read() {
 }
 
 #[test]
+fn the_readmes_azure_is_read() {
+    let readme = include_str!("../README.md");
+    let begin = readme.find("# azure.toml").unwrap();
+    let text = readme[begin..].split("```").next().unwrap();
+    let registry = Registry::builder().toml(text).environment([]).build().unwrap();
+    assert_eq!(registry.providers()[0].key.source, "the command `az`");
+}
+
+#[test]
 fn the_readmes_two_environments_have_a_key_each() {
     let readme = include_str!("../README.md");
     let begin = readme.find("# two-environments.toml").unwrap();

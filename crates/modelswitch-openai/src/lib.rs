@@ -16,6 +16,7 @@
 mod dialect;
 mod door;
 mod error;
+pub mod guide;
 mod http_client;
 mod moment;
 mod price;
@@ -25,6 +26,7 @@ mod retry_after;
 mod scrub;
 mod sse;
 mod transport;
+mod unasked;
 
 pub use async_openai;
 pub use dialect::BrokenOffIsFinishReason;

@@ -1,6 +1,7 @@
 mod hidden;
 mod layered;
 mod model;
+mod place;
 mod request;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,9 @@ pub use request::{ContentRule, Effort, RequestRules};
 
 /// A service described as data: where it is, how it is asked, and how it deviates from OpenAI's own.
 ///
-/// Some are embedded (`deepseek`, `openai`, `openai-compatible`, `llamacpp`, `ollama`, `vllm`); others are read from
-/// TOML or built in code.
+/// Some two dozen are embedded, a file each in the folder `profiles` of this crate: `deepseek`, `openai`, `mistral`,
+/// `llamacpp`, `openai-compatible` and others; [`embedded_names`](Self::embedded_names) tells them. More are read from
+/// TOML or built in code: [`guide::adding_a_service`](crate::guide::adding_a_service) does it step by step.
 ///
 /// ```
 /// use modelswitch_openai::Profile;
@@ -47,10 +49,24 @@ pub struct Profile {
     pub base_url: Option<String>,
     /// Environment variables that replace the base URL, the first that is set.
     pub base_url_env: Vec<String>,
+    /// Base URLs that are made of an environment variable, whose name stands in braces:
+    /// `https://{AZURE_RESOURCE_NAME}.openai.azure.com/openai/v1`. The first whose variable is set counts, after
+    /// [`base_url_env`](Self::base_url_env).
+    pub base_url_from: Vec<String>,
+    /// Base URLs of the same service at other places, by what people call them. Each has keys of its own.
+    pub regions: BTreeMap<String, String>,
+    /// The path of a request that names a model, for a service that wants the model there: `{model}` and `{endpoint}` are
+    /// replaced, such as in `/deployments/{model}{endpoint}`. Without it, the endpoint is the path.
+    pub path: Option<String>,
     /// Environment variables that hold the key, the first that is set.
     pub key_env: Vec<String>,
+    /// Those of [`key_env`](Self::key_env) that say by themselves that somebody wants this service. All of them, unless
+    /// some are set on many machines for other reasons, or another profile has them first.
+    pub found_by: Option<Vec<String>>,
     /// Where a person makes a key.
     pub key_url: Option<String>,
+    /// What is worth knowing before one asks it, in half a sentence.
+    pub note: Option<String>,
     /// The model that answers when a request names none.
     pub default_model: Option<String>,
     /// The names that this service owns, the most wanted first: a request for such a bare name can be routed to it.
@@ -62,6 +78,9 @@ pub struct Profile {
     pub retired: BTreeMap<String, Retired>,
     /// Why the service can't be asked any more, and what to use instead. A provider of it isn't built.
     pub gone: Option<String>,
+    /// Endpoints that it no longer has, by their path, and what to use instead. A request to one is refused before it is
+    /// sent.
+    pub gone_endpoints: BTreeMap<String, String>,
     /// What in this profile is assumed and not read anywhere, by the path of the field, and why.
     pub assumed: BTreeMap<String, String>,
     /// How the key is sent.
@@ -70,8 +89,12 @@ pub struct Profile {
     pub auth_at: Vec<AuthAt>,
     /// Headers sent with every request.
     pub headers: Hidden,
+    /// Headers whose value stands in an environment variable: the header, and the variable.
+    pub headers_env: BTreeMap<String, String>,
     /// Parameters appended to every request's URL, such as `api-version`. Never a key: URLs end in logs.
     pub query: Hidden,
+    /// Parameters whose value may stand in an environment variable: the parameter, and the variable.
+    pub query_env: BTreeMap<String, String>,
     /// How requests are put.
     pub request: RequestRules,
     /// Where reasoning appears and goes.
@@ -173,7 +196,8 @@ pub enum History {
 pub struct ResponseRules {
     /// Headers that hold the id of the request, besides the usual ones.
     pub request_id: Vec<String>,
-    /// Whether the list of models can be asked for.
+    /// Whether the list of models can be asked for. Where it can't, the profile's own [`models`](Profile::models) are the
+    /// answer, and nothing is sent.
     pub lists_models: Option<bool>,
     /// What an answer becomes that the service broke off, by its finish reason.
     pub broken_off: BrokenOff,
@@ -244,27 +268,59 @@ const KINDS: &[&str] = &[
     "config",
 ];
 
-/// A file a service. Adding one is adding a line here.
-const EMBEDDED: [(&str, &str); 6] = [
-    ("deepseek", include_str!("../profiles/deepseek.toml")),
-    ("openai", include_str!("../profiles/openai.toml")),
-    ("openai-compatible", include_str!("../profiles/openai-compatible.toml")),
-    ("llamacpp", include_str!("../profiles/llamacpp.toml")),
-    ("ollama", include_str!("../profiles/ollama.toml")),
-    ("vllm", include_str!("../profiles/vllm.toml")),
-];
+/// The names of services, each with the text of its file in `profiles/`.
+macro_rules! files {
+    ($($name:literal)*) => { &[$(($name, include_str!(concat!("../profiles/", $name, ".toml")))),*] };
+}
+
+/// A file a service, the most wanted first. Adding one is adding a line here.
+const EMBEDDED: &[(&str, &str)] = files! {
+    "deepseek"
+    "openai"
+    "azure"
+    "azure-deployments"
+    "anthropic"
+    "gemini"
+    "openrouter"
+    "groq"
+    "mistral"
+    "xai"
+    "moonshot"
+    "dashscope"
+    "zai"
+    "zhipu"
+    "minimax"
+    "siliconflow"
+    "volcengine"
+    "together"
+    "fireworks"
+    "cerebras"
+    "nvidia"
+    "huggingface"
+    "perplexity"
+    "openai-compatible"
+    "llamacpp"
+    "ollama"
+    "vllm"
+    "lmstudio"
+    "litellm"
+};
+
+/// Services that can't be asked any more. Who names one is told what to use instead.
+const GONE: &[(&str, &str)] = files! { "github-models" };
 
 impl Profile {
-    /// A profile that comes with this crate; `None` for a name that is unknown here.
+    /// A profile that comes with this crate; `None` for a name that is unknown here. That of a service that is
+    /// [`gone`](Self::gone) is among them.
     pub fn embedded(name: &str) -> Option<Self> {
-        let (name, text) = *EMBEDDED.iter().find(|(known, _)| *known == name)?;
+        let text = Self::embedded_toml(name)?;
         // A test reads every embedded profile, so this can't fail in a build that passed.
         let mut profile = Self::from_toml(name, text).ok()?;
         profile.lineage = vec![name.to_owned()];
         Some(profile)
     }
 
-    /// The names of the profiles that come with this crate, the most wanted first.
+    /// The names of the profiles that come with this crate and can be asked, the most wanted first.
     pub fn embedded_names() -> impl Iterator<Item = &'static str> {
         EMBEDDED.iter().map(|(name, _)| *name)
     }
@@ -379,6 +435,17 @@ impl Profile {
         own.chain(usual).find_map(text).map(Arc::from)
     }
 
+    /// What a person should do about a key that is refused, unless the profile says it: which variables hold it, where a
+    /// new one is made, and that other regions have other keys.
+    fn fill_in_hints(&mut self) {
+        if self.key_env.is_empty() {
+            return;
+        }
+        let made_at = self.key_url.as_ref().map(|url| format!(", or make a new key at {url}"));
+        let hint = format!("check {}{}", self.key_env.join(" or "), made_at.unwrap_or_default());
+        self.hints.entry(ErrorKind::Authentication.into()).or_insert_with(|| hint);
+    }
+
     /// What a person should do about an error of this kind, where the profile knows better than the kind itself.
     pub(crate) fn hint(&self, kind: ErrorKind) -> Option<&str> {
         self.hints.get(&kind.into()).map(String::as_str)
@@ -396,12 +463,73 @@ mod tests {
         assert_eq!(KINDS, ErrorKind::ALL.map(ErrorKind::as_str));
     }
 
+    fn all() -> impl Iterator<Item = (&'static str, &'static str, Profile)> {
+        let files = EMBEDDED.iter().chain(GONE).copied();
+        files.map(|(name, text)| (name, text, Profile::from_toml(name, text).unwrap()))
+    }
+
     #[test]
-    fn every_embedded_profile_can_be_read() {
-        for (name, text) in EMBEDDED {
-            let profile = Profile::from_toml(name, text).unwrap();
-            assert_eq!(profile.name, name);
-            assert!(name == "openai-compatible" || profile.base_url.is_some());
+    fn every_embedded_profile_can_be_read_and_says_where_its_facts_are_from_and_when() {
+        let is_day = |word: &str| {
+            let word = word.trim_matches(|c: char| !c.is_ascii_digit());
+            word.starts_with("2026-") && word.parse::<Moment>().is_ok()
+        };
+        for (name, text, profile) in all() {
+            let head: String = text.lines().take_while(|line| line.starts_with('#')).collect();
+            assert!(!profile.title.is_empty() && profile.title != name, "{name} has a title");
+            let any = name == "openai-compatible";
+            assert!(any || head.contains("https://"), "{name} names a page: {head}");
+            assert!(any || head.split_whitespace().any(is_day), "{name} says on which day: {head}");
+        }
+    }
+
+    #[test]
+    fn every_embedded_profile_knows_where_its_service_is_and_how_one_gets_in() {
+        for (name, _, profile) in all().filter(|(name, ..)| *name != "openai-compatible") {
+            assert!(profile.base_url.is_some() || !profile.base_url_from.is_empty(), "{name} has a base URL");
+            assert_ne!(profile.key_env, Vec::<String>::new(), "{name} names a variable");
+            assert!(!profile.auth.required || profile.gone.is_some() || profile.key_url.is_some(), "{name}");
+            assert!(profile.hint(ErrorKind::Authentication).is_some(), "{name} has a hint for a refused key");
+            let local = profile.base_url.as_deref().is_some_and(|url| url.contains("//127.0.0.1"));
+            assert_eq!(local, profile.hint(ErrorKind::Connection).is_some(), "{name} says how it is started");
+            for variable in profile.found_by() {
+                assert!(profile.key_env.contains(variable), "{name} is found by a key");
+            }
+        }
+    }
+
+    #[test]
+    fn a_variable_finds_one_service_only() {
+        let mut seen = BTreeMap::new();
+        for (name, _, profile) in all() {
+            for variable in profile.found_by() {
+                assert_eq!(seen.insert(variable.clone(), name), None, "{variable} finds {name} and another");
+            }
+        }
+        assert_eq!(seen.get("DEEPSEEK_API_KEY"), Some(&"deepseek"));
+    }
+
+    #[test]
+    fn what_is_assumed_is_in_the_profile_and_has_a_reason() {
+        for (name, text, profile) in all() {
+            let table = layered::parse(name, text).unwrap();
+            for (path, why) in &profile.assumed {
+                let mut parts = path.split('.');
+                let first = table.get(parts.next().unwrap());
+                let found = parts.try_fold(first.unwrap(), |here, part| here.get(part));
+                assert!(found.is_some() && why.len() > 10, "{name}: {path} = {why}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_living_are_listed_and_the_gone_say_what_to_use_instead() {
+        for (name, _, profile) in all() {
+            let is_gone = GONE.iter().any(|(gone, _)| *gone == name);
+            assert_eq!(profile.gone.is_some(), is_gone, "{name}");
+            assert_eq!(Profile::embedded_names().any(|other| other == name), !is_gone, "{name}");
+            assert!(Profile::embedded(name).is_some_and(|profile| profile.descends_from(name)), "{name}");
+            assert!(!is_gone || profile.found_by().is_empty(), "{name}");
         }
     }
 

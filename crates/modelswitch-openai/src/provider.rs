@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use crate::dialect::Dialect;
 use crate::transport::{Credential, Parameter, Timeouts, Transport};
-use crate::{HttpClient, Profile};
+use crate::{HttpClient, Profile, unasked};
 
 /// Any OpenAI-compatible service, after its [`Profile`]: one try over HTTP.
 ///
@@ -120,7 +120,11 @@ impl Provider for OpenAiProvider {
 
     async fn send(&self, request: Request) -> Result<Response> {
         let model = request.model().map(|model| Arc::<str>::from(&*model));
-        self.dialect.exchange(&self.name, &self.transport, request).await.map_err(|error| {
+        let answer = match unasked::answer(&self.name, self.profile(), &request) {
+            Some(answer) => answer,
+            None => self.dialect.exchange(&self.name, &self.transport, request).await,
+        };
+        answer.map_err(|error| {
             let error = error.with_provider(self.name.clone());
             let error = match error.kind() {
                 ErrorKind::Authentication if self.transport.key.is_none() => error.with_hint(NO_KEY_SENT),
@@ -246,7 +250,7 @@ impl OpenAiBuilder {
     /// Checks everything, and builds.
     ///
     /// # Errors
-    /// [`Config`](modelswitch_provider::ErrorKind::Config): no base URL or one that isn't http or https, a key that is
+    /// [`Config`](modelswitch_provider::ErrorKind::Config): a service that is gone, no base URL or one that isn't http or https, a key that is
     /// missing, a key over plain http to another machine, a header that isn't one.
     pub fn build(self) -> Result<OpenAiProvider> {
         let name = self.name.clone();
@@ -255,6 +259,10 @@ impl OpenAiBuilder {
 
     fn build_named(self) -> Result<OpenAiProvider> {
         let profile = self.profile;
+        if let Some(instead) = &profile.gone {
+            let gone = format!("{} can't be asked any more", profile.title);
+            return Err(Error::config(gone).with_hint(instead.clone()));
+        }
         let base_url = check_base_url(self.base_url.as_deref(), &profile)?;
         let has_key = self.api_key.is_some();
         if has_key && !self.allow_plain_http {
@@ -284,6 +292,7 @@ impl OpenAiBuilder {
             key: self.api_key,
             headers,
             query: query.into_iter().map(Parameter::new).collect(),
+            path: profile.path.clone(),
             timeouts: self.timeouts,
         };
         Ok(OpenAiProvider { name: self.name.into(), transport, dialect: Dialect::new(profile) })
@@ -332,10 +341,7 @@ fn refuse_plain_http(url: &Url) -> Result<()> {
 
 fn check_base_url(url: Option<&str>, profile: &Profile) -> Result<Url> {
     let Some(text) = url.map(str::trim).filter(|url| !url.is_empty()) else {
-        return Err(Error::config("there is no base URL").with_hint(format!(
-            "set base_url: the profile `{}` stands for services at many places",
-            profile.name
-        )));
+        return Err(Error::config("there is no base URL").with_hint(where_it_is(profile)));
     };
     let hint = "write it like https://llm.example.com/v1";
     // The text isn't repeated: it may hold a password.
@@ -359,6 +365,17 @@ fn check_base_url(url: Option<&str>, profile: &Profile) -> Result<Url> {
             .with_hint("leave /chat/completions out: endpoints are appended to the base URL"));
     }
     Ok(url)
+}
+
+/// What to set for a service whose place isn't known.
+fn where_it_is(profile: &Profile) -> String {
+    let variables: Vec<&str> = profile.base_url_variables().collect();
+    match variables.as_slice() {
+        [] => format!("set base_url: the profile `{}` stands for services at many places", profile.name),
+        variables => {
+            format!("set base_url or {}: each customer has a place of his own", variables.join(" or "))
+        }
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -493,6 +510,21 @@ mod tests {
     fn a_missing_key_names_the_variable_to_set() {
         let error = OpenAiProvider::builder(Profile::embedded("deepseek").unwrap()).build().unwrap_err();
         assert!(error.hint().contains("DEEPSEEK_API_KEY"));
+    }
+
+    #[test]
+    fn a_service_that_is_gone_is_not_built_and_tells_what_to_use_instead() {
+        let error = OpenAiProvider::builder(Profile::embedded("github-models").unwrap()).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains("GitHub Models can't be asked any more"), "{error}");
+        assert!(error.hint().contains("azure"), "{}", error.hint());
+    }
+
+    #[test]
+    fn a_place_that_is_not_known_names_the_variables_that_say_it() {
+        let azure = OpenAiProvider::builder(Profile::embedded("azure").unwrap());
+        let error = azure.api_key(ApiKey::new("sk-1").unwrap()).build().unwrap_err();
+        assert!(error.hint().contains("AZURE_OPENAI_ENDPOINT or AZURE_RESOURCE_NAME"), "{}", error.hint());
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub(crate) struct Transport {
     pub(crate) headers: HeaderMap,
     /// What every URL gets appended.
     pub(crate) query: Vec<Parameter>,
+    /// The path of requests that name a model, with `{model}` and `{endpoint}`, where it isn't the endpoint.
+    pub(crate) path: Option<String>,
     pub(crate) timeouts: Timeouts,
 }
 
@@ -71,20 +73,20 @@ pub(crate) struct Parameter {
 
 impl Parameter {
     pub(crate) fn new((name, value): (String, String)) -> Self {
-        let escape = |text: &str| {
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-            text.bytes()
-                .map(
-                    |byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") },
-                )
-                .collect::<String>()
-        };
-        Self { pair: format!("{}={}", escape(&name), escape(&value)), name: escape(&name) }
+        Self { pair: format!("{}={}", escaped(&name), escaped(&value)), name: escaped(&name) }
     }
 
     fn is_in(&self, query: &str) -> bool {
         query.split('&').any(|pair| pair.split('=').next() == Some(self.name.as_str()))
     }
+}
+
+/// A text as it can stand in a URL, as one part of a path or in a query.
+fn escaped(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let escape =
+        |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(escape).collect()
 }
 
 /// The key, as the endpoints under a path take it.
@@ -112,7 +114,7 @@ impl Transport {
     /// # Errors
     /// What keeps the answer from coming, and answers that are failures by their status.
     pub(crate) async fn send(&self, profile: &Profile, scrub: &Scrub, request: &Request) -> Result<Answer> {
-        let url = self.url_of(request);
+        let url = self.url_of(request)?;
         let mut outgoing = self
             .client
             .inner()
@@ -171,8 +173,14 @@ impl Transport {
         url.map_or_else(|_| "the service".to_owned(), |url| url.origin().ascii_serialization())
     }
 
-    fn url_of(&self, request: &Request) -> String {
-        let mut url = format!("{}{}", self.base_url, request.endpoint.path_and_query());
+    /// # Errors
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) for a model that can't stand in the path where it must.
+    fn url_of(&self, request: &Request) -> Result<String> {
+        let mut url = self.base_url.clone();
+        match (&self.path, request.model()) {
+            (Some(template), Some(model)) => url.push_str(&path(template, &model, request)?),
+            (Some(_), None) | (None, _) => url.push_str(request.endpoint.path_and_query()),
+        }
         let own = request.endpoint.query();
         let mut separator = if own.is_some() { '&' } else { '?' };
         for parameter in &self.query {
@@ -182,7 +190,7 @@ impl Transport {
                 separator = '&';
             }
         }
-        url
+        Ok(url)
     }
 
     fn headers_of(&self, request: &Request) -> HeaderMap {
@@ -221,6 +229,20 @@ impl Transport {
         }
         headers
     }
+}
+
+/// The path of a request, for a service that wants the model in it.
+///
+/// # Errors
+/// [`InvalidRequest`](ErrorKind::InvalidRequest) for a model that would lead to another path.
+fn path(template: &str, model: &str, request: &Request) -> Result<String> {
+    // URL parsers resolve these, escaped or not; everything else is one part of the path.
+    if matches!(model, "" | "." | "..") {
+        let what = "the model's name stands in the path, and this one can't";
+        return Err(Error::invalid_request(what).with_param("model"));
+    }
+    // The endpoint last: it may have braces of its own in a query.
+    Ok(template.replace("{model}", &escaped(model)).replace("{endpoint}", request.endpoint.path_and_query()))
 }
 
 /// Reads a body to its end.

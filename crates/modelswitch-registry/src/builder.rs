@@ -328,14 +328,19 @@ impl RegistryBuilder {
         Ok(Snapshot { source, providers, routes, warnings, settings, files, log })
     }
 
-    /// The profiles whose key variable is set.
+    /// The profiles whose key variable is set, and whose place is known. A variable of several finds the first.
     fn found_in_environment(&self, loaded: &Loaded, environment: &Environment) -> Vec<String> {
         let profiles = &loaded.profiles;
-        let has_key = |name: &&str| {
-            let variables = profiles.get(name).map(|profile| profile.key_env).unwrap_or_default();
-            environment.first(&variables).is_some() || self.keys.contains_key(*name)
+        let has_place = |profile: &Profile| {
+            profile.base_url.is_some() || profile.base_url_in(|name| environment.get(name)).is_some()
         };
-        let names = profiles.names().into_iter().filter(has_key).map(str::to_owned);
+        let is_wanted = |name: &&str| {
+            let Some(profile) = profiles.get(name) else { return false };
+            // A key from code says which provider it is for; what is wrong with that one is told.
+            let by_variable = environment.first(profile.found_by()).is_some() && has_place(&profile);
+            by_variable || self.keys.contains_key(*name)
+        };
+        let names = profiles.names().into_iter().filter(is_wanted).map(str::to_owned);
         names.filter(|name| !loaded.config.providers.contains_key(name)).collect()
     }
 
@@ -475,8 +480,8 @@ pub const NO_PROVIDER: &str = "no_provider";
 fn no_providers() -> Error {
     let variables: Vec<String> = Profile::embedded_names()
         .filter_map(Profile::embedded)
-        .filter(|profile| profile.auth.required)
-        .flat_map(|profile| profile.key_env)
+        .filter(|profile| profile.auth.required && profile.base_url.is_some())
+        .filter_map(|profile| profile.found_by().first().cloned())
         .collect();
     Error::config("no provider is configured, and no provider's key is in the environment")
         .with_code(NO_PROVIDER)

@@ -153,6 +153,11 @@ impl Connected {
         }
     }
 
+    /// Whether its service can be asked which models it has. One that can't is answered for by its profile.
+    pub(crate) fn lists_models(&self) -> bool {
+        self.profile().is_none_or(|profile| profile.response.lists_models != Some(false))
+    }
+
     /// An error that nobody sent, with what its profile knows to do about it.
     pub(crate) fn hinted(&self, error: Error) -> Error {
         let hints = self.made.as_ref().map(|made| &made.profile.hints);
@@ -268,7 +273,8 @@ fn over_profile(
     config: &ProviderConfig,
     shared: &Shared<'_>,
 ) -> Result<Arc<Connected>, Vec<Mistake>> {
-    let profile = with_auth(profile_of(name, config, shared)?, config);
+    let profile = profile_of(name, config, shared)?.with_variables(|name| shared.environment.get(name));
+    let profile = with_auth(profile, config);
     let mut mistakes: Vec<Mistake> = check_policy(name, config, &profile, shared).err().into_iter().collect();
     let keys = keys_of(name, config, &profile, shared).unwrap_or_else(|mistake| {
         mistakes.push(mistake);
@@ -418,7 +424,11 @@ fn key_hint(keys: &Keys, profile: &Profile) -> Option<String> {
         Keys::Given(_) => KeyInfo::in_code(true).source,
         Keys::NoneNeeded => return None,
     };
-    Some(check_the_key_from(&source, profile.key_url.as_deref()))
+    let check = check_the_key_from(&source, profile.key_url.as_deref());
+    Some(match profile.told_regions() {
+        Some(regions) => format!("{check}; {regions}"),
+        None => check,
+    })
 }
 
 fn with_key_hint(mut profile: Profile, hint: Option<&String>) -> Profile {
@@ -635,7 +645,7 @@ fn base_url_of(
     if let Some(url) = &config.base_url {
         return (Some(url.clone()), shared.places.of(&["providers", name, "base_url"]));
     }
-    match shared.environment.first(&profile.base_url_env) {
+    match profile.base_url_in(|name| shared.environment.get(name)) {
         Some((variable, url)) => (Some(url), Some(Place::Variable(variable.to_owned()))),
         None => (None, None),
     }

@@ -204,7 +204,7 @@ impl Names {
 
     /// What makes a provider be there that isn't.
     pub(crate) fn how_to_add(&self, provider: &str) -> String {
-        let variable = Profile::embedded(provider).and_then(|profile| profile.key_env.into_iter().next());
+        let variable = Profile::embedded(provider).and_then(|profile| profile.found_by().first().cloned());
         match variable {
             Some(variable) if self.from_environment => format!("set {variable}"),
             _ => format!("add a section [providers.{provider}]"),

@@ -82,7 +82,7 @@ struct Log {
 #[expect(dead_code, reason = "described, never made")]
 struct Provider {
     /// What kind of service it is; the provider's own name when left out.
-    #[schemars(extend("examples" = ["deepseek", "openai", "openai-compatible", "llamacpp", "ollama", "vllm"]))]
+    #[schemars(extend("examples" = modelswitch_openai::Profile::embedded_names().collect::<Vec<_>>()))]
     profile: Option<String>,
     /// Where it is. Endpoints such as /chat/completions are appended.
     base_url: Option<String>,

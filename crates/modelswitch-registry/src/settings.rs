@@ -171,9 +171,17 @@ fn taken(
         let of_profile = || Origin::Profile { name: profile.name.clone() };
         take(&at("profile"), profile.name.clone().into(), Origin::Default);
         if let Some(url) = &info.base_url {
-            let variable = environment.first(&profile.base_url_env);
+            let variable = profile.base_url_in(|name| environment.get(name));
             let variable = variable.map(|(name, _)| Origin::Variable { name: name.to_owned() });
             take(&at("base_url"), url.clone().into(), variable.unwrap_or_else(of_profile));
+        }
+        for (section, variables) in [("headers", &profile.headers_env), ("query", &profile.query_env)] {
+            for (name, variable) in
+                variables.iter().filter(|(_, variable)| environment.get(variable).is_some())
+            {
+                let origin = Origin::Variable { name: variable.clone() };
+                take(&["providers", &info.name, section, name], "(not shown)".into(), origin);
+            }
         }
         let key = match info.key.source.as_str() {
             "in code" => (json!("(given in code)"), Origin::Code),

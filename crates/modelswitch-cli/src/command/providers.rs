@@ -1,7 +1,8 @@
-//! `modelswitch providers`: what is configured, and where the keys come from.
+//! `modelswitch providers`: what is configured, and where the keys come from; with `--all`, which services are known.
 
 use std::io::Write;
 
+use modelswitch_openai::Profile;
 use modelswitch_registry::{KeyInfo, ProviderInfo, Registry};
 use serde::Serialize;
 
@@ -17,6 +18,10 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+
+    /// List the services that are known, configured or not: each goes by its name in a section [providers.NAME]
+    #[arg(short, long)]
+    all: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -27,7 +32,37 @@ struct Report {
     providers: Vec<ProviderInfo>,
 }
 
+/// A service that is known.
+#[derive(Debug, Serialize)]
+struct Service {
+    name: String,
+    title: String,
+    key_env: Vec<String>,
+    key_required: bool,
+    key_url: Option<String>,
+    base_url: Option<String>,
+    note: Option<String>,
+}
+
+impl From<Profile> for Service {
+    fn from(profile: Profile) -> Self {
+        let template = || profile.base_url_from.first().cloned();
+        Self {
+            base_url: profile.base_url.clone().or_else(template),
+            name: profile.name,
+            title: profile.title,
+            key_env: profile.key_env,
+            key_required: profile.auth.required,
+            key_url: profile.key_url,
+            note: profile.note,
+        }
+    }
+}
+
 pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
+    if args.all {
+        return known(args);
+    }
     let registry = common.registry()?;
     if args.json {
         return write_json(&Report {
@@ -48,6 +83,21 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
         ]
     });
     Ok(table::write(["NAME", "PROFILE", "BASE URL", "KEY", "DEFAULT MODEL"], rows.collect())?)
+}
+
+fn known(args: &Args) -> Result<(), Failure> {
+    let services: Vec<Service> =
+        Profile::embedded_names().filter_map(Profile::embedded).map(Service::from).collect();
+    if args.json {
+        return write_json(&services);
+    }
+    let rows = services.into_iter().map(|service| {
+        let key = service.key_env.first().cloned().unwrap_or_default();
+        let key = if service.key_required { key } else { "none needed".to_owned() };
+        let url = service.base_url.unwrap_or_else(|| "yours".to_owned());
+        [service.name, service.title, key, url, service.note.unwrap_or_default()]
+    });
+    Ok(table::write(["NAME", "SERVICE", "KEY", "BASE URL", "TO KNOW"], rows.collect())?)
 }
 
 /// Where the configuration came from, and what is odd about it.

@@ -24,6 +24,21 @@ fn a_table_says_where_each_key_comes_from_and_whether_it_is_there() {
     assert_eq!(needed, [true, false, true]);
 }
 
+#[test]
+fn all_services_that_are_known_are_listed_without_any_configuration() {
+    let place = Place::empty();
+    let outcome = place.run(&["providers", "--all"]).ends(0);
+    for part in
+        ["mistral", "MISTRAL_API_KEY", "{AZURE_OPENAI_ENDPOINT}/openai/v1", "LM Studio", "none needed"]
+    {
+        assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
+    }
+    let list = place.run(&["providers", "--all", "--json"]).ends(0).json();
+    assert!(list.as_array().unwrap().len() > 20);
+    assert_eq!((&list[0]["name"], &list[0]["key_required"]), (&"deepseek".into(), &true.into()));
+    assert!(!list.to_string().contains("github-models"), "it is gone");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_appears_in_no_output() {
     let sim = Sim::start().await.unwrap();

@@ -3,7 +3,7 @@
 use modelswitch_provider::{Error, Result};
 use toml::{Table, Value};
 
-use super::{EMBEDDED, Profile};
+use super::{EMBEDDED, GONE, Profile};
 
 impl Profile {
     /// The text of an embedded profile, to be laid under another or to begin one with.
@@ -14,7 +14,7 @@ impl Profile {
     /// assert!(Profile::embedded_toml("vllm").is_some_and(|text| text.contains("base_url")));
     /// ```
     pub fn embedded_toml(name: &str) -> Option<&'static str> {
-        EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+        EMBEDDED.iter().chain(GONE).find(|(known, _)| *known == name).map(|(_, text)| *text)
     }
 
     /// Reads a profile from TOML that says where it differs from an embedded one: tables are laid over each other field
@@ -67,6 +67,7 @@ impl Profile {
         }
         self.lineage = from.into_iter().collect();
         self.fill_in_served()?;
+        self.fill_in_hints();
         Ok(self)
     }
 

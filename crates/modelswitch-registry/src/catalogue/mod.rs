@@ -253,7 +253,11 @@ struct List {
     fresh: Option<Instant>,
 }
 
+/// What the service lists; nothing where it lists none, and the profile alone tells.
 async fn ask(connected: &Connected) -> Result<Vec<Listed>> {
+    if !connected.lists_models() {
+        return Ok(Vec::new());
+    }
     let listed = timeout(LIMIT, connected.provider.models()).await.unwrap_or_else(|_| {
         let message = format!("no list of models within {} s", LIMIT.as_secs());
         Err(Error::new(ErrorKind::Timeout, message))

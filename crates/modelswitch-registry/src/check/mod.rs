@@ -11,7 +11,8 @@ use futures_util::future::join;
 use http::HeaderMap;
 use modelswitch_deepseek::{Balance, KeyState};
 use modelswitch_provider::{
-    Endpoint, Error, ErrorKind, Head, Model, ModelList, Provider, Request, Response, Result,
+    Document, Endpoint, Error, ErrorKind, Head, Model, ModelList, Payload, Provider, Request, Response,
+    Result,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -83,15 +84,21 @@ async fn reach(
             None => Walk::default(),
         }
     };
-    let (walk, (answer, duration)) =
-        join(walked, timed(connected, Request::models(), options.or(LIST_LIMIT))).await;
+    let asked = async {
+        match connected.lists_models() {
+            true => timed(connected, Request::models(), options.or(LIST_LIMIT)).await,
+            false => (Err(Error::unsupported("there is no list to ask for")), Duration::ZERO),
+        }
+    };
+    let (walk, (answer, duration)) = join(walked, asked).await;
     run.metadata.addresses = metadata.addresses;
     run.metadata.proxy = metadata.proxy;
     let listed = answer.and_then(read_models).map(|(head, models)| {
         run.notice(&head);
         models
     });
-    let arrived = !matches!(&listed, Err(error) if never_arrived(error));
+    // Where nothing was asked, nothing arrived either.
+    let arrived = connected.lists_models() && !matches!(&listed, Err(error) if never_arrived(error));
     for (stage, piece) in [(Stage::Dns, walk.dns), (Stage::Tcp, walk.tcp)] {
         if let Some((found, duration)) = piece {
             run.stage(stage, duration, || on_the_way(found, arrived, connected));
@@ -329,6 +336,7 @@ fn reachable(
             "see that the proxy runs and its URL is right; a host in NO_PROXY is reached without it",
         ),
         Err(error) if never_arrived(error) => Found::failed(error),
+        _ if !connected.lists_models() => Found::skipped("nothing was asked yet; the completion tells"),
         _ => Found::passed(connected.info.base_url.clone().unwrap_or_else(|| "it answers".to_owned())),
     }
 }
@@ -445,6 +453,10 @@ fn serving_model(body: &[u8]) -> Option<String> {
 
 /// The cheapest question: a few tokens, and no reasoning where that can be switched off.
 fn question(model: &str, connected: &Connected) -> Result<Request> {
+    let chat = Endpoint::CHAT_COMPLETIONS;
+    if connected.profile().is_some_and(|profile| profile.gone_endpoints.contains_key(chat.path())) {
+        return question_without_chat(model);
+    }
     let mut body = json!({
         "model": model,
         "messages": [{ "role": "user", "content": "Say ok." }],
@@ -456,6 +468,12 @@ fn question(model: &str, connected: &Connected) -> Result<Request> {
         body.insert("thinking".to_owned(), json!({ "type": "disabled" }));
     }
     Request::chat(&body)
+}
+
+/// The same for a service that has Responses and no chat.
+fn question_without_chat(model: &str) -> Result<Request> {
+    let body = json!({ "model": model, "input": "Say ok.", "max_output_tokens": 16 });
+    Ok(Request::new(Endpoint::RESPONSES, Payload::Json(Document::from_serialize(&body)?)))
 }
 
 async fn timed(connected: &Connected, request: Request, limit: Duration) -> (Result<Response>, Duration) {

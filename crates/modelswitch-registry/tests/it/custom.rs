@@ -152,7 +152,7 @@ fn mistakes_in_profiles_are_told_with_their_place_and_once() {
         ),
         (
             "[profiles.x]\nextends = 'depseek'",
-            "line 4, column 1: `profiles.x.extends`: there is no profile `depseek`; did you mean `deepseek`? there are: deepseek, openai, openai-compatible, llamacpp, ollama, vllm, x",
+            "line 4, column 1: `profiles.x.extends`: there is no profile `depseek`; did you mean `deepseek`? there are: deepseek, openai, azure, azure-deployments, anthropic, gemini, openrouter, groq, mistral, xai, moonshot, dashscope and 18 more",
             "write extends = \"deepseek\"",
         ),
         (

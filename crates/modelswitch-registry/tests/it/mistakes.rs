@@ -14,7 +14,8 @@ fn check(toml: &str, variables: &[(&str, &str)], message: &str, hint: &str) {
 
 const OF_A_PROVIDER: &str = "allow_endpoints, allow_models, allow_plain_http, api_key, auth, base_url, default_model, deny_models, headers, kind, models, policy, profile, query, retry, settings, timeout";
 const ALIAS: &str = "\"provider/model\", a list of them, or { targets = [\"provider/model\"] }";
-const PROFILES: &str = "deepseek, openai, openai-compatible, llamacpp, ollama, vllm";
+/// The first dozen of the profiles.
+const PROFILES: &str = "deepseek, openai, azure, azure-deployments, anthropic, gemini, openrouter, groq, mistral, xai, moonshot, dashscope and 17 more";
 const CUSTOM: &str = "for another service write profile = \"openai-compatible\" and base_url = \"https://…\"";
 
 #[test]
@@ -624,7 +625,7 @@ fn nothing_configured_at_all_says_what_to_set() {
     assert_eq!(error.message(), "no provider is configured, and no provider's key is in the environment");
     assert_eq!(
         error.hint(),
-        "set one of DEEPSEEK_API_KEY, OPENAI_API_KEY, or write a file modelswitch.toml with a section such as [providers.deepseek]"
+        "set one of DEEPSEEK_API_KEY, OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, OPENROUTER_API_KEY, GROQ_API_KEY, MISTRAL_API_KEY, XAI_API_KEY, MOONSHOT_API_KEY, DASHSCOPE_API_KEY, ZAI_API_KEY, ZHIPUAI_API_KEY and 8 more, or write a file modelswitch.toml with a section such as [providers.deepseek]"
     );
 }
 
