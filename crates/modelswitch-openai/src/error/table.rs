@@ -10,7 +10,6 @@ use super::*;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    patterns: BTreeMap<String, words::Table>,
     row: Vec<Row>,
 }
 
@@ -62,12 +61,8 @@ fn table() -> Table {
     toml::from_str(include_str!("../../tests/error_bodies.toml")).unwrap()
 }
 
-fn profile(table: &Table, service: &str) -> Profile {
-    Profile::embedded(service).unwrap_or_else(|| {
-        let mut profile = Profile::embedded("openai-compatible").unwrap();
-        profile.patterns = table.patterns.get(service).cloned().unwrap_or_default();
-        profile
-    })
+fn profile(service: &str) -> Profile {
+    Profile::embedded(service).unwrap_or_else(|| panic!("there is no profile `{service}`"))
 }
 
 /// The error that a row becomes.
@@ -91,7 +86,7 @@ fn every_row_of_the_table_becomes_what_it_must() {
     let table = table();
     let mut failures = Vec::new();
     for row in table.row.iter().filter(|row| !row.stream) {
-        let error = read(row, &profile(&table, &row.service));
+        let error = read(row, &profile(&row.service));
         let found = error.as_ref().map(Wanted::of);
         if found.as_ref() != Some(&row.wanted) {
             failures.push(format!(
