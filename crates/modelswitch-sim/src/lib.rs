@@ -90,6 +90,8 @@
 mod answer;
 mod ask;
 mod body;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod deepseek;
 mod files;
 mod mode;

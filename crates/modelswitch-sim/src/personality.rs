@@ -58,6 +58,16 @@ impl Personality {
         }
     }
 
+    /// The header that has the id of a request.
+    #[cfg(feature = "contract")]
+    pub(crate) fn request_id_header(self) -> &'static str {
+        match self {
+            Self::DeepSeek => "x-ds-trace-id",
+            Self::OpenAi => "x-request-id",
+            Self::Compatible(service) => service.request_id,
+        }
+    }
+
     /// The path of its base URL: empty, or with a slash in front and none behind.
     pub fn path(self) -> &'static str {
         match self {
