@@ -2,7 +2,8 @@
 //!
 //! [`Sim::start`] listens on a free local port and answers as DeepSeek does on the wire: its error
 //! bodies and content types, its stream chunks, its reasoning, its keep-alives. With
-//! [`Personality::OpenAi`] it is a plain service under `/v1`. Answers depend on the request alone and
+//! [`Personality::OpenAi`] it is a plain service under `/v1`, and [`Personality::named`] knows some
+//! thirty other services by how they deviate from that. Answers depend on the request alone and
 //! say that they are simulated; nothing leaves the machine.
 //!
 //! ```
@@ -89,21 +90,27 @@
 mod answer;
 mod ask;
 mod body;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod deepseek;
 mod files;
 mod mode;
 mod multipart;
 mod openai;
+mod personality;
 mod recorded;
 mod responses;
 mod schema;
 mod script;
 mod server;
+mod service;
 mod sim;
 mod state;
 mod text;
 mod turn;
 
+pub use personality::Personality;
 pub use recorded::Recorded;
 pub use script::Script;
-pub use sim::{Personality, Sim, SimBuilder};
+pub use service::Service;
+pub use sim::{Sim, SimBuilder};

@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::body::{PieceBody, Reset};
+use crate::personality::Personality;
 use crate::recorded::Recorded;
 use crate::script::{Play, Script};
-use crate::sim::Personality;
 use crate::state::{Connection, Open, Shared};
 use crate::{deepseek, openai};
 
@@ -86,11 +86,12 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
     };
     let mut ids = shared.ids(&request);
     let (name, id) = match shared.settings.personality {
-        Personality::DeepSeek => ("x-ds-trace-id", ids.hex()),
-        Personality::OpenAi => ("x-request-id", format!("req_{}", ids.hex())),
+        Personality::DeepSeek => (HeaderName::from_static("x-ds-trace-id"), ids.hex()),
+        Personality::OpenAi => (HeaderName::from_static("x-request-id"), format!("req_{}", ids.hex())),
+        Personality::Compatible(service) => (service.request_id_header(), format!("req_{}", ids.hex())),
     };
     if let Ok(id) = HeaderValue::try_from(id) {
-        answer.headers.entry(HeaderName::from_static(name)).or_insert(id);
+        answer.headers.entry(name).or_insert(id);
     }
     if !answer.delivery.delay.is_zero() {
         tokio::time::sleep(answer.delivery.delay).await;
@@ -117,6 +118,7 @@ fn personality(shared: &Shared, request: &Recorded, open: &mut Open) -> Answer {
     match shared.settings.personality {
         Personality::DeepSeek => deepseek::answer(shared, request, open),
         Personality::OpenAi => openai::answer(shared, request, open),
+        Personality::Compatible(service) => service.answer(shared, request, open),
     }
 }
 

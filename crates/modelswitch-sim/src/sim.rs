@@ -9,21 +9,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::personality::Personality;
 use crate::recorded::Recorded;
 use crate::script::Script;
 use crate::server;
 use crate::state::{Balance, Settings, Shared};
-
-/// Whom the simulator takes after.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Personality {
-    /// DeepSeek's service as its public documentation and recorded traffic show it.
-    #[default]
-    DeepSeek,
-    /// A plain service in OpenAI's form under `/v1`.
-    OpenAi,
-}
 
 /// A simulated service on a real socket; it stops when this is dropped.
 ///
@@ -65,8 +55,7 @@ impl Sim {
         SimBuilder::default()
     }
 
-    /// The base URL a client is given: with `/v1` for [`Personality::OpenAi`], without for
-    /// [`Personality::DeepSeek`].
+    /// The base URL a client is given, with the personality's [`path`](Personality::path).
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -345,10 +334,7 @@ impl SimBuilder {
     pub async fn start(self) -> io::Result<Sim> {
         let listener = server::listen(self.address)?;
         let address = listener.local_addr()?;
-        let suffix = match self.settings.personality {
-            Personality::DeepSeek => "",
-            Personality::OpenAi => "/v1",
-        };
+        let suffix = self.settings.personality.path();
         let mut reachable = address;
         if address.ip().is_unspecified() {
             reachable.set_ip(Ipv4Addr::LOCALHOST.into());

@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 
 use crate::ask::Prompt;
 use crate::files::Files;
+use crate::personality::Personality;
 use crate::recorded::{Log, Recorded};
 use crate::script::Queue;
-use crate::sim::Personality;
 use crate::turn::Turn;
 
 /// What the builder decided.

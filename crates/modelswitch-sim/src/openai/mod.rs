@@ -16,6 +16,11 @@ use crate::recorded::Recorded;
 use crate::responses;
 use crate::state::{Open, Shared};
 
+/// `POST /embeddings`, for whoever has them alike.
+pub(crate) fn embeddings(body: &Value) -> Answer {
+    embeddings::answer(body)
+}
+
 /// The models served.
 const MODELS: [&str; 5] = ["sim-small", "sim-large", "sim-embedding", "sim-transcribe", "sim-speech"];
 

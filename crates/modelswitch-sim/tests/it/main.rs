@@ -18,6 +18,7 @@ mod refusals;
 mod responses;
 mod script;
 mod server;
+mod services;
 mod strict;
 
 use std::time::Duration;

@@ -1,0 +1,102 @@
+//! The contract suite held against adapters that are broken on purpose: each is caught by a case of its own.
+//!
+//! A mutant is the real adapter with one fault in it, over a simulated DeepSeek. The table says which cases must fail.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
+mod mutant;
+mod parts;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use modelswitch_sim::Personality;
+use modelswitch_sim::contract::{Contract, Outcome, Upstream};
+
+use mutant::{Fault, Mutant};
+
+/// A fault, and the cases that must fail for it.
+const TABLE: &[(Fault, &[&str])] = &[
+    (Fault::DropsReasoning, &["reasoning-unary", "reasoning-stream", "reasoning-with-tools"]),
+    (Fault::DropsReasoningOfStreams, &["reasoning-stream", "reasoning-with-tools-stream"]),
+    (Fault::PutsReasoningIntoText, &["reasoning-not-in-text"]),
+    (Fault::DropsReasoningOfHistory, &["reasoning-passed-back-with-tools"]),
+    (Fault::LosesToolIndex, &["tools-parallel-stream", "tools-interleaved"]),
+    (Fault::LosesToolId, &["tools-unary", "tools-stream"]),
+    (Fault::MendsToolArguments, &["tools-cut-by-length"]),
+    (Fault::SwallowsErrors, &["error-400", "error-402", "error-429", "error-500"]),
+    (Fault::SwallowsErrorsInStreams, &["stream-error-inside", "stream-error-named", "stream-error-kind"]),
+    (Fault::EndsCutStreamsQuietly, &["stream-cut", "stream-ended-early", "reasoning-cut"]),
+    (Fault::Retries402, &["error-no-second-try"]),
+    (Fault::RetriesAnything, &["error-once"]),
+    (Fault::BeginsCutStreamsAgain, &["stream-cut-once"]),
+    (Fault::AsksTwice, &["unary-one-request"]),
+    (Fault::ShowsKeyInDebug, &["redact-debug"]),
+    (Fault::ShowsKeyInErrors, &["redact-error", "redact-error-stream"]),
+    (Fault::KeepsKeyInBodies, &["redact-error-body"]),
+    (Fault::KeepsKeyInHead, &["redact-head"]),
+    (Fault::SendsKeyAsQuery, &["redact-key-in-one-header"]),
+    (Fault::ShowsPromptInErrors, &["redact-prompt", "error-refused"]),
+    (Fault::LosesRetryAfter, &["error-retry-after"]),
+    (Fault::LosesRequestIdOfErrors, &["error-request-id"]),
+    (Fault::LosesRequestId, &["unary-request-id"]),
+    (Fault::LosesStatus, &["error-500", "error-422"]),
+    (Fault::LosesProvider, &["error-provider", "unary-head"]),
+    (Fault::TakesRateLimitForUpstream, &["error-429", "stream-error-kind"]),
+    (Fault::TakesEmptyForError, &["unary-empty-content"]),
+    (Fault::ShowsWholeBody, &["limit-long-sentence"]),
+    (Fault::Panics, &["error-400", "error-503"]),
+    (Fault::BuffersStreams, &["stream-as-it-comes", "cancel-stream"]),
+    (Fault::TakesStreamsAhead, &["stream-pulls"]),
+    (Fault::AsksForNoStream, &["stream-asked-for"]),
+    (Fault::GoesOnAfterDrop, &["cancel-before-head", "cancel-inside-body"]),
+    (Fault::ReadsOnAfterDrop, &["cancel-stream"]),
+    (Fault::MixesConcurrentCalls, &["concurrent-calls"]),
+    (Fault::DropsUnknownFields, &["unary-unknown-fields-back", "stream-unknown-fields"]),
+    (Fault::DropsUnknownParameters, &["unary-unknown-fields-out"]),
+    (Fault::DropsUsage, &["unary-usage", "stream-usage"]),
+    (Fault::SwapsChunks, &["stream-order"]),
+    (Fault::DropsLastChunk, &["stream-finish-reason"]),
+    (Fault::RepeatsChunk, &["stream-order", "stream-text"]),
+    (Fault::InventsFinishReason, &["stream-finish-reason", "stream-cut"]),
+    (Fault::IgnoresModel, &["unary-model"]),
+    (Fault::ReversesMessages, &["unary-conversation"]),
+    (Fault::BreaksUnicode, &["unary-unicode", "stream-split-bytes"]),
+    (Fault::NeverEnds, &["stream-text", "stream-ends-once"]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mutant_is_caught_by_the_cases_that_the_table_names() {
+    assert!(TABLE.len() >= 20);
+    let run = |(fault, cases): &'static (Fault, &'static [&'static str])| async move {
+        // Some mutants hang: what never comes need not be waited for.
+        let contract = contract(Some(*fault)).patience(Duration::from_secs(2));
+        (fault, cases, contract.run_only(cases).await)
+    };
+    let reports: Vec<_> = stream::iter(TABLE).map(run).buffered(4).collect().await;
+    let mut missed = Vec::new();
+    for (fault, cases, report) in &reports {
+        for case in cases.iter() {
+            match report.outcome(case) {
+                Some(Outcome::Failed(why)) => eprintln!("{fault:?} is caught by {case}: {why}"),
+                other => missed.push(format!("{fault:?} is not caught by {case}: {other:?}")),
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_adapter_without_a_fault_passes_every_case() {
+    let report = contract(None).run().await;
+    report.assert_passed();
+    let named = TABLE.iter().flat_map(|(_, cases)| cases.iter());
+    for case in named {
+        assert_eq!(report.outcome(case), Some(&Outcome::Passed), "{case}");
+    }
+}
+
+fn contract(fault: Option<Fault>) -> Contract {
+    Contract::new(move |at: &Upstream| Arc::new(Mutant::new(at, fault))).personality(Personality::DeepSeek)
+}
