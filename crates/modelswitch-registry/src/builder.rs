@@ -333,7 +333,7 @@ impl RegistryBuilder {
         let profiles = &loaded.profiles;
         let has_key = |name: &&str| {
             let variables = profiles.get(name).map(|profile| profile.key_env).unwrap_or_default();
-            environment.first(&variables).is_some() || self.keys.contains_key(*name)
+            environment.first_set(&variables).is_some() || self.keys.contains_key(*name)
         };
         let names = profiles.names().into_iter().filter(has_key).map(str::to_owned);
         names.filter(|name| !loaded.config.providers.contains_key(name)).collect()
