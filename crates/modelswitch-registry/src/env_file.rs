@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 /// A variable's value, wiped when it is dropped, and the file that it stands in.
 pub(crate) type Variables = BTreeMap<String, (Zeroizing<String>, PathBuf)>;
 
+/// A line that is no variable, and why.
+type Wrong = (usize, &'static str);
+
 /// Reads files; of a variable that stands in several, the last one counts.
 ///
 /// # Errors
@@ -39,7 +42,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Variables> {
 }
 
 /// The variables of a text; for what is none, the line and what is wrong with it.
-fn parse(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, (usize, &'static str)> {
+fn parse(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, Wrong> {
     let mut variables = Vec::new();
     let mut rest = text.trim_start_matches('\u{feff}');
     let mut line = 1;

@@ -134,3 +134,33 @@ impl fmt::Debug for Environment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_given_out_in_what_is_wiped_and_asked_for_without_being_given_out() {
+        let own = Environment::fixed([
+            ("OWN".to_owned(), "sk-own".to_owned()),
+            ("BLANK".to_owned(), " ".to_owned()),
+        ]);
+        let (folder, path) = (tempfile::tempdir().unwrap(), "variables");
+        let path = folder.path().join(path);
+        std::fs::write(&path, "BLANK=sk-file\nOWN=sk-other").unwrap();
+        let files = env_file::read(&[path]).unwrap();
+        let kept: Vec<&Zeroizing<String>> = files.values().map(|(value, _)| value).collect();
+        assert_eq!(kept.len(), 2);
+        let environment = own.with_files(files);
+        let names = ["NONE", "BLANK", "OWN"].map(str::to_owned);
+        let found: Option<(&str, Zeroizing<String>)> = environment.first_secret(&names);
+        assert_eq!(
+            found.map(|(name, mut key)| (name, std::mem::take(&mut *key))),
+            Some(("BLANK", "sk-file".to_owned()))
+        );
+        assert_eq!(environment.first_set(&names), Some("BLANK"));
+        assert_eq!(own.first_set(&names), Some("OWN"));
+        assert_eq!(environment.first_set(&names[..1]), None);
+        assert!(!format!("{environment:?}").contains("sk-"));
+    }
+}

@@ -486,6 +486,54 @@ async fn a_place_that_is_another_one_gets_no_key_of_the_old() {
     assert_eq!(after.fail().await.kind(), ErrorKind::Config);
 }
 
+/// The lines of a log, each with all its fields.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("modelswitch_registry")
+    }
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn fmt::Debug| {
+            line += &format!("{field}={value:?} ");
+        });
+        self.0.lock().unwrap().push(line);
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_line_of_the_log_names_the_provider_as_opentelemetry_does() {
+    let log = Log::default();
+    let world = World::default();
+    let (keyed, files) = world.files(&["sk-a", "sk-b"], None);
+    let listening = tracing::subscriber::set_default(log.clone());
+    world.breaks("sk-a", limited());
+    keyed.ask_for("Yes.").await;
+    files.write(0, "sk-c");
+    keyed.refresh().await;
+    std::fs::remove_file(&files.1[0]).unwrap();
+    keyed.refresh().await;
+    drop(listening);
+    let lines = log.0.lock().unwrap().clone();
+    for message in ["a key is left alone", "the key is another one", "the key can't be read again"] {
+        let line = lines.iter().find(|line| line.contains(message)).unwrap();
+        assert!(line.contains("gen_ai.provider.name=\"p\""), "{line}");
+    }
+    assert!(
+        lines.iter().all(|line| line.contains("gen_ai.provider.name") && !line.contains("sk-")),
+        "{lines:?}"
+    );
+}
+
 #[cfg(unix)]
 mod over_commands {
     use super::super::super::command::tests::shell;
