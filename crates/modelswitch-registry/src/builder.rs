@@ -337,7 +337,7 @@ impl RegistryBuilder {
         let is_wanted = |name: &&str| {
             let Some(profile) = profiles.get(name) else { return false };
             // A key from code says which provider it is for; what is wrong with that one is told.
-            let by_variable = environment.first(profile.found_by()).is_some() && has_place(&profile);
+            let by_variable = environment.first_set(profile.found_by()).is_some() && has_place(&profile);
             by_variable || self.keys.contains_key(*name)
         };
         let names = profiles.names().into_iter().filter(is_wanted).map(str::to_owned);

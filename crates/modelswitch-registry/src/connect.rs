@@ -18,7 +18,7 @@ use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
 use crate::environment::Environment;
 use crate::factory::{self, Factory};
 use crate::guard::{Guard, Rules};
-use crate::keys::{Folders, KeyInfo, KeySource, Keyed, Keys, check_the_key_from, default_variable};
+use crate::keys::{Before, Folders, KeyInfo, KeySource, Keyed, Keys, check_the_key_from, default_variable};
 use crate::load::Places;
 use crate::made::Made;
 use crate::mistake::{Mistake, Place, looks_like_a_key, quoted};
@@ -299,7 +299,11 @@ fn over_profile(
         let memory = before.deepseek.as_ref()?.memory()?;
         made.remembers_as(before.made.as_ref()?).then(|| memory.clone())
     });
-    match connected(name, made, shared, memory) {
+    let keys = before.and_then(|before| {
+        let is_same_service = made.asks_as(before.made.as_ref()?);
+        Some(Before { keys: before.keys.as_deref()?, is_same_service })
+    });
+    match connected(name, made, shared, memory, keys.as_ref()) {
         Ok(connected) if mistakes.is_empty() => Ok(Arc::new(connected)),
         Ok(_) => Err(mistakes),
         Err(error) => {
@@ -320,6 +324,7 @@ fn connected(
     made: Made,
     shared: &Shared<'_>,
     memory: Option<ReasoningMemory>,
+    keys_before: Option<&Before<'_>>,
 ) -> Result<Connected> {
     let builder = transport_of(name, &made, shared)?;
     let Made { config, profile, keys, .. } = &made;
@@ -329,7 +334,7 @@ fn connected(
         Keys::Read(sources) => {
             let (make, deepseek) = with_keys(builder, policy, memory)?;
             let (hint, made_at) = (key_hint(keys, profile).unwrap_or_default(), profile.key_url.as_deref());
-            let several = Arc::new(Keyed::new(name, sources.clone(), hint, made_at, &make));
+            let several = Arc::new(Keyed::new(name, sources.clone(), hint, made_at, &make, keys_before));
             keyed = Some(several.clone());
             let key = several.info();
             (several, deepseek, key)

@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use modelswitch_provider::{Error, Result};
+use zeroize::Zeroizing;
 
-/// A variable's value, and the file that it stands in.
-pub(crate) type Variables = BTreeMap<String, (String, PathBuf)>;
+/// A variable's value, wiped when it is dropped, and the file that it stands in.
+pub(crate) type Variables = BTreeMap<String, (Zeroizing<String>, PathBuf)>;
+
+/// A line that is no variable, and why.
+type Wrong = (usize, &'static str);
 
 /// Reads files; of a variable that stands in several, the last one counts.
 ///
@@ -17,7 +21,7 @@ pub(crate) type Variables = BTreeMap<String, (String, PathBuf)>;
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Variables> {
     let mut variables = Variables::new();
     for path in paths {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
             let what = match error.kind() {
                 std::io::ErrorKind::NotFound => "there is no such file",
                 std::io::ErrorKind::PermissionDenied => "this process may not read it",
@@ -38,7 +42,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Variables> {
 }
 
 /// The variables of a text; for what is none, the line and what is wrong with it.
-fn parse(text: &str) -> Result<Vec<(String, String)>, (usize, &'static str)> {
+fn parse(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, Wrong> {
     let mut variables = Vec::new();
     let mut rest = text.trim_start_matches('\u{feff}');
     let mut line = 1;
@@ -74,13 +78,13 @@ fn count_lines(text: &str) -> usize {
 
 /// A value, and what comes after its line. In single quotes everything is as it stands; in double quotes a backslash
 /// escapes; without quotes it ends with the line, or where a comment begins. Quotes may go over several lines.
-fn value(text: &str) -> Result<(String, &str), &'static str> {
+fn value(text: &str) -> Result<(Zeroizing<String>, &str), &'static str> {
     let text = text.trim_start_matches([' ', '\t']);
     let (value, after) = match text.chars().next() {
         Some('\'') => {
             let quoted = text.get(1..).unwrap_or_default();
             let (value, after) = quoted.split_once('\'').ok_or("a single quote is not closed")?;
-            (value.to_owned(), after)
+            (Zeroizing::new(value.to_owned()), after)
         }
         Some('"') => in_double_quotes(text.get(1..).unwrap_or_default())?,
         _ => {
@@ -91,7 +95,7 @@ fn value(text: &str) -> Result<(String, &str), &'static str> {
             } else {
                 line.get(..comment.unwrap_or(line.len())).unwrap_or(line)
             };
-            return Ok((value.trim().to_owned(), after));
+            return Ok((Zeroizing::new(value.trim().to_owned()), after));
         }
     };
     let (line, after) = after.split_once('\n').unwrap_or((after, ""));
@@ -102,8 +106,9 @@ fn value(text: &str) -> Result<(String, &str), &'static str> {
     }
 }
 
-fn in_double_quotes(text: &str) -> Result<(String, &str), &'static str> {
-    let mut value = String::new();
+fn in_double_quotes(text: &str) -> Result<(Zeroizing<String>, &str), &'static str> {
+    // As large as it may become: what grows leaves copies behind.
+    let mut value = Zeroizing::new(String::with_capacity(text.len()));
     let mut characters = text.char_indices();
     while let Some((position, character)) = characters.next() {
         match character {
@@ -140,7 +145,10 @@ mod tests {
             ("H", ""),
             ("I", "last"),
         ];
-        assert_eq!(parse(text).unwrap(), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let found = parse(text).unwrap();
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use crate::env_file;
 
-/// Where variables are read: settings, keys and base URLs alike.
+/// Where variables are read: settings, keys and base URLs alike. Any of them may be a key, so what is kept or copied here
+/// is wiped; the process's own environment is the system's.
 #[derive(Clone, Default)]
 pub(crate) struct Environment {
     own: Own,
@@ -19,12 +22,13 @@ pub(crate) struct Environment {
 enum Own {
     #[default]
     Process,
-    Fixed(Arc<BTreeMap<String, String>>),
+    Fixed(Arc<BTreeMap<String, Zeroizing<String>>>),
 }
 
 impl Environment {
     pub(crate) fn fixed(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { own: Own::Fixed(Arc::new(variables.into_iter().collect())), ..Self::default() }
+        let wiped = variables.into_iter().map(|(name, value)| (name, Zeroizing::new(value)));
+        Self { own: Own::Fixed(Arc::new(wiped.collect())), ..Self::default() }
     }
 
     /// The same, and these variables of files where there is none of that name, or one that is blank.
@@ -43,8 +47,13 @@ impl Environment {
         self.files.get(name).filter(|_| !is_own).map(|(_, path)| path.as_path())
     }
 
-    /// A variable's value. One that is set but blank counts as unset: that is how compose files say "not set".
+    /// The value of a variable that is no key. One that is set but blank counts as unset: that is how compose files say
+    /// "not set".
     pub(crate) fn get(&self, name: &str) -> Option<String> {
+        self.secret(name).map(|mut value| std::mem::take(&mut *value))
+    }
+
+    fn secret(&self, name: &str) -> Option<Zeroizing<String>> {
         self.raw(name).filter(|value| !value.trim().is_empty())
     }
 
@@ -53,32 +62,36 @@ impl Environment {
         self.raw(name).is_some_and(|value| value.trim().is_empty())
     }
 
-    /// The first of these variables that is set, and its value.
-    pub(crate) fn first<'a>(&self, names: &'a [String]) -> Option<(&'a str, String)> {
-        names.iter().find_map(|name| Some((name.as_str(), self.get(name)?)))
+    /// The same for a key.
+    pub(crate) fn first_secret<'a>(&self, names: &'a [String]) -> Option<(&'a str, Zeroizing<String>)> {
+        names.iter().find_map(|name| Some((name.as_str(), self.secret(name)?)))
     }
 
-    /// Every variable that is set and whose name begins so, in alphabetical order.
+    /// The first of these variables that is set.
+    pub(crate) fn first_set<'a>(&self, names: &'a [String]) -> Option<&'a str> {
+        self.first_secret(names).map(|(name, _)| name)
+    }
+
+    /// Every variable that is set and whose name begins so, in alphabetical order; for what are no keys.
     pub(crate) fn beginning_with(&self, prefix: &str) -> BTreeMap<String, String> {
         let wanted = |name: &str, value: &str| name.starts_with(prefix) && !value.trim().is_empty();
-        let in_files = self.files.iter().map(|(name, (value, _))| (name.clone(), value.clone()));
-        let in_files = in_files.filter(|(name, value)| wanted(name, value));
+        let copied =
+            |name: &String, value: &String| wanted(name, value).then(|| (name.clone(), value.clone()));
+        let in_files = self.files.iter().filter_map(|(name, (value, _))| copied(name, value));
         let own: BTreeMap<String, String> = match &self.own {
             // `vars` would panic at a variable of somebody else's that isn't text.
             Own::Process => std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .filter(|(name, value)| wanted(name, value))
                 .collect(),
-            Own::Fixed(variables) => variables
-                .iter()
-                .filter(|(name, value)| wanted(name, value))
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
+            Own::Fixed(variables) => {
+                variables.iter().filter_map(|(name, value)| copied(name, value)).collect()
+            }
         };
         in_files.chain(own).collect()
     }
 
-    fn raw(&self, name: &str) -> Option<String> {
+    fn raw(&self, name: &str) -> Option<Zeroizing<String>> {
         let own = self.own(name);
         match own {
             Some(value) if !value.trim().is_empty() => Some(value),
@@ -93,13 +106,14 @@ impl Environment {
             Own::Fixed(variables) => Some(variables.iter()),
         };
         let in_files = self.files.iter().filter(|(name, _)| self.file_of(name).is_some());
-        fixed.into_iter().flatten().chain(in_files.map(|(name, (value, _))| (name, value)))
+        let fixed = fixed.into_iter().flatten().map(|(name, value)| (name, &**value));
+        fixed.chain(in_files.map(|(name, (value, _))| (name, &**value)))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where the registry reads a variable")]
-    fn own(&self, name: &str) -> Option<String> {
+    fn own(&self, name: &str) -> Option<Zeroizing<String>> {
         match &self.own {
-            Own::Process => std::env::var(name).ok(),
+            Own::Process => std::env::var(name).ok().map(Zeroizing::new),
             Own::Fixed(variables) => variables.get(name).cloned(),
         }
     }
@@ -113,5 +127,35 @@ impl fmt::Debug for Environment {
             Own::Process => f.debug_tuple("Process").field(&files).finish(),
             Own::Fixed(variables) => f.debug_set().entries(variables.keys()).entries(files).finish(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_given_out_in_what_is_wiped_and_asked_for_without_being_given_out() {
+        let own = Environment::fixed([
+            ("OWN".to_owned(), "sk-own".to_owned()),
+            ("BLANK".to_owned(), " ".to_owned()),
+        ]);
+        let (folder, path) = (tempfile::tempdir().unwrap(), "variables");
+        let path = folder.path().join(path);
+        std::fs::write(&path, "BLANK=sk-file\nOWN=sk-other").unwrap();
+        let files = env_file::read(&[path]).unwrap();
+        let kept: Vec<&Zeroizing<String>> = files.values().map(|(value, _)| value).collect();
+        assert_eq!(kept.len(), 2);
+        let environment = own.with_files(files);
+        let names = ["NONE", "BLANK", "OWN"].map(str::to_owned);
+        let found: Option<(&str, Zeroizing<String>)> = environment.first_secret(&names);
+        assert_eq!(
+            found.map(|(name, mut key)| (name, std::mem::take(&mut *key))),
+            Some(("BLANK", "sk-file".to_owned()))
+        );
+        assert_eq!(environment.first_set(&names), Some("BLANK"));
+        assert_eq!(own.first_set(&names), Some("OWN"));
+        assert_eq!(environment.first_set(&names[..1]), None);
+        assert!(!format!("{environment:?}").contains("sk-"));
     }
 }

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `source.rs` | one place to read a key from |
 //! | `command.rs`, `keyring.rs` | the two that take time |
-//! | `slot.rs` | one key in use: the provider made with it, its age, its rest |
+//! | `slot.rs` | one key in use: the provider made with it, when it is read again |
+//! | `look.rs`, `rest.rs` | when its file is looked at, and how long it is left alone |
 //! | `keyed.rs` | the provider over them: whose turn it is, what a failure means |
-//! | `signal.rs` | a signal that has them read again |
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,16 +18,14 @@ use serde::{Serialize, Serializer};
 mod command;
 mod keyed;
 mod keyring;
-#[cfg(all(feature = "signal", unix))]
-mod signal;
+mod look;
+mod rest;
 mod slot;
 mod source;
 
-pub(crate) use keyed::{Keyed, check_the_key_from};
+pub(crate) use keyed::{Before, Keyed, check_the_key_from};
 #[cfg(feature = "keyring")]
 pub use keyring::Keyring;
-#[cfg(all(feature = "signal", unix))]
-pub use signal::RefreshOnSighup;
 pub(crate) use source::KeySource;
 
 /// Where a provider's key comes from, and what is known of it. Never the key.

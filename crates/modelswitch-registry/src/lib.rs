@@ -201,26 +201,36 @@
 //! |---|---|---|
 //! | `env` | when the registry is built | after its `ttl`, when it is refused |
 //! | `file` | when the registry is built | within a second of a change, also of a link in front of it; after its `ttl`; when it is refused |
-//! | `command` | at the first call | after its `cache` (or `ttl`, the same), when it is refused |
-//! | `keyring` | at the first call | after its `ttl`, when it is refused |
+//! | `command` | at the first call | after its `ttl`, when it is refused, at the next call after a [`reload`](Registry::reload) |
+//! | `keyring` | at the first call | after its `ttl`, when it is refused, at the next call after a [`reload`](Registry::reload) |
 //!
-//! All of them are read again on [`Registry::refresh_keys`], and at a SIGHUP if
-//! `Registry::refresh_keys_on_sighup` was called (feature `signal`). Calls in flight finish with the key that they began
-//! with, so old and new overlap by themselves. A key that can't be read again stays in use, and the log says so.
+//! `ttl` is the time after which a key is read again. For a command it may be written as `cache`, which is the same: the
+//! time that what it printed is used. All keys are read again on [`Registry::refresh_keys`], and at a SIGHUP if
+//! `Registry::reload_on_sighup` was called (feature `signal`). Calls in flight finish with the key that they began with, so
+//! old and new overlap by themselves.
+//!
+//! A key that can't be read again stays in use, across a reload too, and the log says so. Nor does a call wait long for a
+//! newer one: half a second, after which it goes with the key that there is, and the newer one, once it is read, is for
+//! the calls after it.
 //!
 //! * A key that is **missing** fails the calls to its provider and leaves the others alone. It is looked for again at each
 //!   call, so nothing has to be restarted once it is there.
 //! * A key that the service **refuses** (401, 403) is read again, once for all calls that meet it together, and the call
 //!   repeated if it is another key. One that is the same is not read again for ten seconds.
 //! * A **command** is a program and its arguments; no shell takes them apart. Its output, without the white space around it,
-//!   is the key: at most 16 KiB. It gets no input and is killed at its `timeout` (10 seconds unless set) or when nobody
-//!   waits for it any more; programs that it started in turn are not. It inherits the environment. What it prints on its
-//!   standard error is never shown. The runtime needs tokio's I/O driver.
-//! * A **file** that others than its owner can open is warned of, in [`Registry::warnings`] and in the log.
+//!   is the key: at most 16 KiB. It gets no input, and can't ask at the terminal: it has a process group of its own, in
+//!   which it is killed, on Unix with what it started, at its `timeout` (10 seconds unless set) or with its provider. The
+//!   call that began it may give up before: the next one finds what it printed. What it leaves running when it ends runs
+//!   on, and must not hold its output. It inherits the environment. What it prints on its standard error is never shown.
+//!   The runtime needs tokio's I/O driver.
+//! * A **file** that others than its owner can open is warned of, in [`Registry::warnings`] and in the log. It is read on
+//!   the thread of the call, so it should not be on a network's disk that may hang.
+//! * The **keyring** is asked on a thread of its own, for a minute at most: somebody may have to open it.
 //!
 //! Of a **pool** each call takes the next key in turn. One that fails for itself is left alone for a while, and the call
 //! goes on with the next: after 401 and 403 for a minute, after 402 for five, after 429 for as long as the service said
-//! (an hour at most; 20 seconds if it said nothing), a key that can't be had for 30 seconds. A file that changes ends it.
+//! (an hour at most; 20 seconds if it said nothing), a key that can't be had, within two seconds where there is another,
+//! for 30 seconds. A file that changes ends it, and so does a call that began after the failure and is answered.
 //! When all are left alone, the one that is ready soonest is asked, and its failure is given back. Each failed try is in
 //! [`Head::failures`](modelswitch_provider::Head::failures). Nothing is repeated once an answer has begun. With a single
 //! key 402 and 429 pass on as they are, and `[retry]` waits the 429 out.
@@ -282,8 +292,8 @@
 //! [`events`](Registry::events) tells what changed, and what was wrong.
 //!
 //! With the feature `watch`, `Registry::watch` reloads when a file changes; with `signal`, on Unix,
-//! `Registry::reload_on_sighup` when the process is sent a `SIGHUP`. The first has a thread, the second a task, each until
-//! its guard is dropped; nothing else here runs by itself.
+//! `Registry::reload_on_sighup` when the process is sent a `SIGHUP`, the keys included. The first has a thread, the second
+//! a task, each until its guard is dropped; nothing else here runs by itself but a key that is being read.
 //!
 //! # Invariants
 //!
@@ -291,7 +301,8 @@
 //!   outlive it is in `registry.rs`'s `Lasting`, or handed over from the provider before.
 //! * Only `load.rs` names figment; its errors and the TOML parser's are put in words of our own, since theirs quote values.
 //! * No global state; nothing is sent and no command is run while a registry is built.
-//! * Only `watch` starts a thread, and only `reload_on_sighup` and `refresh_keys_on_sighup` a task; each ends with what it gives back.
+//! * Only `watch` starts a thread that stays, and only `reload_on_sighup` a task; each ends with what it gives back. A key
+//!   from a command or the keyring is read by a task, which ends with the time limit of either, or with its provider.
 //! * No key is in any `Debug`, `Display`, error or report.
 
 mod alias;
@@ -339,8 +350,6 @@ pub use factory::Settings;
 pub use guard::NOT_ALLOWED;
 #[cfg(feature = "keyring")]
 pub use keys::Keyring;
-#[cfg(all(feature = "signal", unix))]
-pub use keys::RefreshOnSighup;
 pub use keys::{KeyInfo, KeyRefresh};
 pub use registry::Registry;
 pub use router::PROVIDER_HEADER;

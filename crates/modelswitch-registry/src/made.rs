@@ -83,6 +83,11 @@ impl Made {
         .collect()
     }
 
+    /// Whether the same place is asked, and the key sent in the same way: then what failed with a key still does.
+    pub(crate) fn asks_as(&self, before: &Self) -> bool {
+        self.url() == before.url() && self.profile.auth == before.profile.auth
+    }
+
     /// Whether what a model thought is still remembered: at the same place, and in the same amount. Another place may be
     /// another company's.
     pub(crate) fn remembers_as(&self, before: &Self) -> bool {

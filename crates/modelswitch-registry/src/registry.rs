@@ -350,6 +350,10 @@ impl Registry {
     /// Reads everything again: the file, the environment, the keys. From then on it counts, for everything that this
     /// registry has given out as well: [`router`](Self::router), [`client`](Self::client), the models and providers.
     ///
+    /// Keys in variables and files are read at once. Those of commands and the keyring, which may need long, are read again
+    /// at their next call; to have it done now, [`refresh_keys`](Self::refresh_keys). A key that can't be read stays in use
+    /// as it was, also with a provider whose other settings changed.
+    ///
     /// A call that has begun goes on as it began. A provider whose settings come down to the same stays the very same, with
     /// its connections and what it remembers. One that changed is made anew; what its model thought is still remembered if
     /// its URL is the same. What is wrong changes nothing and is given back.
@@ -381,7 +385,15 @@ impl Registry {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn reload(&self) -> Result<Changes> {
-        self.reload_and_tell(|_| true)
+        let changes = self.reload_and_tell(|_| true)?;
+        self.0
+            .current
+            .get()
+            .providers
+            .iter()
+            .filter_map(|one| one.keys.as_ref())
+            .for_each(|keys| keys.expire());
+        Ok(changes)
     }
 
     /// What happens from now on: reloads, and those that failed, from wherever they were asked for.
@@ -405,7 +417,8 @@ impl Registry {
         self.0.observers.subscribe()
     }
 
-    /// As [`reload`](Self::reload); the changes are told if `worth_telling`, a failure always.
+    /// As [`reload`](Self::reload), but for keys that take time to be read: a watcher that reloads at each change of a
+    /// folder must not run a vault's program as often. The changes are told if `worth_telling`, a failure always.
     pub(crate) fn reload_and_tell(&self, worth_telling: impl FnOnce(&Changes) -> bool) -> Result<Changes> {
         // A reload that panicked has changed nothing.
         let _one_at_a_time = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,7 +26,7 @@ impl Variables {
     pub(crate) fn read(environment: &Environment, names: &[String]) -> Self {
         let mut found = Self::default();
         for (variable, text) in environment.beginning_with(PREFIX) {
-            let rest = variable.trim_start_matches(PREFIX);
+            let rest = variable.strip_prefix(PREFIX).unwrap_or_default();
             if OTHERS.contains(&rest) {
                 continue;
             }
@@ -135,5 +135,18 @@ pub(crate) fn put(table: &mut Table, path: &[String], value: toml::Value) {
     }
     if let Some(next) = next.as_table_mut() {
         put(next, rest, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_that_is_written_twice_makes_no_setting() {
+        let variable = ("MODELSWITCH_MODELSWITCH_DEFAULT".to_owned(), "a/x".to_owned());
+        let found = Variables::read(&Environment::fixed([variable]), &[]);
+        assert!(found.table.is_empty());
+        assert_eq!(found.warnings.len() + found.mistakes.len(), 1);
     }
 }

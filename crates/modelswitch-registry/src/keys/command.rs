@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::try_join3;
+use futures_util::FutureExt;
+use futures_util::future::{Either, FusedFuture, select, try_join};
 use modelswitch_provider::{ApiKey, Error, Result};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -17,10 +20,14 @@ use crate::environment::Environment;
 
 /// How long a command may take that says nothing else: a vault across the world answers in one.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long its complaints are read on after it has ended, to tell how much it said: a program that it left running may
+/// hold them open for ever.
+const REST_OF_COMPLAINTS: Duration = Duration::from_millis(100);
 
 /// A program and its arguments, run without a shell, whose output is the key.
 ///
-/// It gets no input and is killed at its time limit, or when nobody waits for it any more. What it prints on its
+/// It gets no input and is killed at its time limit, or when nobody waits for it any more, on Unix together with the
+/// programs that it started. So it has a process group of its own, and can't ask at the terminal. What it prints on its
 /// standard error is never shown: it may repeat what it was given.
 #[derive(Clone)]
 pub(crate) struct KeyCommand {
@@ -31,13 +38,17 @@ pub(crate) struct KeyCommand {
 }
 
 impl KeyCommand {
-    /// Whether the same would be run, for as long.
-    pub(super) fn same_as(&self, other: &Self) -> bool {
-        let Self { program, arguments, limit, environment } = self;
+    /// Whether the same is run in the same way.
+    pub(super) fn runs_as(&self, other: &Self) -> bool {
+        let Self { program, arguments, limit: _, environment } = self;
         *program == other.program
             && *arguments == other.arguments
-            && *limit == other.limit
             && environment.has_same_files(&other.environment)
+    }
+
+    /// Whether it may take as long.
+    pub(super) fn has_limit_of(&self, other: &Self) -> bool {
+        self.limit == other.limit
     }
 
     pub(super) fn new(
@@ -60,28 +71,43 @@ impl KeyCommand {
     /// [`Config`](modelswitch_provider::ErrorKind::Config), which names the program and what it did, and nothing of what
     /// it printed.
     pub(super) async fn read(&self) -> Result<ApiKey> {
-        match timeout(self.limit, self.run()).await {
+        let has_ended = AtomicBool::new(false);
+        match timeout(self.limit, self.run(&has_ended)).await {
             Ok(key) => key,
-            Err(_) => {
-                let seconds = self.limit.as_secs_f64();
-                Err(self.failed(&format!("gave no key within {seconds} s and was stopped")).with_hint(
-                    "run it by hand: does it ask for something? give it more time with timeout = \"30s\"",
-                ))
-            }
+            Err(_) => Err(self.too_slow(has_ended.into_inner())),
         }
     }
 
-    async fn run(&self) -> Result<ApiKey> {
+    async fn run(&self, has_ended: &AtomicBool) -> Result<ApiKey> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // The future may be dropped at any time, by the limit or by whoever waits.
         command.kill_on_drop(true);
+        #[cfg(unix)]
+        command.process_group(0);
         command.envs(self.environment.replaced());
         let mut child = command.spawn().map_err(|error| self.not_run(&error))?;
+        let mut group = Group::led_by(&child);
         let (output, complaints) = (child.stdout.take(), child.stderr.take());
-        let ended = async { child.wait().await.map_err(|error| self.not_run(&error)) };
-        let ((printed, length), complained, status) =
-            try_join3(self.printed(output), first_line(complaints), ended).await?;
+        let ended = async {
+            let status = child.wait().await.map_err(|error| self.not_run(&error))?;
+            // What it leaves running is meant to run on, as an agent does.
+            group.let_go();
+            has_ended.store(true, Ordering::Relaxed);
+            Ok(status)
+        };
+        let complained = AtomicUsize::new(0);
+        // Nobody else reads them, and the command would wait for a reader.
+        let mut complaining = pin!(first_line(complaints, &complained).fuse());
+        let answered = pin!(try_join(self.printed(output), ended));
+        let ((printed, length), status) = match select(answered, complaining.as_mut()).await {
+            Either::Left((answer, _)) => answer?,
+            Either::Right(((), answered)) => answered.await?,
+        };
+        if !status.success() && !complaining.is_terminated() {
+            let _ = timeout(REST_OF_COMPLAINTS, complaining).await;
+        }
+        let complained = complained.load(Ordering::Relaxed);
         if !status.success() {
             let hint = "run it by hand to see why; what it said is not shown, it might hold a key";
             return Err(self.failed(&ended_badly(status, complained)).with_hint(hint));
@@ -115,6 +141,20 @@ impl KeyCommand {
         }
     }
 
+    fn too_slow(&self, has_ended: bool) -> Error {
+        let seconds = self.limit.as_secs_f64();
+        if has_ended {
+            let what = format!(
+                "gave no key within {seconds} s: it ended, and left something running that holds its output"
+            );
+            return self
+                .failed(&what)
+                .with_hint("let what it leaves running write elsewhere, such as >/dev/null");
+        }
+        self.failed(&format!("gave no key within {seconds} s and was stopped"))
+            .with_hint("run it by hand: does it ask for something? give it more time with timeout = \"30s\"")
+    }
+
     fn failed(&self, what: &str) -> Error {
         Error::config(format!("there is no key: {} {what}", self.shown()))
     }
@@ -146,20 +186,51 @@ fn ended_badly(status: ExitStatus, complained: usize) -> String {
 }
 
 /// How long the first line of its complaints is. The rest is read too, or it would wait for a reader.
-async fn first_line(complaints: Option<impl AsyncRead + Unpin>) -> Result<usize> {
-    let Some(mut complaints) = complaints else { return Ok(0) };
+async fn first_line(complaints: Option<impl AsyncRead + Unpin>, length: &AtomicUsize) {
+    let Some(mut complaints) = complaints else { return };
     let mut buffer = Zeroizing::new(vec![0; 4096]);
-    let (mut length, mut is_first) = (0_usize, true);
+    let mut is_first = true;
     // Whatever keeps them from being read says nothing of the key.
     while let Ok(more @ 1..) = complaints.read(&mut buffer).await {
         let line = buffer.get(..more).unwrap_or_default();
         let end = line.iter().position(|byte| *byte == b'\n');
         if is_first {
-            length = length.saturating_add(end.unwrap_or(more));
+            length.fetch_add(end.unwrap_or(more), Ordering::Relaxed);
         }
         is_first &= end.is_none();
     }
-    Ok(length)
+}
+
+/// The programs that a command started, and itself: killed when this is dropped before it has ended. Elsewhere than on
+/// Unix the command alone is killed, by tokio.
+struct Group(#[cfg(unix)] Option<rustix::process::Pid>);
+
+impl Group {
+    #[cfg(unix)]
+    fn led_by(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(rustix::process::Pid::from_raw))
+    }
+
+    #[cfg(not(unix))]
+    fn led_by(_: &Child) -> Self {
+        Self()
+    }
+
+    fn let_go(&mut self) {
+        #[cfg(unix)]
+        self.0.take();
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0.take() {
+            // It may have ended by itself just now.
+            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 impl fmt::Debug for KeyCommand {
@@ -176,7 +247,7 @@ impl fmt::Debug for KeyCommand {
 #[cfg(unix)]
 pub(super) mod tests {
     use super::*;
-    use std::time::SystemTime;
+    use std::path::Path;
 
     pub(in crate::keys) fn shell(script: &str, limit: Option<Duration>) -> KeyCommand {
         let arguments = vec!["-c".to_owned(), script.to_owned()];
@@ -230,22 +301,63 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_command_is_stopped_at_its_limit_and_when_nobody_waits() {
-        let folder = tempfile::tempdir().unwrap();
-        let survivor = folder.path().join("survivor");
-        // A shell that `exec`s is the sleeping program itself; this one would write after it.
-        let script = format!("sleep 1; echo canary; touch {}", survivor.display());
-        let started = SystemTime::now();
-        let error = fails(&script, Some(Duration::from_millis(100))).await;
+    async fn a_slow_command_is_stopped_at_its_limit() {
+        let error = fails("sleep 600; echo canary", Some(Duration::from_millis(100))).await;
         assert_eq!(
             error.message(),
             "there is no key: the command `sh` gave no key within 0.1 s and was stopped"
         );
-        let command = shell(&script, None);
-        assert!(timeout(Duration::from_millis(100), command.read()).await.is_err());
-        assert!(started.elapsed().unwrap() < Duration::from_millis(900));
-        tokio::time::sleep(Duration::from_millis(1300)).await;
-        assert!(!survivor.exists(), "it was stopped and not left alone");
+    }
+
+    /// Waits until a file has had the same length for a while. On a slow machine one that is still written to may seem
+    /// still, never the other way round.
+    async fn stays_as_it_is(file: &Path) {
+        let length = || std::fs::metadata(file).map(|found| found.len()).unwrap_or_default();
+        for _ in 0..60 {
+            let before = length();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if length() == before {
+                return;
+            }
+        }
+        panic!("something goes on writing");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_nobody_waits_for_is_stopped_with_all_that_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let beat = folder.path().join("beat");
+        let beats = format!("while :; do echo x >> {}; sleep 0.02; done", beat.display());
+        for script in [format!("({beats}) & wait"), beats] {
+            let command = shell(&script, Some(Duration::from_secs(600)));
+            let begun = async {
+                while !beat.exists() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            assert!(matches!(select(pin!(command.read()), pin!(begun)).await, Either::Right(_)));
+            stays_as_it_is(&beat).await;
+            std::fs::remove_file(&beat).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_command_leaves_running_does_not_hold_up_its_key() {
+        let long = Some(Duration::from_secs(30));
+        let key = shell("sleep 40 >/dev/null & echo $! >&2; echo sk-0123", long).read().await.unwrap();
+        assert_eq!(key.expose(), "sk-0123");
+        let error = fails("sleep 40 >/dev/null & echo canary >&2; exit 3", long).await;
+        assert!(
+            error.message().ends_with("ended with exit code 3 and said 6 characters (not shown)"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_a_command_leaves_holding_its_output_is_told() {
+        let error = fails("sleep 20 & echo canary", Some(Duration::from_secs(2))).await;
+        let expected = "there is no key: the command `sh` gave no key within 2 s: it ended, and left something running that holds its output";
+        assert_eq!(error.message(), expected);
     }
 
     #[tokio::test]

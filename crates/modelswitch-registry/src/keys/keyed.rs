@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use modelswitch_layers::genai;
 use modelswitch_provider::{Attempt, Error, ErrorKind, Provider, Request, Response, Result, committed};
 use tokio::time::Instant;
 
@@ -26,6 +27,8 @@ const REST_AFTER_EMPTY_PURSE: Duration = Duration::from_secs(300);
 const REST_AFTER_REFUSAL: Duration = Duration::from_secs(60);
 /// A key that isn't there may come soon.
 const REST_WITHOUT_KEY: Duration = Duration::from_secs(30);
+/// How long a call waits for one key while there is another to ask with.
+const WAIT_WITH_ANOTHER: Duration = Duration::from_secs(2);
 
 /// A provider that reads its keys while it runs, and spreads its calls over them where there are several.
 ///
@@ -50,22 +53,36 @@ struct Failed {
     took: Option<Duration>,
 }
 
+/// The keys of the provider that another one takes the place of.
+pub(crate) struct Before<'a> {
+    pub(crate) keys: &'a Keyed,
+    /// Whether the same service is asked in the same way: another one may take what this one refused.
+    pub(crate) is_same_service: bool,
+}
+
 impl Keyed {
+    /// What a provider before had from the same places stays in use until it can be read again.
     pub(crate) fn new(
         name: &str,
         sources: Vec<KeySource>,
         hint: String,
         made_at: Option<&str>,
         make: &Make,
+        before: Option<&Before<'_>>,
     ) -> Self {
-        let slots = sources.into_iter().map(|source| Slot::new(source, make.clone())).collect();
-        Self {
-            name: name.into(),
-            slots,
-            next: AtomicUsize::new(0),
-            hint,
-            made_at: made_at.map(str::to_owned),
-        }
+        let name: Arc<str> = name.into();
+        let mut left: Vec<&Slot> = before.iter().flat_map(|before| &before.keys.slots).collect();
+        let slots = sources.into_iter().map(|source| {
+            let same = left.iter().position(|slot| slot.reads_from(&source)).map(|place| left.remove(place));
+            let slot = Slot::new(&name, source, make.clone(), same);
+            if let Some(same) = same.filter(|_| before.is_some_and(|before| before.is_same_service)) {
+                slot.go_on_resting(same);
+            }
+            slot
+        });
+        let slots = slots.collect();
+        let next = before.map_or(0, |before| before.keys.next.load(Ordering::Relaxed));
+        Self { name, slots, next: AtomicUsize::new(next), hint, made_at: made_at.map(str::to_owned) }
     }
 
     /// What is known of the keys now.
@@ -91,7 +108,7 @@ impl Keyed {
     /// # Errors
     /// Why there is no key.
     pub(crate) async fn ready(&self) -> Result<Arc<Service>> {
-        let states = join_all(self.slots.iter().map(Slot::current)).await;
+        let states = join_all(self.slots.iter().map(|slot| slot.current(None))).await;
         let mut first = None;
         for state in states {
             match state.service() {
@@ -100,6 +117,11 @@ impl Keyed {
             }
         }
         Err(self.without_key(first))
+    }
+
+    /// Has the keys that take time to be read read again at their next calls.
+    pub(crate) fn expire(&self) {
+        self.slots.iter().for_each(Slot::expire);
     }
 
     /// Reads every key again.
@@ -129,7 +151,12 @@ impl Keyed {
         let mut failed: Vec<Failed> = Vec::new();
         while let Some(number) = self.pick(&failed) {
             let Some(slot) = self.slots.get(number) else { break };
-            let mut state = slot.current().await;
+            let patience = self.patience(number, &failed);
+            if patience.is_some() && !slot.seen().has_key() {
+                // Calls that come meanwhile needn't wait for it too.
+                self.rest(slot, &slot.seen(), REST_WITHOUT_KEY);
+            }
+            let mut state = slot.current(patience).await;
             let mut read_again = false;
             loop {
                 let service = match state.service() {
@@ -143,7 +170,7 @@ impl Keyed {
                 let started = Instant::now();
                 let error = match ask(service).await {
                     Ok(answer) => {
-                        slot.wake();
+                        slot.wake(started);
                         return Ok((answer, tries(&failed)));
                     }
                     Err(error) => error,
@@ -156,7 +183,7 @@ impl Keyed {
                 failed.push(Failed { slot: number, error: self.named(slot, error), took: Some(took) });
                 if is_refused
                     && !read_again
-                    && let Some(other) = slot.after_refusal(&state).await
+                    && let Some(other) = slot.after_refusal(&state, started, patience).await
                 {
                     (state, read_again) = (other, true);
                     continue;
@@ -168,32 +195,42 @@ impl Keyed {
         Err(self.verdict(failed))
     }
 
-    /// The next in turn of those that are ready and were not tried for this call. When none is ready at all, the one that
-    /// will be soonest.
+    /// Of those that are ready and were not tried for this call, the next in turn; after one that failed, the one that
+    /// comes after it. When none is ready at all, the one that will be soonest.
     fn pick(&self, failed: &[Failed]) -> Option<usize> {
-        let count = self.slots.len();
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let turn = (0..count).map(|more| first.wrapping_add(more) % count);
-        let mut soonest: Option<(Instant, usize)> = None;
-        for number in turn {
-            if failed.iter().any(|failed| failed.slot == number) {
-                continue;
-            }
-            match self.slots.get(number)?.rests_until() {
-                None => return Some(number),
-                Some(until) if soonest.is_none_or(|(other, _)| until < other) => {
-                    soonest = Some((until, number));
-                }
-                Some(_) => {}
-            }
+        let untried =
+            || (0..self.slots.len()).filter(|number| !failed.iter().any(|failed| failed.slot == *number));
+        let until = |number: &usize| self.slots.get(*number).and_then(Slot::rests_until);
+        // The turn goes around the ready ones alone, or the neighbour of one that rests would have its share too.
+        let ready: Vec<usize> = untried().filter(|number| until(number).is_none()).collect();
+        if ready.is_empty() {
+            return untried().filter(|_| failed.is_empty()).min_by_key(until);
         }
-        soonest.filter(|_| failed.is_empty()).map(|(_, number)| number)
+        let place = match failed.last() {
+            Some(last) => ready.iter().position(|number| *number > last.slot).unwrap_or_default(),
+            None => self.next.fetch_add(1, Ordering::Relaxed) % ready.len(),
+        };
+        ready.get(place).copied()
+    }
+
+    /// How long to wait for this key: not for ever, if there is another one to ask with.
+    fn patience(&self, number: usize, failed: &[Failed]) -> Option<Duration> {
+        let has_another = self.slots.iter().enumerate().any(|(other, slot)| {
+            let is_untried = other != number && !failed.iter().any(|failed| failed.slot == other);
+            is_untried && slot.seen().has_key() && slot.rests_until().is_none()
+        });
+        has_another.then_some(WAIT_WITH_ANOTHER)
     }
 
     /// There is nothing else to ask with while a single key would be left alone.
     fn rest(&self, slot: &Slot, failed: &State, wait: Duration) {
         if self.slots.len() > 1 {
-            tracing::debug!(provider = &*self.name, source = slot.shown(), ?wait, "a key is left alone");
+            tracing::debug!(
+                { genai::PROVIDER_NAME } = &*self.name,
+                source = slot.shown(),
+                ?wait,
+                "a key is left alone"
+            );
             slot.rest(failed, wait);
         }
     }

@@ -26,22 +26,43 @@ pub(super) async fn read(_name: &str) -> Result<ApiKey> {
     Err(missing().unwrap_or_else(|| Error::config("there is no keyring")))
 }
 
-/// Looks for an entry, on a thread where it may wait: the keyring may ask a person to open it.
+/// Looks for an entry, on a thread where it may wait: the keyring may ask a person to open it. A thread of its own, since a
+/// runtime waits for those that it lent when it ends, and a keyring may wait for ever.
 #[cfg(feature = "keyring")]
 pub(super) async fn read(name: &str) -> Result<ApiKey> {
+    let owned = name.to_owned();
+    let found = answer_of(name, move || Keyring::get(&owned)).await?;
+    found.ok_or_else(|| {
+        Error::config(format!("there is no key: the keyring has no entry `{name}`")).with_hint(format!(
+            "put it in: the keyring's service is `{SERVICE}` and its user `{name}`, or run `modelswitch keys set {name}`"
+        ))
+    })
+}
+
+#[cfg(feature = "keyring")]
+async fn answer_of(
+    name: &str,
+    ask: impl FnOnce() -> Result<Option<ApiKey>> + Send + 'static,
+) -> Result<Option<ApiKey>> {
     use std::time::Duration;
     /// Somebody may have to type a password first.
     const LIMIT: Duration = Duration::from_secs(60);
 
-    let owned = name.to_owned();
-    let asked = tokio::task::spawn_blocking(move || Keyring::get(&owned));
-    match tokio::time::timeout(LIMIT, asked).await {
-        Ok(Ok(found)) => found?.ok_or_else(|| {
-            Error::config(format!("there is no key: the keyring has no entry `{name}`")).with_hint(format!(
-                "put it in: the keyring's service is `{SERVICE}` and its user `{name}`, or run `modelswitch keys set {name}`"
-            ))
-        }),
-        Ok(Err(_)) | Err(_) => Err(Error::config(format!(
+    let (tell, told) = tokio::sync::oneshot::channel();
+    // Whoever asked may be gone by then.
+    let asking = std::thread::Builder::new().name("modelswitch-keyring".to_owned()).spawn(move || {
+        let _ = tell.send(ask());
+    });
+    asking.map_err(|error| {
+        Error::config("there is no key: no thread can be had to ask the keyring on").with_source(error)
+    })?;
+    match tokio::time::timeout(LIMIT, told).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) => Err(Error::config(format!(
+            "there is no key: asking the keyring for `{name}` panicked; what it said is in the program's own output"
+        ))
+        .with_hint("look at the entry with the system's own program, or write { env = \"VARIABLE\" }")),
+        Err(_) => Err(Error::config(format!(
             "there is no key: the keyring gave no answer for `{name}` within {} s",
             LIMIT.as_secs()
         ))
@@ -123,4 +144,35 @@ fn wrong(error: &::keyring::Error) -> Error {
         _ => ("the keyring can't be used", "look at the entry with the system's own program"),
     };
     Error::config(format!("there is no key: {what}")).with_hint(hint)
+}
+
+#[cfg(all(test, feature = "keyring"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_keyring_that_panics_is_not_told_as_one_that_is_closed() {
+        let error = answer_of("deepseek", || panic!("on purpose")).await.unwrap_err();
+        assert!(error.message().contains("asking the keyring for `deepseek` panicked"), "{error}");
+    }
+
+    #[test]
+    fn a_keyring_that_never_answers_does_not_keep_a_runtime_from_ending() {
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async {
+                let asked = answer_of("deepseek", move || {
+                    let _ = held.recv();
+                    Ok(None)
+                });
+                assert!(futures_util::FutureExt::now_or_never(asked).is_none());
+            });
+            drop(runtime);
+            tell.send(()).unwrap();
+        });
+        assert!(told.recv_timeout(std::time::Duration::from_secs(60)).is_ok());
+        drop(hold);
+    }
 }

@@ -93,7 +93,7 @@ impl KeySource {
     }
 
     fn of_profile(profile: &Profile, environment: &Environment) -> Option<Self> {
-        let is_there = environment.first(&profile.key_env).is_some();
+        let is_there = environment.first_set(&profile.key_env).is_some();
         (is_there || profile.auth.required).then(|| Self {
             place: KeyPlace::Variables(Variables::new(&profile.key_env, profile, environment)),
             ttl: None,
@@ -144,20 +144,38 @@ impl KeySource {
         }
     }
 
-    /// Whether it is the same place, read as often.
-    pub(super) fn same_as(&self, other: &Self) -> bool {
-        let same_place = match (&self.place, &other.place) {
-            (KeyPlace::Variables(one), KeyPlace::Variables(other)) => {
-                one.shown() == other.shown() && !one.replaces(other)
+    /// Whether it is the same place as before, read as often and waited for as long.
+    pub(super) fn same_as(&self, before: &Self) -> bool {
+        let same_limit = match (&self.place, &before.place) {
+            (KeyPlace::Command(one), KeyPlace::Command(before)) => one.has_limit_of(before),
+            (KeyPlace::Variables(_) | KeyPlace::File(_) | KeyPlace::Command(_) | KeyPlace::Keyring(_), _) => {
+                true
             }
-            (KeyPlace::File(one), KeyPlace::File(other)) => one == other,
-            (KeyPlace::Command(one), KeyPlace::Command(other)) => one.same_as(other),
-            (KeyPlace::Keyring(one), KeyPlace::Keyring(other)) => one == other,
+        };
+        self.is_same_place(before) && same_limit && self.ttl == before.ttl
+    }
+
+    /// Whether it is the same place as before: a key that was read there is one of this place.
+    pub(super) fn is_same_place(&self, before: &Self) -> bool {
+        match (&self.place, &before.place) {
+            (KeyPlace::Variables(one), KeyPlace::Variables(before)) => {
+                one.shown() == before.shown() && !one.replaces(before)
+            }
+            (KeyPlace::File(one), KeyPlace::File(before)) => one == before,
+            (KeyPlace::Command(one), KeyPlace::Command(before)) => one.runs_as(before),
+            (KeyPlace::Keyring(one), KeyPlace::Keyring(before)) => one == before,
             (KeyPlace::Variables(_) | KeyPlace::File(_) | KeyPlace::Command(_) | KeyPlace::Keyring(_), _) => {
                 false
             }
-        };
-        same_place && self.ttl == other.ttl
+        }
+    }
+
+    /// Whether somebody else is asked for it, who may need long.
+    pub(super) fn takes_time(&self) -> bool {
+        match &self.place {
+            KeyPlace::Command(_) | KeyPlace::Keyring(_) => true,
+            KeyPlace::Variables(_) | KeyPlace::File(_) => false,
+        }
     }
 
     /// The file that it is, if it is one.
@@ -191,7 +209,9 @@ impl KeySource {
         }
     }
 
-    /// Looks for the key. Dropping the future ends what was begun for it.
+    /// Looks for the key. Dropping the future ends what was begun for it. A variable and a file are read on the thread of
+    /// whoever asks, without waiting in between: keys are short, and their files stand on the machine's own disk or in
+    /// its memory, as secrets that are mounted do.
     pub(super) async fn read(&self) -> Result<Found> {
         let key = match &self.place {
             KeyPlace::Variables(variables) => return variables.read(),
@@ -330,8 +350,7 @@ impl Variables {
 
     /// The one that is set, or all that would be looked at.
     fn shown(&self) -> String {
-        if let Some((name, key)) = self.environment.first(&self.names) {
-            drop(Zeroizing::new(key));
+        if let Some(name) = self.environment.first_set(&self.names) {
             return format!("${name}");
         }
         let listed: Vec<String> = self.names.iter().map(|name| format!("${name}")).collect();
@@ -340,15 +359,15 @@ impl Variables {
 
     /// Whether another key stands here than in variables that were read before: those of files are kept as they were.
     fn replaces(&self, before: &Self) -> bool {
-        let key = |variables: &Self| {
-            variables.environment.first(&variables.names).map(|(_, key)| Zeroizing::new(key))
-        };
-        key(self).is_some_and(|own| key(before).is_none_or(|before| *own != *before))
+        let key = |variables: &Self| Some(variables.environment.first_secret(&variables.names)?.1);
+        key(self).is_some_and(|own| key(before).is_none_or(|before| own != before))
     }
 
     fn read(&self) -> Result<Found> {
-        let Some((name, key)) = self.environment.first(&self.names) else { return Err(self.nothing()) };
-        let key = ApiKey::new(key).map_err(|error| {
+        let Some((name, mut key)) = self.environment.first_secret(&self.names) else {
+            return Err(self.nothing());
+        };
+        let key = ApiKey::new(std::mem::take(&mut *key)).map_err(|error| {
             Error::config(format!("${name}: {}", error.message()))
                 .with_hint(format!("set {name} again: {}", error.hint()))
         })?;
@@ -490,8 +509,8 @@ pub(super) mod tests {
         KeySource { place: KeyPlace::Variables(Variables { names, environment, key_url: None }), ttl }
     }
 
-    pub(in crate::keys) fn of_command(command: KeyCommand) -> KeySource {
-        KeySource { place: KeyPlace::Command(command), ttl: None }
+    pub(in crate::keys) fn of_command(command: KeyCommand, ttl: Option<Duration>) -> KeySource {
+        KeySource { place: KeyPlace::Command(command), ttl }
     }
 
     fn variable(name: &str) -> Option<KeyEntry> {

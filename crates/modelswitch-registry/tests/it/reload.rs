@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use modelswitch_provider::mock::MockProvider;
-use modelswitch_provider::{ApiKey, ChatRequest, ErrorKind, Message, Provider, ProviderExt, Tool};
+use modelswitch_provider::{ApiKey, ChatRequest, Error, ErrorKind, Message, Provider, ProviderExt, Tool};
 use modelswitch_registry::{
     AliasChange, Changes, DefaultChange, ProviderChange, Registry, RegistryBuilder, RegistryEvent,
 };
 use modelswitch_sim::{Personality, Sim};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::support::*;
@@ -38,6 +41,13 @@ impl File {
 
     pub(crate) fn write(&self, text: &str) {
         std::fs::write(self.path(), text).unwrap();
+    }
+
+    /// As it is done without a gap: whoever reads meanwhile finds the old text or the new one.
+    pub(crate) fn replace(&self, text: &str) {
+        let new = self.path().with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, self.path()).unwrap();
     }
 
     /// A registry that sees this file and these variables.
@@ -311,34 +321,63 @@ async fn code_counts_after_a_reload_as_it_did_before() {
     assert_eq!((a.base_url.as_deref(), a.key.source.as_str()), (Some("http://127.0.0.1:1/v1"), "in code"));
 }
 
+/// A service that answers one call, when it is told to, and says when the call is there.
+async fn held() -> (String, oneshot::Receiver<()>, oneshot::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let (arrive, arrived) = oneshot::channel();
+    let (release, released) = oneshot::channel();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut buffer = vec![0; 64 << 10];
+        assert!(socket.read(&mut buffer).await.unwrap() > 0);
+        arrive.send(()).unwrap();
+        released.await.unwrap();
+        let message = json!({ "role": "assistant", "content": "Yes." });
+        let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
+        let body = json!({ "id": "1", "object": "chat.completion", "created": 1, "model": "x", "choices": [choice] });
+        let body = body.to_string();
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+        let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        socket.write_all(answer.as_bytes()).await.unwrap();
+        while socket.read(&mut buffer).await.is_ok_and(|more| more > 0) {}
+    });
+    (url, arrived, release)
+}
+
 #[tokio::test]
 async fn a_stream_in_flight_ends_on_the_old_target_while_new_calls_go_to_the_new_one() {
     let slow = Sim::builder().personality(Personality::OpenAi).any_key(true);
     let old = slow.chunk_delay(Duration::from_millis(30)).start().await.unwrap();
     let new = service().await;
-    let file = File::new(&only(&old));
+    let (held, arrived, release) = held().await;
+    let both = |one: &str, other: &str, more: &str| {
+        let other = format!(
+            "[providers.held]\nprofile = 'openai-compatible'\nbase_url = '{other}'\n{FROM_KEY}\n{more}\n"
+        );
+        other + &one_at(one, &format!("{FROM_KEY}\n{more}"))
+    };
+    let file = File::new(&both(old.base_url(), &held, ""));
     let registry = file.builder(&KEY).build().unwrap();
     let router = registry.router();
     let mut stream =
         router.chat_stream(ChatRequest::user("Tell me. [sim:long]").model("fast")).await.unwrap();
     stream.next().await.unwrap().unwrap();
     // A call that waits for its answer, too.
-    old.script(modelswitch_sim::Script::normal().delay(Duration::from_millis(300)));
     let waiting = tokio::spawn({
         let router = router.clone();
-        async move { ask(&*router).await }
+        async move { Ok::<_, Error>(router.chat(ChatRequest::user("?").model("held/x")).await?.text()) }
     });
-    while old.requests().len() < 2 {
-        sleep(Duration::from_millis(5)).await;
-    }
+    arrived.await.unwrap();
 
-    // The old provider goes, and its pool with it.
-    file.write(&one_at(new.base_url(), &format!("{FROM_KEY}\ntimeout = {{ connect = '3s' }}")));
+    // The old providers go, and their pool with them.
+    file.write(&both(new.base_url(), new.base_url(), "timeout = { connect = '3s' }"));
     registry.reload().unwrap();
     assert_eq!(registry.open_pools(), 2, "the waiting call holds the old one");
     ask(&*router).await.unwrap();
     assert_eq!(new.requests().len(), 1);
-    waiting.await.unwrap().unwrap();
+    release.send(()).unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), "Yes.");
     assert_eq!(registry.open_pools(), 1, "only a stream is left of the old one, and that holds no pool");
     assert_eq!(old.open_responses(), 1);
     let mut events = 1;
@@ -346,9 +385,9 @@ async fn a_stream_in_flight_ends_on_the_old_target_while_new_calls_go_to_the_new
         stream.next().await.unwrap().unwrap();
         events += 1;
     }
-    assert_eq!((events, old.requests().len()), (21, 2));
+    assert_eq!((events, old.requests().len()), (21, 1));
     drop(stream);
-    assert!(old.wait_idle(Duration::from_secs(5)).await);
+    assert!(old.wait_idle(Duration::from_secs(60)).await);
 }
 
 #[tokio::test]
@@ -554,9 +593,10 @@ fn a_thousand_reloads_under_load_lose_no_call_and_leave_nothing_behind() {
         }
         assert_eq!(one.requests().len() + two.requests().len(), calls);
         assert!(!one.requests().is_empty() && !two.requests().is_empty());
-        // Two pools, by their limits for connecting; each service has the callers' sockets and those being closed.
+        // Two pools, by their limits for connecting; each service has the callers' sockets and those being closed, which
+        // takes as long as the machine likes. One left behind by each reload would be a thousand.
         assert!(most.0 <= 2, "{most:?}");
-        assert!(most.1 <= 64, "{most:?}");
+        assert!(most.1 <= 500, "{most:?}");
         assert_eq!(registry.open_pools(), 1);
         drop(registry);
         let all_gone = async {
@@ -564,7 +604,145 @@ fn a_thousand_reloads_under_load_lose_no_call_and_leave_nothing_behind() {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(Duration::from_secs(5), all_gone).await.expect("tasks or sockets are left");
+        timeout(Duration::from_secs(60), all_gone).await.expect("tasks or sockets are left");
+    });
+}
+
+/// A provider of each source, and one of all, whose keys stand in this file and are read by `cat` or at once.
+#[cfg(unix)]
+fn of_each_source(url: &str, key: &Path, more: &str) -> String {
+    let (file, cat) = (format!("{{ file = '{0}' }}", key.display()), key.display());
+    let command = format!("{{ command = ['cat', '{cat}'], ttl = '50ms' }}");
+    let pool = format!("[{file}, {command}, {{ env = 'KEY' }}]");
+    let providers = [("by-file", &file), ("by-command", &command), ("by-pool", &pool)].map(|(name, keys)| {
+        format!(
+            "[providers.{name}]\nprofile = 'openai-compatible'\nbase_url = '{url}'\napi_key = {keys}\n\
+             retry = {{ attempts = 1 }}\n{more}\n"
+        )
+    });
+    providers.concat()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_reload_keeps_keys_whose_place_is_gone() {
+    let sim = service().await;
+    let file = File::new("");
+    let key = file.folder().join("key");
+    std::fs::write(&key, "sk-here").unwrap();
+    file.write(&of_each_source(sim.base_url(), &key, ""));
+    let registry = file.builder(&[]).build().unwrap();
+    let ask_all = async || {
+        for name in ["by-file/sim-large", "by-command/sim-large", "by-pool/sim-large", "by-pool/sim-large"] {
+            registry.router().chat(ChatRequest::user("?").model(name)).await.unwrap();
+        }
+    };
+    ask_all().await;
+    std::fs::remove_file(&key).unwrap();
+    file.write(&of_each_source(sim.base_url(), &key, "models = ['another']"));
+    assert_eq!(registry.reload().unwrap().providers.len(), 3);
+    ask_all().await;
+    assert!(registry.reload().unwrap().is_empty());
+    ask_all().await;
+    let asked = sim.requests();
+    assert!(asked.iter().all(|one| one.header("authorization") == Some("Bearer sk-here")));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_reload_that_changes_nothing_has_commands_run_again_at_their_next_call() {
+    let sim = service().await;
+    let file = File::new("");
+    let key = file.folder().join("key");
+    std::fs::write(&key, "sk-1").unwrap();
+    file.write(&one_at(sim.base_url(), &format!("api_key = {{ command = ['cat', '{}'] }}", key.display())));
+    let registry = file.registry();
+    ask(&*registry.router()).await.unwrap();
+    std::fs::write(&key, "sk-2").unwrap();
+    assert!(registry.reload().unwrap().is_empty());
+    // A slow machine's command is waited for by none of them.
+    let seen = async {
+        while sim.requests().pop().unwrap().header("authorization") != Some("Bearer sk-2") {
+            ask(&*registry.router()).await.unwrap();
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), seen).await.expect("the new key is never used");
+}
+
+#[cfg(unix)]
+#[test]
+fn reloads_under_load_with_keys_of_files_commands_and_pools_lose_no_call_and_leave_nothing_behind() {
+    let services =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let sim = services.block_on(service());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let before = tasks();
+        let file = File::new("");
+        let key = file.folder().join("key");
+        let rotate = |round: usize| {
+            std::fs::write(key.with_extension("new"), format!("sk-{round}")).unwrap();
+            std::fs::rename(key.with_extension("new"), &key).unwrap();
+        };
+        rotate(0);
+        file.replace(&of_each_source(sim.base_url(), &key, ""));
+        let registry = file.builder(&KEY).build().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let callers: Vec<_> =
+            ["by-file/sim-large", "by-command/sim-large", "by-pool/sim-large", "by-pool/sim-large"]
+                .map(|model| {
+                    let (router, stop) = (registry.router(), stop.clone());
+                    tokio::spawn(async move {
+                        let mut calls = 0;
+                        while !stop.load(Ordering::Relaxed) {
+                            router.chat(ChatRequest::user("Hello").model(model)).await.unwrap();
+                            calls += 1;
+                        }
+                        calls
+                    })
+                })
+                .into();
+        let seen = async |count: usize| {
+            while sim.requests().len() < count {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Each has its key before its place is gone for the first time.
+        while registry.providers().iter().any(|one| !one.key.set) {
+            sleep(Duration::from_millis(5)).await;
+        }
+        for round in 1..=60 {
+            // Rotated, gone, as it was: and something else changes at each.
+            match round % 3 {
+                0 => rotate(round),
+                1 => std::fs::remove_file(&key).unwrap(),
+                _ => rotate(round - 2),
+            }
+            file.replace(&of_each_source(sim.base_url(), &key, &format!("models = ['m{round}']")));
+            let reloading = registry.clone();
+            let changes = tokio::task::spawn_blocking(move || reloading.reload()).await.unwrap().unwrap();
+            assert_eq!(changes.providers.len(), 3);
+            seen(sim.requests().len() + 8).await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        let mut calls = 0;
+        for caller in callers {
+            calls += caller.await.unwrap();
+        }
+        assert_eq!(sim.requests().len(), calls, "one request a call");
+        let used: std::collections::BTreeSet<_> =
+            sim.requests().iter().filter_map(|one| one.header("authorization").map(str::to_owned)).collect();
+        assert!(used.len() > 3, "{used:?}");
+        assert_eq!(registry.open_pools(), 1);
+        drop(registry);
+        let all_gone = async {
+            while tasks() > before || sim.open_connections() > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), all_gone).await.expect("tasks, commands or sockets are left");
     });
 }
 

@@ -51,7 +51,36 @@ impl World {
 
     fn keyed(&self, sources: Vec<KeySource>) -> Keyed {
         let hint = check_the_key_from("all of them", None);
-        Keyed::new("p", sources, hint, Some("https://keys.example"), &self.make())
+        Keyed::new("p", sources, hint, Some("https://keys.example"), &self.make(), None)
+    }
+
+    /// The provider that takes another one's place.
+    fn after(&self, before: &Keyed, sources: Vec<KeySource>) -> Keyed {
+        let before = Before { keys: before, is_same_service: true };
+        Keyed::new("p", sources, String::new(), None, &self.make(), Some(&before))
+    }
+
+    /// The keys of these files, and answers that take a second.
+    fn slow(&self, files: &Files) -> Keyed {
+        #[derive(Debug)]
+        struct Slow(Arc<dyn Provider>);
+        #[async_trait]
+        impl Provider for Slow {
+            fn name(&self) -> &str {
+                "slow"
+            }
+            async fn send(&self, request: Request) -> Result<Response> {
+                sleep(SECOND).await;
+                self.0.send(request).await
+            }
+        }
+        let inner = self.make();
+        let make: Make = Arc::new(move |key| {
+            let service = inner(key)?;
+            Ok(Service { provider: Arc::new(Slow(service.provider)), deepseek: None })
+        });
+        let sources = files.1.iter().map(|path| of_file(path, None)).collect();
+        Keyed::new("p", sources, String::new(), None, &make, None)
     }
 
     /// One key in each file.
@@ -339,7 +368,7 @@ async fn a_stream_that_names_the_limit_first_goes_on_with_the_next_key_and_one_t
         });
         let files = Files::new(&["sk-a", "sk-b"]);
         let sources = files.1.iter().map(|path| of_file(path, None)).collect();
-        let keyed = Keyed::new("p", sources, String::new(), None, &make);
+        let keyed = Keyed::new("p", sources, String::new(), None, &make, None);
         let answer = ProviderExt::chat_stream(&keyed, "?").await.unwrap().completion().await;
         assert_eq!(answer.is_ok(), survives, "{opening:?}");
     }
@@ -348,26 +377,7 @@ async fn a_stream_that_names_the_limit_first_goes_on_with_the_next_key_and_one_t
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_the_old_key_does_not_rest_the_new_one() {
     let (world, files) = (World::default(), Files::new(&["sk-old", "sk-b"]));
-    let inner = world.make();
-    // The first key's answer takes a second.
-    #[derive(Debug)]
-    struct Slow(Arc<dyn Provider>);
-    #[async_trait]
-    impl Provider for Slow {
-        fn name(&self) -> &str {
-            "slow"
-        }
-        async fn send(&self, request: Request) -> Result<Response> {
-            sleep(SECOND).await;
-            self.0.send(request).await
-        }
-    }
-    let make: Make = Arc::new(move |key| {
-        let service = inner(key)?;
-        Ok(Service { provider: Arc::new(Slow(service.provider)), deepseek: None })
-    });
-    let sources = files.1.iter().map(|path| of_file(path, None)).collect();
-    let keyed = Keyed::new("p", sources, String::new(), None, &make);
+    let keyed = world.slow(&files);
     world.breaks("sk-old", limited());
     let rotated = async {
         files.write(0, "sk-new");
@@ -395,18 +405,147 @@ async fn neither_keys_nor_arguments_are_in_what_is_shown() {
     assert!(matches!(keyed.send(request).await.unwrap().body, Body::Json(_)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_one_key_gives_its_share_to_all_others_alike() {
+    let world = World::default();
+    let (keyed, _files) = world.files(&["sk-a", "sk-b", "sk-c"], None);
+    world.breaks("sk-a", limited().with_retry_after(60 * SECOND));
+    keyed.ask_for("Yes.").await;
+    world.asked();
+    for _ in 0..6 {
+        keyed.ask_for("Yes.").await;
+    }
+    let asked = world.asked();
+    let count = |key: &str| asked.iter().filter(|asked| *asked == key).count();
+    assert_eq!((count("sk-b"), count("sk-c")), (3, 3), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_began_before_the_failure_does_not_end_the_rest_of_its_key() {
+    let (world, files) = (World::default(), Files::new(&["sk-a", "sk-b"]));
+    let keyed = world.slow(&files);
+    let older = ProviderExt::ask(&keyed, "?");
+    let later = async {
+        sleep(SECOND / 2).await;
+        // As a call does that is refused at once.
+        let slot = &keyed.slots[0];
+        slot.rest(&slot.seen(), 60 * SECOND);
+    };
+    let (answer, ()) = futures_util::future::join(older, later).await;
+    answer.unwrap();
+    assert_eq!(world.asked(), ["sk-a"]);
+    assert_eq!(keyed.info().pool[0].resting, Some(SECOND * 119 / 2));
+
+    // One that began afterwards does: it is asked when all others rest too.
+    world.breaks("sk-b", limited().with_retry_after(600 * SECOND));
+    keyed.fail().await;
+    assert!(keyed.info().pool[0].resting.is_some());
+    keyed.ask_for("Yes.").await;
+    assert_eq!(keyed.info().pool[0].resting, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_and_rests_are_handed_over_to_the_provider_that_takes_the_place() {
+    let world = World::default();
+    let (before, files) = world.files(&["sk-a", "sk-b"], None);
+    world.breaks("sk-a", limited().with_retry_after(60 * SECOND));
+    before.ask_for("Yes.").await;
+    for path in &files.1 {
+        std::fs::remove_file(path).unwrap();
+    }
+    let sources = || files.1.iter().map(|path| of_file(path, Some(SECOND))).collect();
+    let after = world.after(&before, sources());
+    let info = after.info();
+    assert_eq!((info.pool[0].set, info.pool[0].resting), (true, Some(60 * SECOND)));
+    assert_eq!((info.pool[1].set, info.pool[1].resting), (true, None));
+    world.asked();
+    after.ask_for("Yes.").await;
+    assert_eq!(world.asked(), ["sk-b"]);
+
+    // One key is rotated: the other one's rest is as it was.
+    files.write(0, "sk-a");
+    files.write(1, "sk-c");
+    let last = world.after(&after, sources());
+    last.ask_for("Yes.").await;
+    assert_eq!(world.asked(), ["sk-c"]);
+    assert_eq!(last.info().pool[0].resting, Some(60 * SECOND));
+
+    // What was refused by one service may be taken by another.
+    let before = Before { keys: &last, is_same_service: false };
+    let elsewhere = Keyed::new("p", sources(), String::new(), None, &world.make(), Some(&before));
+    assert_eq!(elsewhere.info().pool[0].resting, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_another_one_gets_no_key_of_the_old() {
+    let world = World::default();
+    let (before, files) = world.files(&["sk-a"], None);
+    let elsewhere = files.1[0].with_extension("elsewhere");
+    let after = world.after(&before, vec![of_file(&elsewhere, None)]);
+    assert!(!after.info().set);
+    assert_eq!(after.fail().await.kind(), ErrorKind::Config);
+}
+
+/// The lines of a log, each with all its fields.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("modelswitch_registry")
+    }
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn fmt::Debug| {
+            line += &format!("{field}={value:?} ");
+        });
+        self.0.lock().unwrap().push(line);
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_line_of_the_log_names_the_provider_as_opentelemetry_does() {
+    let log = Log::default();
+    let world = World::default();
+    let (keyed, files) = world.files(&["sk-a", "sk-b"], None);
+    let listening = tracing::subscriber::set_default(log.clone());
+    world.breaks("sk-a", limited());
+    keyed.ask_for("Yes.").await;
+    files.write(0, "sk-c");
+    keyed.refresh().await;
+    std::fs::remove_file(&files.1[0]).unwrap();
+    keyed.refresh().await;
+    drop(listening);
+    let lines = log.0.lock().unwrap().clone();
+    for message in ["a key is left alone", "the key is another one", "the key can't be read again"] {
+        let line = lines.iter().find(|line| line.contains(message)).unwrap();
+        assert!(line.contains("gen_ai.provider.name=\"p\""), "{line}");
+    }
+    assert!(
+        lines.iter().all(|line| line.contains("gen_ai.provider.name") && !line.contains("sk-")),
+        "{lines:?}"
+    );
+}
+
 #[cfg(unix)]
 mod over_commands {
     use super::super::super::command::tests::shell;
     use super::super::super::source::tests::of_command;
     use super::*;
-    use futures_util::future::join_all;
+    use futures_util::future::{Either, join_all, select};
 
     /// A command that writes a line into `runs` and then says the file's text.
     fn counted(folder: &TempDir, pause: &str) -> KeySource {
         let (runs, key) = (folder.path().join("runs"), folder.path().join("key"));
         let script = format!("echo x >> {}; sleep {pause}; cat {}", runs.display(), key.display());
-        of_command(shell(&script, None))
+        of_command(shell(&script, None), None)
     }
 
     fn runs(folder: &TempDir) -> usize {
@@ -458,14 +597,159 @@ mod over_commands {
         assert_eq!(runs(&folder), 2);
     }
 
+    /// A command that begins to hang when `hang` is there, and goes on when it is gone again.
+    fn hanging(folder: &TempDir, ttl: Option<Duration>) -> KeySource {
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (runs, hang, key) = (path("runs"), path("hang"), path("key"));
+        let script = format!(
+            "echo x >> {runs}; while [ -e {hang} ]; do sleep 0.02; done; cat {key}; echo x >> {runs}-done"
+        );
+        of_command(shell(&script, Some(600 * SECOND)), ttl)
+    }
+
+    fn write(folder: &TempDir, name: &str, text: &str) {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+
+    /// Waits for what other programs do, however slow the machine is.
+    async fn until(what: impl Fn() -> bool) {
+        for _ in 0..6000 {
+            if what() {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it never happens");
+    }
+
     #[tokio::test]
-    async fn a_call_that_is_dropped_leaves_the_turn_to_the_next() {
+    async fn a_call_that_is_dropped_leaves_its_reading_to_the_next() {
         let (world, folder) = (World::default(), tempfile::tempdir().unwrap());
-        std::fs::write(folder.path().join("key"), "sk-1").unwrap();
-        let keyed = world.keyed(vec![counted(&folder, "0.3")]);
-        let dropped = tokio::time::timeout(Duration::from_millis(50), keyed.ask_for("Yes."));
-        let (dropped, ()) = futures_util::future::join(dropped, keyed.ask_for("Yes.")).await;
-        assert!(dropped.is_err());
-        assert_eq!(runs(&folder), 2);
+        write(&folder, "key", "sk-1");
+        write(&folder, "hang", "");
+        let keyed = world.keyed(vec![hanging(&folder, None)]);
+        let call = Box::pin(keyed.ask_for("Yes."));
+        let begun = Box::pin(until(|| runs(&folder) == 1));
+        assert!(
+            matches!(select(call, begun).await, Either::Right(_)),
+            "the call is dropped while the command runs"
+        );
+        std::fs::remove_file(folder.path().join("hang")).unwrap();
+        keyed.ask_for("Yes.").await;
+        assert_eq!((runs(&folder), world.asked()), (1, vec!["sk-1".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn calls_with_short_deadlines_go_with_the_old_key_while_a_vault_hangs() {
+        let (world, folder) = (World::default(), tempfile::tempdir().unwrap());
+        write(&folder, "key", "sk-1");
+        let keyed = world.keyed(vec![hanging(&folder, Some(Duration::from_millis(1)))]);
+        keyed.ask_for("Yes.").await;
+        until(|| runs(&folder) == 1).await;
+        write(&folder, "hang", "");
+        write(&folder, "key", "sk-2");
+        sleep(Duration::from_millis(2)).await;
+        // The first one gives up before its wait is over: it leaves nothing for the others to be caught in.
+        let given_up = Box::pin(keyed.ask_for("Yes."));
+        assert!(matches!(select(given_up, Box::pin(until(|| runs(&folder) == 2))).await, Either::Right(_)));
+        for _ in 0..20 {
+            keyed.ask_for("Yes.").await;
+        }
+        assert_eq!((runs(&folder), world.asked()), (2, vec!["sk-1".to_owned(); 21]));
+        std::fs::remove_file(folder.path().join("hang")).unwrap();
+        for _ in 0..6000 {
+            keyed.ask_for("Yes.").await;
+            if world.asked() == ["sk-2"] {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the new key is never used");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_hangs_at_first_holds_up_no_call_that_has_another() {
+        let (world, folder) = (World::default(), tempfile::tempdir().unwrap());
+        write(&folder, "key", "sk-slow");
+        write(&folder, "hang", "");
+        let files = Files::new(&["sk-b"]);
+        let keyed = world.keyed(vec![hanging(&folder, None), of_file(&files.1[0], None)]);
+        let first = Box::pin(keyed.ask_for("Yes."));
+        let Either::Right(((), first)) = select(first, Box::pin(until(|| runs(&folder) == 1))).await else {
+            panic!("it waits for a key that hangs")
+        };
+        // While it waits, the others go on with the key that there is.
+        for _ in 0..3 {
+            keyed.ask_for("Yes.").await;
+        }
+        first.await;
+        assert_eq!(world.asked(), ["sk-b"; 4]);
+        std::fs::remove_file(folder.path().join("hang")).unwrap();
+        until(|| keyed.info().pool[0].set).await;
+        assert_eq!(keyed.info().pool[0].resting, None, "a key that came rests no longer");
+        keyed.ask_for("Yes.").await;
+        keyed.ask_for("Yes.").await;
+        assert!(world.asked().contains(&"sk-slow".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_refused_key_whose_vault_hangs_holds_up_no_call_that_has_another() {
+        let (world, folder) = (World::default(), tempfile::tempdir().unwrap());
+        write(&folder, "key", "sk-1");
+        let files = Files::new(&["sk-b"]);
+        let keyed = world.keyed(vec![hanging(&folder, None), of_file(&files.1[0], None)]);
+        keyed.ask_for("Yes.").await;
+        world.breaks("sk-1", refused());
+        write(&folder, "hang", "");
+        write(&folder, "key", "sk-2");
+        keyed.next.store(0, Ordering::Relaxed);
+        // The command may take ten minutes; the call doesn't.
+        tokio::time::timeout(60 * SECOND, keyed.ask_for("Yes.")).await.unwrap();
+        assert_eq!(world.asked(), ["sk-1", "sk-1", "sk-b"]);
+        assert!(keyed.info().pool[0].resting.is_some());
+        std::fs::remove_file(folder.path().join("hang")).unwrap();
+        until(|| keyed.info().pool[0].resting.is_none()).await;
+        keyed.next.store(0, Ordering::Relaxed);
+        keyed.ask_for("Yes.").await;
+        assert_eq!(world.asked(), ["sk-2"]);
+    }
+
+    #[tokio::test]
+    async fn keys_that_take_time_are_read_again_after_they_expired_and_the_old_one_serves_if_that_fails() {
+        let (world, folder) = (World::default(), tempfile::tempdir().unwrap());
+        write(&folder, "key", "sk-1");
+        let keyed = world.keyed(vec![hanging(&folder, None)]);
+        keyed.ask_for("Yes.").await;
+        std::fs::remove_file(folder.path().join("key")).unwrap();
+        keyed.expire();
+        until(|| runs(&folder) == 1).await;
+        keyed.ask_for("Yes.").await;
+        until(|| runs(&folder) == 2).await;
+        assert_eq!(world.asked(), ["sk-1", "sk-1"]);
+        write(&folder, "key", "sk-2");
+        keyed.expire();
+        for _ in 0..6000 {
+            keyed.ask_for("Yes.").await;
+            if world.asked() == ["sk-2"] {
+                return;
+            }
+            keyed.expire();
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the new key is never used");
+    }
+
+    #[tokio::test]
+    async fn a_command_is_stopped_with_its_provider() {
+        let (world, folder) = (World::default(), tempfile::tempdir().unwrap());
+        write(&folder, "key", "sk-1");
+        write(&folder, "hang", "");
+        let keyed = world.keyed(vec![hanging(&folder, None)]);
+        let call = Box::pin(keyed.ask_for("Yes."));
+        assert!(matches!(select(call, Box::pin(until(|| runs(&folder) == 1))).await, Either::Right(_)));
+        let slot = Arc::downgrade(&keyed.slots[0].0);
+        drop(keyed);
+        until(|| slot.strong_count() == 0).await;
+        assert!(!folder.path().join("runs-done").exists());
     }
 }
