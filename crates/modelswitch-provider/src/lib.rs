@@ -72,6 +72,7 @@ mod request;
 mod response;
 mod stream;
 mod text_completion;
+mod usage;
 mod wire;
 
 pub use calls::ToolCallSlots;
@@ -91,3 +92,4 @@ pub use request::{Endpoint, Payload, Request};
 pub use response::{Adaptation, Attempt, Body, Head, Response};
 pub use stream::{ByteStream, Event, EventStream, committed};
 pub use text_completion::{Completion, CompletionChoice, CompletionRequest};
+pub use usage::{UsageWatch, WantsUsage};

@@ -1,14 +1,29 @@
 //! What a service really speaks: requests put as it takes them, answers put in the one strict shape that async-openai
 //! decodes. Both directions look before they parse; what conforms passes on as the bytes it came in.
 
+mod calls;
 mod chunk;
+mod embeddings;
 mod events;
+mod finish;
+mod fit;
 mod inward;
+mod look;
+mod mend;
+mod models;
 mod outward;
+#[cfg(test)]
+mod properties;
 mod reasoning;
 mod repair;
 mod responses;
+mod seen;
+mod thought;
+mod usage;
+mod whole;
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +32,7 @@ use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use modelswitch_provider::{
     Body, ByteStream, ChatCompletion, ChatStream, Endpoint, Error, Event, EventStream, Head, Request,
-    Response, Result,
+    Response, Result, WantsUsage,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -87,6 +102,14 @@ pub(crate) struct Context {
     kind: Kind,
     wants_stream: bool,
     is_download: bool,
+    /// The app, or a layer, wants the usage of a stream.
+    wants_usage: bool,
+    /// The app offered functions in the way before tools.
+    asked_functions: bool,
+    /// Embeddings are wanted packed.
+    wants_base64: bool,
+    /// For ids that are made up: another for every answer.
+    salt: u64,
     head: Head,
     scrub: Scrub,
 }
@@ -105,9 +128,10 @@ impl Dialect {
         &self,
         name: &Arc<str>,
         transport: &Transport,
-        request: Request,
+        mut request: Request,
     ) -> Result<Response> {
         let kind = Kind::of(&request.endpoint);
+        let wants_usage = self.ask_usage(kind, &mut request)?;
         let (request, adaptations) = inward::adapt(&self.profile, kind, request)?;
         for adaptation in &adaptations {
             let (parameter, change) = (&adaptation.parameter, &adaptation.change);
@@ -130,6 +154,11 @@ impl Dialect {
             wants_stream: request.is_stream(),
             // A download is whatever it is.
             is_download: request.endpoint.path().ends_with("/content"),
+            wants_usage,
+            asked_functions: request.document().is_some_and(|body| body.has("functions")),
+            wants_base64: request.document().and_then(|body| body.str("encoding_format")).as_deref()
+                == Some("base64"),
+            salt: RandomState::new().build_hasher().finish(),
             head: head.clone(),
             scrub,
         };
@@ -137,6 +166,18 @@ impl Dialect {
             Ok(body) => Ok(Response { head, body }),
             Err(error) => Err(self.explain(head.blame(error).with_status(status))),
         }
+    }
+
+    /// Asks for the usage of a stream where a layer wants it. True when it was asked for, by whomever.
+    fn ask_usage(&self, kind: Kind, request: &mut Request) -> Result<bool> {
+        if !matches!(kind, Kind::Chat | Kind::Completion) || !request.is_stream() {
+            return Ok(false);
+        }
+        let for_a_layer = request.extensions.get::<WantsUsage>().is_some();
+        if for_a_layer && self.profile.request.stream_options != Some(false) {
+            request.include_usage()?;
+        }
+        Ok(request.includes_usage())
     }
 
     fn profile_for(&self, request: &Request) -> Arc<Profile> {
@@ -258,7 +299,18 @@ impl Context {
         let mut head = Head::default();
         head.model = Some("asked".into());
         let profile = Arc::new(Profile::embedded(profile).unwrap());
-        Self { profile, kind, wants_stream: false, is_download: false, head, scrub: Scrub::default() }
+        Self {
+            profile,
+            kind,
+            wants_stream: false,
+            is_download: false,
+            wants_usage: false,
+            asked_functions: false,
+            wants_base64: false,
+            salt: 7,
+            head,
+            scrub: Scrub::default(),
+        }
     }
 }
 
