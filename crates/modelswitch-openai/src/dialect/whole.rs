@@ -151,8 +151,10 @@ pub(super) fn fetch_choices(object: &mut Map<String, Value>, said: &str) {
         }
     } else if object.get("message").is_some_and(Value::is_object) {
         let message = object.remove("message").unwrap_or_default();
-        let is_over = object.get("done").and_then(Value::as_bool) != Some(false);
-        let reason = object.get("done_reason").filter(|_| is_over).cloned().unwrap_or_default();
+        let reason = match object.get("done").and_then(Value::as_bool) {
+            Some(true) => object.get("done_reason").cloned().unwrap_or_else(|| "stop".into()),
+            Some(false) | None => Value::Null,
+        };
         object.insert("choices".to_owned(), json!([{ "index": 0, said: message, "finish_reason": reason }]));
         let counts = ["prompt_eval_count", "eval_count"].into_iter();
         let counts: Map<String, Value> =
