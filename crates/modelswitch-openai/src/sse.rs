@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 ///
 /// After the [standard](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation):
 /// lines end with LF, CR or CRLF, a byte order mark at the start is skipped, comments are skipped, several `data:` lines
-/// make one event. And as services really send: an event without data and a `ping` are skipped; `[DONE]` may have
+/// make one event. And as services really send: an event without data, with `null`, and a `ping` are skipped; `[DONE]` may have
 /// spaces around it; events that are separated by a single line break are told apart, since two JSON values in a row
 /// are no JSON; the blank line after the last event may be missing; `data:` may stand twice, or not at all before a line
 /// that is JSON by itself, as where a service sends JSON lines; names of fields may have spaces around them and capitals.
@@ -213,7 +213,7 @@ impl SseDecoder {
             .name
             .as_deref()
             .is_some_and(|name| matches!(name, "ping" | "keepalive" | "keep-alive" | "heartbeat"));
-        if data.trim_ascii().is_empty() || is_alive_sign {
+        if matches!(data.trim_ascii(), b"" | b"null") || is_alive_sign {
             return None;
         }
         Some(Item::Event(Event { name: self.name.clone(), data: as_text(data) }))
