@@ -81,7 +81,10 @@ fn conforms(context: &Context, seen: &mut Seen, data: &[u8]) -> bool {
         return false;
     }
     // Each choice is looked at, for what it tells must be known, whatever the others are like.
-    let in_shape = look.choices.iter().fold(true, |all, choice| is_in_shape(context, seen, &choice.0) && all);
+    let mut in_shape = true;
+    for choice in &look.choices {
+        in_shape &= is_in_shape(context, seen, &choice.0);
+    }
     let usage = look.usage.as_ref().map(|usage| usage.0.counts());
     if !in_shape || usage.is_some_and(|usage| !seen.usage_goes_out(usage)) {
         return false;
@@ -102,13 +105,14 @@ fn is_in_shape(context: &Context, seen: &mut Seen, choice: &look::Choice<'_>) ->
         seen.ended |= choice.finish_reason.is_some();
     }
     let ids = Ids { salt, choice: choice.index };
-    let calls = said.tool_calls.iter().flatten();
-    calls.fold(!has_thought, |all, call| {
-        let placed = seen.calls.place(ids, delta, call.0.piece());
-        let in_shape = Calls::is_in_shape(&placed, call.0.piece());
+    let mut in_shape = !has_thought;
+    for call in said.tool_calls.iter().flatten() {
+        let piece = call.0.piece();
+        let placed = seen.calls.place(ids, delta, piece);
+        in_shape &= Calls::is_in_shape(&placed, piece);
         seen.placed.push_back(placed);
-        in_shape && all
-    })
+    }
+    in_shape
 }
 
 /// The values of an event; several may stand in it one after the other.
