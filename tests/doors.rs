@@ -50,6 +50,7 @@ fn ended(finish: &str) -> Said {
     Said { finish: finish.into(), ..said("hi", "") }
 }
 
+const CUMULATIVE: &str = "[response]\ncumulative = true";
 const TAGS: &str = "[reasoning]\ntags = ['<think>', '</think>']";
 
 fn provider(sim: &Sim, profile: &str) -> Arc<OpenAiProvider> {
@@ -282,6 +283,8 @@ rows! {
     streamed_reasoning_in_parts: deltas([json!({"content":[{"type":"thinking","thinking":[{"type":"text","text":"h"}]}]}), json!({"content":[{"type":"thinking","thinking":"m"},{"type":"text","text":"h"}]}), json!({"content":"i"})], "stop") => Ok(said("hi", "hm"));
     streamed_reasoning_between_tags [TAGS]: deltas([json!({"content":"<th"}), json!({"content":"ink>h"}), json!({"content":"m</"}), json!({"content":"think>\n"}), json!({"content":"hi"})], "stop") => Ok(said("hi", "hm"));
 
+    streamed_text_that_is_repeated_in_every_chunk [CUMULATIVE]: deltas([json!({"reasoning_details":[{"type":"reasoning.text","text":"h"}]}), json!({"reasoning_details":[{"type":"reasoning.text","text":"hm"}]}), json!({"content":"h"}), json!({"content":"hi"}), json!({"content":""})], "stop") => Ok(said("hi", "hm"));
+
     // Tool calls.
     a_call_without_id_and_type: calls(json!([{"function":{"name":"f","arguments":"{}"}}])) => Ok(calling(&[("f", "{}")]));
     arguments_that_are_an_object: calls(json!([{"id":"c","function":{"name":"f","arguments":{"a":1}}}])) => Ok(calling(&[("f", "{\"a\":1}")]));
@@ -422,5 +425,41 @@ async fn usage_that_a_layer_wants_is_asked_for_where_the_service_can_be_asked() 
         assert_eq!(*heard.lock().unwrap(), 7);
         let sent = sim.requests()[0].json();
         assert_eq!(sent["stream_options"]["include_usage"] == true, is_asked, "{sent}");
+    }
+}
+
+/// A failure keeps its status, how long to wait and its id at every door, whatever its body looks like.
+#[tokio::test]
+async fn failures_keep_what_is_known_of_them_at_every_door() {
+    let sim = Sim::start().await.unwrap();
+    let llm = provider(&sim, "");
+    let client = HttpService::new(llm.clone()).client().unwrap();
+    for body in [
+        "<html><title>Too many</title></html>",
+        "slow down",
+        "",
+        r#"{"error":"slow down"}"#,
+        r#"{"detail":[{"loc":["body"],"msg":"slow down"}]}"#,
+        r#"{"object":"error","message":"slow down","code":429}"#,
+        r#"[{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED"}}]"#,
+        r#"{"error":{"message":"slow down","type":"t","param":null,"code":429}}"#,
+    ] {
+        let failure =
+            Script::status(429).header("retry-after", "1.5").header("x-request-id", "req-1").body(body);
+        sim.clear_scripts();
+        sim.script(failure.times(4));
+        let told = |error: Option<OpenAIError>| error.unwrap().provider_error().unwrap();
+        let errors = [
+            told(client.chat().create(ask("m", "x")).await.err()),
+            told(client.chat().create_stream(ask("m", "x")).await.err()),
+            llm.chat(ChatRequest::user("x").model("m")).await.err().unwrap(),
+            llm.chat_stream(ChatRequest::user("x").model("m")).await.err().unwrap(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::RateLimited, "{body}");
+            assert_eq!(error.status().map(|status| status.as_u16()), Some(429), "{body}");
+            assert_eq!(error.retry_after(), Some(std::time::Duration::from_millis(1_500)), "{body}");
+            assert_eq!(error.request_id(), Some("req-1"), "{body}");
+        }
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes, out: &mut V
 }
 
 fn conforms(context: &Context, seen: &mut Seen, data: &[u8]) -> bool {
-    if reasoning::may_need_unifying(data) {
+    if context.profile.response.cumulative || reasoning::may_need_unifying(data) {
         return false;
     }
     let Ok(look) = serde_json::from_slice::<Look<'_>>(data) else { return false };
@@ -208,6 +208,9 @@ fn repair_delta(context: &Context, seen: &mut SeenChoice, choice: &mut Map<Strin
         delta.remove("role");
     }
     reasoning::unify(delta, &context.profile.reasoning.fields);
+    if context.profile.response.cumulative {
+        seen.take_new(delta);
+    }
     if let Some(thought) = seen.thought(&context.profile)
         && let Some(text) = delta.get("content").and_then(Value::as_str)
     {

@@ -35,6 +35,8 @@ pub(super) struct SeenChoice {
     /// Where the pieces of calls belong that a look has seen.
     pub(super) placed: VecDeque<Placed>,
     thought: Option<Thought>,
+    /// The text and the reasoning so far, of a service that says all of it in each chunk.
+    so_far: [String; 2],
 }
 
 /// More than any service answers; a stream that invents new ones for ever must not fill the memory.
@@ -152,6 +154,18 @@ impl SeenChoice {
     pub(super) fn thought(&mut self, profile: &Profile) -> Option<&mut Thought> {
         let tags = profile.reasoning.tags.as_ref()?;
         Some(self.thought.get_or_insert_with(|| Thought::new(tags)))
+    }
+
+    /// Leaves in a delta what is new, of a service that says all of the text so far in each.
+    pub(super) fn take_new(&mut self, delta: &mut Map<String, Value>) {
+        for (name, so_far) in ["content", "reasoning_content"].into_iter().zip(&mut self.so_far) {
+            let Some(Value::String(text)) = delta.get_mut(name) else { continue };
+            match text.strip_prefix(so_far.as_str()).map(str::to_owned) {
+                Some(new) => *so_far = std::mem::replace(text, new),
+                // It has begun anew: then it is a piece, as others send them.
+                None => so_far.push_str(text),
+            }
+        }
     }
 
     /// What of the text wasn't told apart; `None` when nothing was held.
