@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt};
 use modelswitch_provider::{
-    Body, ByteStream, Error, Event, EventStream, Head, Provider, Request, Response, Result,
+    Body, ByteStream, Error, Event, EventStream, Head, Provider, Request, Response, Result, UsageWatch,
 };
 use tokio::time::Instant;
 use tracing::{Instrument, Level, Span, field};
@@ -71,6 +71,7 @@ mod told;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Log {
     content: bool,
+    usage: bool,
 }
 
 impl Log {
@@ -99,6 +100,23 @@ impl Log {
     }
 }
 
+impl Log {
+    /// Asks for the usage of every stream, so that the tokens of streams are in the line too where the app didn't ask for them.
+    /// It is one more parameter in the request (`stream_options`), and the app doesn't see what came of it.
+    ///
+    /// ```
+    /// use modelswitch_layers::Log;
+    ///
+    /// let log = Log::new().with_usage(true);
+    /// # let _ = log;
+    /// ```
+    #[must_use]
+    pub fn with_usage(mut self, on: bool) -> Self {
+        self.usage = on;
+        self
+    }
+}
+
 impl Layer for Log {
     fn wrap(&self, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
         Arc::new(Wrapped { layer: *self, inner })
@@ -116,14 +134,23 @@ impl Provider for Wrapped<Log> {
         self.inner.name()
     }
 
-    async fn send(&self, request: Request) -> Result<Response> {
+    async fn send(&self, mut request: Request) -> Result<Response> {
         if !tracing::enabled!(target: TARGET, Level::WARN) {
             return self.inner.send(request).await;
         }
+        let is_told = tracing::enabled!(target: TARGET, Level::INFO);
+        let usage = (self.layer.usage && is_told).then(|| UsageWatch::ask(&mut request));
         let mut call = Box::new(Call::begin(self.layer, self.name(), &request));
         let span = call.span.clone();
         match self.inner.send(request).instrument(span).await {
-            Ok(response) => Ok(call.watch(response)),
+            Ok(response) => {
+                // Heard before it is hidden.
+                let heard = call.watch(response);
+                Ok(match usage {
+                    Some(usage) => usage.observe(heard, |_| {}),
+                    None => heard,
+                })
+            }
             Err(error) => {
                 call.fail(&error);
                 Err(error)

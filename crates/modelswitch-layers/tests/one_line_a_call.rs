@@ -17,7 +17,7 @@ use modelswitch_layers::{Log, Retry, Stack, genai, layer_fn};
 use modelswitch_provider::mock::{MockProvider, events, reply};
 use modelswitch_provider::{
     Adaptation, Body, ChatRequest, Endpoint, Error, ErrorKind, Event, EventStream, Payload, Provider,
-    ProviderExt, Request, Response, Result,
+    ProviderExt, Request, Response, Result, WantsUsage,
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -231,6 +231,28 @@ async fn an_answer_is_one_line_with_all_that_is_known() {
     }
     for (name, value) in line.fields.0.iter().filter(|(name, _)| *name != "message") {
         assert_eq!(span.get(name), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_stream_are_asked_for_where_that_is_wanted_and_the_app_does_not_see_them() {
+    for (usage, tokens, shown) in [(true, Some("7"), 1), (false, None, 1)] {
+        listen(Level::INFO);
+        let service = MockProvider::answering(move |request| {
+            let mut chunks = vec![Ok(
+                json!({"id":"1","model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}),
+            )];
+            if request.extensions.get::<WantsUsage>().is_some() {
+                chunks.push(Ok(
+                    json!({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":7,"total_tokens":16}}),
+                ));
+            }
+            Ok(events(chunks))
+        });
+        let llm = Stack::new().layer(Log::new().with_usage(usage)).over(service);
+        let chunks: Vec<_> = llm.chat_stream(ChatRequest::user("x")).await.unwrap().collect().await;
+        assert_eq!(chunks.len(), shown);
+        assert_eq!(line().get(genai::USAGE_OUTPUT_TOKENS), tokens);
     }
 }
 

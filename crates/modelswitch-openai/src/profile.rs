@@ -201,6 +201,8 @@ pub struct ResponseRules {
     pub lists_models: Option<bool>,
     /// What an answer becomes that the service broke off, by its finish reason.
     pub broken_off: BrokenOff,
+    /// Whether each chunk of a stream has all of the text so far, instead of what is new.
+    pub cumulative: bool,
 }
 
 /// What an answer becomes that the service broke off, by its finish reason.

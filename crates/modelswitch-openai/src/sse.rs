@@ -7,9 +7,10 @@ use serde::de::IgnoredAny;
 ///
 /// After the [standard](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation):
 /// lines end with LF, CR or CRLF, a byte order mark at the start is skipped, comments are skipped, several `data:` lines
-/// make one event. And as services really send: an event without data and a `ping` are skipped; `[DONE]` may have
+/// make one event. And as services really send: an event without data, with `null`, and a `ping` are skipped; `[DONE]` may have
 /// spaces around it; events that are separated by a single line break are told apart, since two JSON values in a row
-/// are no JSON; the blank line after the last event may be missing.
+/// are no JSON; the blank line after the last event may be missing; `data:` may stand twice, or not at all before a line
+/// that is JSON by itself, as where a service sends JSON lines; names of fields may have spaces around them and capitals.
 ///
 /// Each event costs the same, however large the packet is that it came in.
 #[derive(Debug)]
@@ -135,12 +136,18 @@ impl SseDecoder {
         if line.is_empty() {
             return Ok(self.dispatch());
         }
+        if is_bare(&line) {
+            return self.take_data(line);
+        }
         let colon = memchr::memchr(b':', &line).unwrap_or(line.len());
         let value = line.slice((colon + 1).min(line.len())..);
         let value = if value.first() == Some(&b' ') { value.slice(1..) } else { value };
-        match line.get(..colon).unwrap_or_default() {
-            b"data" => self.take_data(value),
-            b"event" => {
+        let field = line.get(..colon).unwrap_or_default();
+        match field.trim_ascii() {
+            // An empty name is a comment's.
+            [] => Ok(None),
+            name if name.eq_ignore_ascii_case(b"data") => self.take_data(without_prefix(value)),
+            name if name.eq_ignore_ascii_case(b"event") => {
                 // Where events are not set apart by blank lines, a new name ends the event before it.
                 let before = match &self.data {
                     Data::One(data) if is_done(data) || is_json(data) => self.dispatch(),
@@ -150,7 +157,7 @@ impl SseDecoder {
                 self.name = name.filter(|name| !name.is_empty()).map(Into::into);
                 Ok(before)
             }
-            // Comments (an empty name), `id`, `retry` and names of the future.
+            // `id`, `retry` and names of the future.
             _ => Ok(None),
         }
     }
@@ -206,7 +213,7 @@ impl SseDecoder {
             .name
             .as_deref()
             .is_some_and(|name| matches!(name, "ping" | "keepalive" | "keep-alive" | "heartbeat"));
-        if data.trim_ascii().is_empty() || is_alive_sign {
+        if matches!(data.trim_ascii(), b"" | b"null") || is_alive_sign {
             return None;
         }
         Some(Item::Event(Event { name: self.name.clone(), data: as_text(data) }))
@@ -215,6 +222,24 @@ impl SseDecoder {
     fn too_long(&self) -> Error {
         Error::decode(format!("an event of the stream is longer than {} MiB", self.limit >> 20))
     }
+}
+
+/// A line that is data though it doesn't say so.
+fn is_bare(line: &[u8]) -> bool {
+    match line.first() {
+        Some(b'{') => is_json(line),
+        Some(b'[') => is_done(line) || is_json(line),
+        _ => false,
+    }
+}
+
+/// Some proxies put `data:` before lines that have it.
+fn without_prefix(mut value: Bytes) -> Bytes {
+    while value.starts_with(b"data:") {
+        let rest = value.slice(b"data:".len()..);
+        value = rest.slice_ref(rest.trim_ascii_start());
+    }
+    value
 }
 
 fn is_done(data: &[u8]) -> bool {
@@ -292,6 +317,12 @@ mod tests {
         (b"event: a\ndata: {}\ndata: []\n\n", &["a={}", "[]"]),
         (b"event: a\ndata: {\nevent: b\ndata: }\n\n", &["b={\n}"]),
         (b"unknown: x\ndata\ndata: x\n\n", &["\nx"]),
+        (b"{\"a\":1}\n{\"b\":2}\n[DONE]\n", &["{\"a\":1}", "{\"b\":2}", "DONE"]),
+        (b"{\"a\":1}\r\n\r\n{\"b\":2}", &["{\"a\":1}", "{\"b\":2}"]),
+        (b"data: data: {\"a\":1}\n\ndata: data: [DONE]\n\n", &["{\"a\":1}", "DONE"]),
+        (b"Data : {\"a\":1}\n\n DATA:[DONE]\n\n", &["{\"a\":1}", "DONE"]),
+        (b"{no json}\n\ndata: x\n\n", &["x"]),
+        (b" : comment\n\nid: 1\rretry: 5\rdata: {\"a\":1}\r\r", &["{\"a\":1}"]),
     ];
 
     #[test]
@@ -311,7 +342,7 @@ mod tests {
         fn any_bytes_mean_the_same_whatever_the_split(
             text in proptest::collection::vec(prop_oneof![
                 Just("data: "), Just("data:"), Just("event: e"), Just(": c"), Just("\n"), Just("\r"), Just("\r\n"),
-                Just("{\"a\":1}"), Just("[DONE]"), Just("x"), Just(" "), Just("\u{feff}"),
+                Just("{\"a\":1}"), Just("{"), Just("[DONE]"), Just("x"), Just(" "), Just("\u{feff}"),
             ], 0..24),
             cuts in proptest::collection::vec(0usize..120, 0..6),
         ) {

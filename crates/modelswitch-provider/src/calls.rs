@@ -42,8 +42,22 @@ impl ToolCallSlots {
         self.last
     }
 
+    /// Where a piece with this index and without an id would go, without sending it there.
+    ///
+    /// ```
+    /// use modelswitch_provider::ToolCallSlots;
+    ///
+    /// let mut slots = ToolCallSlots::default();
+    /// slots.slot(Some(0), Some("call_a"));
+    /// slots.slot(Some(0), Some("call_b"));
+    /// assert_eq!(slots.of_index(0), 1);
+    /// ```
+    pub fn of_index(&self, index: u32) -> u32 {
+        self.moved.get(&index).copied().unwrap_or(index)
+    }
+
     fn with_index(&mut self, index: u32, id: Option<&str>) -> u32 {
-        let slot = self.moved.get(&index).copied().unwrap_or(index);
+        let slot = self.of_index(index);
         let (Some(Some(known)), Some(id)) = (self.calls.get(&slot), id) else { return self.open(slot, id) };
         if known == id {
             return slot;

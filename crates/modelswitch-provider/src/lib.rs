@@ -73,6 +73,7 @@ mod response;
 mod stream;
 mod text_completion;
 mod time_left;
+mod usage;
 mod wire;
 
 pub use calls::ToolCallSlots;
@@ -93,3 +94,4 @@ pub use response::{Adaptation, Attempt, Body, Head, Response};
 pub use stream::{ByteStream, Event, EventStream, committed};
 pub use text_completion::{Completion, CompletionChoice, CompletionRequest};
 pub use time_left::TimeLeft;
+pub use usage::{UsageWatch, WantsUsage};

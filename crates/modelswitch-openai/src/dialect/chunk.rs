@@ -1,132 +1,203 @@
 //! A chunk of a streamed answer, in the one shape that async-openai decodes.
 
-use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use async_openai::types::chat::CreateChatCompletionStreamResponse;
 use async_openai::types::completions::CreateCompletionResponse;
 use bytes::Bytes;
-use modelswitch_provider::{Error, Result, ToolCallSlots};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::{Map, Value};
+use modelswitch_provider::{Error, Result};
+use serde_json::{Map, Value, json};
 
-use super::outward::{
-    decodes_as, repair_envelope, repair_finish_reason, repair_index, repair_logprobs, set_aside,
-    string_or_null,
-};
-use super::{Context, Kind, reasoning, repair};
-use crate::{Profile, error};
+use super::calls::{self, Calls, Ids, Piece, Placed};
+use super::fit::fit;
+use super::look::{self, Look};
+use super::seen::{Seen, SeenChoice};
+use super::{Context, Kind, finish, mend, reasoning, repair, whole};
+use crate::error;
 
-/// What the chunks of one stream have told so far.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    id: Option<String>,
-    created: Option<u32>,
-    choices: Vec<SeenChoice>,
-}
+/// What a chunk is called in the error that says what of it doesn't fit.
+const WHAT: &str = "a chunk of the stream";
 
-/// What the chunks have told of one choice.
-#[derive(Debug, Default)]
-struct SeenChoice {
-    index: u32,
-    ended: bool,
-    calls_tools: bool,
-    slots: ToolCallSlots,
-}
+/// The members that a chunk is nothing without.
+const ESSENTIAL: [&str; 16] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "choices.index",
+    "choices.text",
+    "choices.delta",
+    "choices.delta.role",
+    "choices.delta.content",
+    "choices.delta.tool_calls",
+    "choices.delta.tool_calls.index",
+    "choices.delta.tool_calls.id",
+    "choices.delta.tool_calls.function",
+    "choices.delta.tool_calls.function.name",
+    "choices.delta.tool_calls.function.arguments",
+];
 
-/// More than any service answers; a stream that invents new ones for ever must not fill the memory.
-const MOST_CHOICES: usize = 128;
-
-impl Seen {
-    /// True when each choice that began has ended.
-    pub(super) fn is_finished(&self) -> bool {
-        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.ended)
-    }
-
-    /// `None` beyond the most choices that are told apart.
-    fn choice(&mut self, index: u32) -> Option<&mut SeenChoice> {
-        let position = match self.choices.iter().position(|choice| choice.index == index) {
-            Some(position) => position,
-            None if self.choices.len() < MOST_CHOICES => {
-                self.choices.push(SeenChoice { index, ..SeenChoice::default() });
-                self.choices.len() - 1
-            }
-            None => return None,
-        };
-        self.choices.get_mut(position)
-    }
-}
-
+/// Shapes what came in one event: a chunk, as a rule; several, in a list or one after the other; none, when it repeats what
+/// was said.
+///
 /// # Errors
 /// The error that stands where a chunk should be; [`Decode`](modelswitch_provider::ErrorKind::Decode) when there is
-/// nothing to save.
-pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes) -> Result<Bytes> {
-    if context.kind == Kind::Chat
-        && !reasoning::may_need_unifying(&data)
-        && let Ok(look) = serde_json::from_slice::<Look<'_>>(&data)
-        && look.conforms(&context.profile)
-        && look.choices.iter().all(|choice| choice.pairs_up(seen))
-    {
-        if seen.id.is_none() {
-            seen.id = Some(look.id.0.into_owned());
-            seen.created = Some(look.created);
+/// nothing to save. What stood before it is in `out`.
+pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes, out: &mut Vec<Bytes>) -> Result<()> {
+    seen.next_delta();
+    if context.kind == Kind::Chat && conforms(context, seen, &data) {
+        out.push(data);
+        return Ok(());
+    }
+    let keep = |error: Error| error.with_upstream_body(context.scrub.body(data.clone()));
+    let mut waiting = VecDeque::from(values(&data)?);
+    while let Some(mut value) = waiting.pop_front() {
+        if let Value::Array(items) = value {
+            // A list in a list is no chunk, and must not be unpacked for ever.
+            if items.iter().any(|item| !item.is_object()) {
+                return Err(Error::decode("a chunk of the stream is not a JSON object"));
+            }
+            waiting.extend(items);
+            continue;
         }
-        return Ok(data);
-    }
-    let mut value: Value =
-        serde_json::from_slice(&data).map_err(|error| Error::decode_json("a chunk of the stream", &error))?;
-    if let Some(error) = error::from_success(&context.profile, &context.scrub, &value) {
-        return Err(error.with_upstream_body(context.scrub.body(data)));
-    }
-    let Some(object) = value.as_object_mut() else {
-        return Err(Error::decode("a chunk of the stream is not a JSON object"));
-    };
-    repair_chunk(context, seen, object)?;
-    match context.kind {
-        Kind::Chat => decodes_as::<CreateChatCompletionStreamResponse>(&value, "a chunk of the stream")?,
-        _ => decodes_as::<CreateCompletionResponse>(&value, "a chunk of the stream")?,
-    }
-    super::json(&value)
-}
-
-fn repair_chunk(context: &Context, seen: &mut Seen, object: &mut Map<String, Value>) -> Result<()> {
-    let is_chat = context.kind == Kind::Chat;
-    if let Some(id) = &seen.id
-        && !object.get("id").is_some_and(Value::is_string)
-    {
-        object.insert("id".to_owned(), id.clone().into());
-    }
-    repair_envelope(&context.head, object, if is_chat { "chat.completion.chunk" } else { "text_completion" });
-    repair::created(object, seen.created);
-    seen.created = object.get("created").and_then(repair::count);
-    seen.id = object.get("id").and_then(Value::as_str).map(str::to_owned);
-    if !object.get("choices").is_some_and(Value::is_array) {
-        // A chunk that only carries usage, or nothing.
-        object.insert("choices".to_owned(), Value::Array(Vec::new()));
-    }
-    string_or_null(object, "obfuscation");
-    let Some(choices) = object.get_mut("choices").and_then(Value::as_array_mut) else { return Ok(()) };
-    for (position, choice) in choices.iter_mut().enumerate() {
-        let Some(choice) = choice.as_object_mut() else {
-            return Err(Error::decode(format!("choices[{position}] of a chunk is not an object")));
-        };
-        repair_index(choice, position);
-        let index = choice.get("index").and_then(repair::count).unwrap_or_default();
-        let mut spare = SeenChoice::default();
-        let seen = seen.choice(index).unwrap_or(&mut spare);
-        if is_chat {
-            repair_delta(&context.profile, seen, choice);
-        } else {
-            repair::string_or(choice, "text", String::new);
+        if let Some(error) = error::from_success(&context.profile, &context.scrub, &value) {
+            return Err(keep(error));
         }
-        repair_finish_reason(&context.profile, choice, seen.calls_tools)?;
-        repair_logprobs(choice);
-        seen.ended |= choice.get("finish_reason").is_some_and(Value::is_string);
+        if shape_value(context, seen, &mut value)? {
+            out.push(super::json(&value)?);
+        }
+        seen.next_delta();
     }
     Ok(())
 }
 
-fn repair_delta(profile: &Profile, seen: &mut SeenChoice, choice: &mut Map<String, Value>) {
+fn conforms(context: &Context, seen: &mut Seen, data: &[u8]) -> bool {
+    if context.profile.response.cumulative || reasoning::may_need_unifying(data) {
+        return false;
+    }
+    let Ok(look) = serde_json::from_slice::<Look<'_>>(data) else { return false };
+    if !look.conforms(&context.profile) {
+        return false;
+    }
+    // Each choice is looked at, for what it tells must be known, whatever the others are like.
+    let mut in_shape = true;
+    for choice in &look.choices {
+        in_shape &= is_in_shape(context, seen, &choice.0);
+    }
+    let usage = look.usage.as_ref().map(|usage| usage.0.counts());
+    if !in_shape || usage.is_some_and(|usage| !seen.usage_goes_out(usage)) {
+        return false;
+    }
+    seen.forget_placed();
+    seen.know(&look.id.0, &look.model.0, look.created);
+    true
+}
+
+/// Notes what the choice tells. False when something of it has to be changed.
+fn is_in_shape(context: &Context, seen: &mut Seen, choice: &look::Choice<'_>) -> bool {
+    let (delta, salt) = (seen.delta(), context.salt);
+    let Some(seen) = seen.choice(choice.index) else { return true };
+    let said = &choice.delta.0;
+    let has_thought = (said.content.is_some() || choice.finish_reason.is_some())
+        && seen.thought(&context.profile).is_some_and(|thought| !thought.is_over());
+    if !has_thought {
+        seen.ended |= choice.finish_reason.is_some();
+    }
+    let ids = Ids { salt, choice: choice.index };
+    let mut in_shape = !has_thought;
+    for call in said.tool_calls.iter().flatten() {
+        let piece = call.0.piece();
+        let placed = seen.calls.place(ids, delta, piece);
+        in_shape &= Calls::is_in_shape(&placed, piece);
+        seen.placed.push_back(placed);
+    }
+    in_shape
+}
+
+/// The values of an event; several may stand in it one after the other.
+fn values(data: &[u8]) -> Result<Vec<Value>> {
+    let error = match mend::parse(data) {
+        Ok(value) => return Ok(vec![value]),
+        Err(error) => error,
+    };
+    let all: serde_json::Result<Vec<Value>> =
+        serde_json::Deserializer::from_slice(data).into_iter().collect();
+    all.ok().filter(|values| !values.is_empty()).ok_or_else(|| Error::decode_json(WHAT, &error))
+}
+
+/// False when there is nothing in it that wasn't said before.
+fn shape_value(context: &Context, seen: &mut Seen, value: &mut Value) -> Result<bool> {
+    let Some(object) = value.as_object_mut() else {
+        return Err(Error::decode("a chunk of the stream is not a JSON object"));
+    };
+    let had_usage = repair_chunk(context, seen, object)?;
+    match context.kind {
+        Kind::Chat => fit::<CreateChatCompletionStreamResponse>(value, &ESSENTIAL, WHAT)?,
+        _ => fit::<CreateCompletionResponse>(value, &ESSENTIAL, WHAT)?,
+    }
+    let is_empty = |name: &str| match value.get(name) {
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Null) | None => true,
+        Some(_) => false,
+    };
+    Ok(!(had_usage && is_empty("usage") && is_empty("choices")))
+}
+
+/// True when it had a usage, whether it still has it or not.
+fn repair_chunk(context: &Context, seen: &mut Seen, object: &mut Map<String, Value>) -> Result<bool> {
+    let is_chat = context.kind == Kind::Chat;
+    whole::fetch_choices(object, "delta");
+    seen.lend(object);
+    whole::repair_envelope(
+        &context.head,
+        object,
+        if is_chat { "chat.completion.chunk" } else { "text_completion" },
+    );
+    repair::created(object, seen.created());
+    seen.know_chunk(object);
+    if !object.get("choices").is_some_and(Value::is_array) {
+        // A chunk that only carries usage, or nothing.
+        object.insert("choices".to_owned(), Value::Array(Vec::new()));
+    }
+    repair::string_or_null(object, "obfuscation");
+    for (position, choice) in
+        object.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten().enumerate()
+    {
+        let Some(choice) = choice.as_object_mut() else {
+            return Err(Error::decode(format!("choices[{position}] of a chunk is not an object")));
+        };
+        repair_choice(context, seen, choice, position)?;
+    }
+    Ok(seen.settle_usage(object))
+}
+
+fn repair_choice(
+    context: &Context,
+    seen: &mut Seen,
+    choice: &mut Map<String, Value>,
+    position: usize,
+) -> Result<()> {
+    whole::repair_index(choice, position);
+    let index = choice.get("index").and_then(repair::count).unwrap_or_default();
+    let delta = seen.delta();
+    let mut spare = SeenChoice::of(index);
+    let seen = seen.choice(index).unwrap_or(&mut spare);
+    if context.kind == Kind::Chat {
+        repair_delta(context, seen, choice, delta);
+        finish::repair(&context.profile, choice, !seen.calls.is_empty())?;
+        whole::finish_function_call(context, choice);
+        end_thought(seen, choice);
+    } else {
+        whole::repair_text(choice);
+        finish::repair(&context.profile, choice, false)?;
+        finish::of_text(choice);
+    }
+    seen.ended |= choice.get("finish_reason").is_some_and(Value::is_string);
+    Ok(())
+}
+
+fn repair_delta(context: &Context, seen: &mut SeenChoice, choice: &mut Map<String, Value>, number: u64) {
     if !choice.get("delta").is_some_and(Value::is_object) {
         // Some services send the whole message where a delta should be.
         let message = choice.get("message").filter(|message| message.is_object()).cloned();
@@ -136,37 +207,50 @@ fn repair_delta(profile: &Profile, seen: &mut SeenChoice, choice: &mut Map<Strin
     if delta.contains_key("role") && !repair::is_role(delta.get("role")) {
         delta.remove("role");
     }
-    reasoning::unify(delta, &profile.reasoning.fields);
-    string_or_null(delta, "content");
-    string_or_null(delta, "refusal");
-    set_aside::<async_openai::types::chat::FunctionCallStream>(delta, "function_call");
-    set_aside::<async_openai::types::chat::ChatCompletionStreamAudio>(delta, "audio");
-    match delta.get_mut("tool_calls") {
-        Some(Value::Array(pieces)) => {
-            pieces.retain(Value::is_object);
-            seen.calls_tools |= !pieces.is_empty();
-            for piece in pieces.iter_mut().filter_map(Value::as_object_mut) {
-                repair_piece(seen, piece);
-            }
-        }
-        Some(Value::Null) | None => {}
-        Some(_) => {
-            delta.remove("tool_calls");
-        }
+    reasoning::unify(delta, &context.profile.reasoning.fields);
+    if context.profile.response.cumulative {
+        seen.take_new(delta);
+    }
+    if let Some(thought) = seen.thought(&context.profile)
+        && let Some(text) = delta.get("content").and_then(Value::as_str)
+    {
+        let told = thought.push(text);
+        reasoning::add(delta, told);
+    }
+    repair::string_or_null(delta, "refusal");
+    if !context.asked_functions {
+        calls::from_function_call(delta);
+    }
+    if let Some(function) = delta.get_mut("function_call").and_then(Value::as_object_mut) {
+        calls::repair_arguments(function);
+    }
+    let ids = Ids { salt: context.salt, choice: seen.index };
+    for piece in calls::list_of_calls(delta).into_iter().flatten().filter_map(Value::as_object_mut) {
+        repair_piece(seen, piece, ids, number);
     }
 }
 
-fn repair_piece(seen: &mut SeenChoice, piece: &mut Map<String, Value>) {
-    repair::string_or_nothing(piece, "id");
-    if piece.get("type").is_some_and(|kind| kind.as_str() != Some("function")) {
-        piece.insert("type".to_owned(), "function".into());
+/// The last piece tells what was not told apart before.
+fn end_thought(seen: &mut SeenChoice, choice: &mut Map<String, Value>) {
+    if !choice.get("finish_reason").is_some_and(Value::is_string) {
+        return;
     }
-    repair::nest_function(piece);
+    let Some(told) = seen.end_thought() else { return };
+    if let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) {
+        let said = delta.get("content").and_then(Value::as_str).unwrap_or_default();
+        let text = format!("{said}{}", told.text);
+        reasoning::add(delta, super::thought::Told { text, ..told });
+    }
+}
+
+fn repair_piece(seen: &mut SeenChoice, piece: &mut Map<String, Value>, ids: Ids, delta: u64) {
+    repair::string_or_nothing(piece, "id");
+    calls::nest_function(piece);
     match piece.get_mut("function") {
         Some(Value::Object(function)) => {
-            string_or_null(function, "name");
+            repair::string_or_null(function, "name");
             if function.contains_key("arguments") {
-                repair::arguments(function);
+                calls::repair_arguments(function);
             }
         }
         Some(_) => {
@@ -174,325 +258,80 @@ fn repair_piece(seen: &mut SeenChoice, piece: &mut Map<String, Value>) {
         }
         None => {}
     }
-    let given = piece.get("index").and_then(repair::count);
-    let slot = seen.slots.slot(given, piece.get("id").and_then(Value::as_str));
+    let placed = match seen.placed.pop_front() {
+        // A look at the same chunk placed it.
+        Some(placed) => placed,
+        None => seen.calls.place(ids, delta, sent(piece)),
+    };
+    let Placed { slot, id, repeats_name } = placed;
     piece.insert("index".to_owned(), slot.into());
+    match id {
+        Some(id) => {
+            piece.insert("id".to_owned(), id.into());
+            piece.insert("type".to_owned(), "function".into());
+        }
+        None => {
+            piece.remove("id");
+            piece.remove("type");
+        }
+    }
+    if repeats_name && let Some(function) = piece.get_mut("function").and_then(Value::as_object_mut) {
+        function.remove("name");
+    }
 }
 
-/// As much of a chunk as tells whether async-openai decodes it, borrowed from its text: no copy, hardly an allocation.
-#[derive(Deserialize)]
-struct Look<'a> {
-    #[serde(borrow)]
-    id: Text<'a>,
-    #[serde(borrow, rename = "object")]
-    _object: Text<'a>,
-    created: u32,
-    #[serde(borrow, rename = "model")]
-    _model: Text<'a>,
-    #[serde(borrow)]
-    choices: Vec<LookChoice<'a>>,
-    #[serde(default, rename = "usage")]
-    _usage: Option<LookUsage>,
-    #[serde(default, rename = "service_tier")]
-    _service_tier: Option<LookTier>,
-    #[serde(borrow, default, rename = "system_fingerprint")]
-    _system_fingerprint: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "obfuscation")]
-    _obfuscation: Option<Text<'a>>,
-    #[serde(default)]
-    error: Option<IgnoredAny>,
-    #[serde(default)]
-    moderation: Option<IgnoredAny>,
+fn sent(piece: &Map<String, Value>) -> Piece<'_> {
+    let function = piece.get("function").and_then(Value::as_object);
+    let text = |name: &str| function?.get(name)?.as_str();
+    Piece {
+        index: piece.get("index").and_then(repair::count),
+        id: piece.get("id").and_then(Value::as_str),
+        name: text("name"),
+        arguments: text("arguments"),
+        has_type: piece.contains_key("type"),
+    }
 }
 
-#[derive(Deserialize)]
-struct LookChoice<'a> {
-    index: u32,
-    #[serde(borrow)]
-    delta: LookDelta<'a>,
-    #[serde(default)]
-    finish_reason: Option<LookReason>,
-    #[serde(default)]
-    logprobs: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct LookDelta<'a> {
-    #[serde(borrow, default, rename = "content")]
-    _content: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "reasoning_content")]
-    _reasoning_content: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "refusal")]
-    _refusal: Option<Text<'a>>,
-    #[serde(default, rename = "role")]
-    _role: Option<LookRole>,
-    #[serde(borrow, default)]
-    tool_calls: Option<Vec<LookCall<'a>>>,
-    #[serde(default)]
-    function_call: Option<IgnoredAny>,
-    #[serde(default)]
-    audio: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct LookCall<'a> {
-    index: u32,
-    #[serde(borrow, default)]
-    id: Option<Text<'a>>,
-    #[serde(default, rename = "type")]
-    _type: Option<LookFunction>,
-    #[serde(borrow, default, rename = "function")]
-    _function: Option<LookCallFunction<'a>>,
-}
-
-#[derive(Deserialize)]
-struct LookCallFunction<'a> {
-    #[serde(borrow, default, rename = "name")]
-    _name: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "arguments")]
-    _arguments: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct LookUsage {
-    #[serde(rename = "prompt_tokens")]
-    _prompt: u32,
-    #[serde(rename = "completion_tokens")]
-    _completion: u32,
-    #[serde(rename = "total_tokens")]
-    _total: u32,
-    #[serde(default, rename = "prompt_tokens_details")]
-    _prompt_details: Option<LookDetails>,
-    #[serde(default, rename = "completion_tokens_details")]
-    _completion_details: Option<LookDetails>,
-}
-
-#[derive(Deserialize)]
-struct LookDetails {
-    #[serde(default, rename = "cached_tokens")]
-    _cached: Option<u32>,
-    #[serde(default, rename = "reasoning_tokens")]
-    _reasoning: Option<u32>,
-    #[serde(default, rename = "audio_tokens")]
-    _audio: Option<u32>,
-    #[serde(default, rename = "accepted_prediction_tokens")]
-    _accepted: Option<u32>,
-    #[serde(default, rename = "rejected_prediction_tokens")]
-    _rejected: Option<u32>,
-}
-
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum LookRole {
-    Developer,
-    System,
-    User,
-    Assistant,
-    Tool,
-    Function,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum LookReason {
-    Stop,
-    Length,
-    ToolCalls,
-    ContentFilter,
-    FunctionCall,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum LookFunction {
-    Function,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum LookTier {
-    Auto,
-    Default,
-    Flex,
-    Scale,
-    Priority,
-    Fast,
-}
-
-impl Look<'_> {
-    /// True when nothing is in it that must be looked at more closely.
-    fn conforms(&self, profile: &Profile) -> bool {
-        let plain = |choice: &LookChoice<'_>| {
-            let reason_is_plain =
-                choice.finish_reason.is_none() || !repair::calls_a_standard_reason_a_failure(profile);
-            let delta = &choice.delta;
-            choice.logprobs.is_none()
-                && delta.function_call.is_none()
-                && delta.audio.is_none()
-                && reason_is_plain
+/// What is still to be said when the service says that it is done: why each choice ended, and what was used.
+pub(super) fn last_words(context: &Context, seen: &mut Seen) -> Result<Vec<Bytes>> {
+    let mut choices = Vec::new();
+    for open in seen.open_choices() {
+        let reason = finish::ordinary(!open.calls.is_empty());
+        let choice = if context.kind == Kind::Chat {
+            let mut choice = json!({ "index": open.index, "delta": {}, "finish_reason": reason });
+            if let Some(choice) = choice.as_object_mut() {
+                end_thought(open, choice);
+            }
+            choice
+        } else {
+            json!({ "index": open.index, "text": "", "finish_reason": "stop" })
         };
-        self.error.is_none() && self.moderation.is_none() && self.choices.iter().all(plain)
+        open.ended = true;
+        choices.push(choice);
     }
+    let usage = seen.owed_usage();
+    let mut chunks = Vec::new();
+    if !choices.is_empty() {
+        // Who didn't ask for a chunk with the usage alone may not expect one.
+        let beside = usage.clone().filter(|_| !context.wants_usage);
+        chunks.push(envelope(context, seen, choices, beside));
+    }
+    if usage.is_some() && context.wants_usage {
+        chunks.push(envelope(context, seen, Vec::new(), usage));
+    }
+    chunks.iter().map(super::json).collect()
 }
 
-impl LookChoice<'_> {
-    /// Notes what the choice tells. False when a piece of a tool call belongs elsewhere than its index says.
-    fn pairs_up(&self, seen: &mut Seen) -> bool {
-        let Some(seen) = seen.choice(self.index) else { return true };
-        seen.ended |= self.finish_reason.is_some();
-        self.delta.tool_calls.iter().flatten().all(|piece| {
-            seen.calls_tools = true;
-            seen.slots.slot(Some(piece.index), piece.id.as_ref().map(|id| &*id.0)) == piece.index
-        })
+fn envelope(context: &Context, seen: &Seen, choices: Vec<Value>, usage: Option<Value>) -> Value {
+    let mut chunk = json!({ "choices": choices, "usage": usage });
+    if let Some(object) = chunk.as_object_mut() {
+        seen.lend(object);
+        let kind = if context.kind == Kind::Chat { "chat.completion.chunk" } else { "text_completion" };
+        whole::repair_envelope(&context.head, object, kind);
+        repair::created(object, seen.created());
     }
+    chunk
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use modelswitch_provider::ErrorKind;
-    use serde_json::json;
-
-    fn run(profile: &str, chunks: &[Value]) -> Result<Vec<Value>> {
-        let context = Context::of_test(profile, Kind::Chat);
-        let mut seen = Seen::default();
-        chunks
-            .iter()
-            .map(|chunk| shape(&context, &mut seen, chunk.to_string().into()))
-            .map(|bytes| bytes.map(|bytes| serde_json::from_slice(&bytes).unwrap()))
-            .collect()
-    }
-
-    fn good(delta: Value) -> Value {
-        json!({"id":"1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"delta":delta,"logprobs":null,"finish_reason":null}],"usage":null})
-    }
-
-    #[test]
-    fn a_conforming_chunk_passes_as_the_bytes_it_came_in() {
-        let context = Context::of_test("deepseek", Kind::Chat);
-        for delta in [
-            json!({"role":"assistant","content":null,"reasoning_content":""}),
-            json!({"content":"x\n\u{e9}","reasoning_content":null}),
-            json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":""}}]}),
-            json!({}),
-        ] {
-            let data = Bytes::from(good(delta).to_string());
-            let out = shape(&context, &mut Seen::default(), data.clone()).unwrap();
-            assert_eq!(out.as_ptr(), data.as_ptr());
-        }
-    }
-
-    #[test]
-    fn whatever_passes_the_look_async_openai_decodes() {
-        let profile = Profile::embedded("deepseek").unwrap();
-        let chunk = json!({"id":"1","object":"x","created":7,"model":"m","service_tier":"default","system_fingerprint":"f",
-            "choices":[{"index":1,"delta":{"role":"assistant","refusal":null,"tool_calls":[]},"finish_reason":"tool_calls"}],
-            "usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":1},"completion_tokens_details":{"reasoning_tokens":1}}});
-        let look: Look<'_> = serde_json::from_str(Box::leak(chunk.to_string().into_boxed_str())).unwrap();
-        assert!(look.conforms(&profile));
-        assert!(serde_json::from_value::<CreateChatCompletionStreamResponse>(chunk).is_ok());
-    }
-
-    #[test]
-    fn what_is_missing_is_filled_in_the_same_in_every_chunk() {
-        let out = run(
-            "openai-compatible",
-            &[
-                json!({"id":"a","created":9,"choices":[{"delta":{"content":"x"}}]}),
-                json!({"choices":[{"delta":null}]}),
-                json!({"usage":{"prompt_tokens":1,"completion_tokens":1}}),
-            ],
-        )
-        .unwrap();
-        for chunk in &out {
-            assert_eq!(
-                (&chunk["id"], &chunk["created"], &chunk["model"]),
-                (&json!("a"), &json!(9), &json!("asked"))
-            );
-        }
-        assert_eq!(out[1]["choices"][0]["delta"], json!({}));
-        assert_eq!((&out[2]["choices"], &out[2]["usage"]["total_tokens"]), (&json!([]), &json!(2)));
-    }
-
-    #[test]
-    fn reasoning_is_always_reasoning_content() {
-        let out = run(
-            "vllm",
-            &[
-                good(json!({"reasoning":"hm"})),
-                good(json!({"reasoning":"","content":"x"})),
-                good(json!({"content":[{"type":"thinking","thinking":"hm"}]})),
-            ],
-        )
-        .unwrap();
-        assert_eq!(out[0]["choices"][0]["delta"]["reasoning_content"], "hm");
-        assert_eq!(out[1]["choices"][0]["delta"]["content"], "x");
-        assert_eq!(out[2]["choices"][0]["delta"]["reasoning_content"], "hm");
-    }
-
-    #[test]
-    fn tool_call_pieces_without_an_index_pair_up() {
-        let piece = |call: Value| good(json!({"tool_calls":[call]}));
-        let out = run(
-            "openai-compatible",
-            &[
-                piece(json!({"id":"a","function":{"name":"f","arguments":"1"}})),
-                piece(json!({"function":{"arguments":"2"}})),
-                piece(json!({"id":"b","type":"","function":{"name":"g","arguments":{"x":1}}})),
-                piece(json!({"id":"a","function":{"arguments":"3"}})),
-            ],
-        )
-        .unwrap();
-        let indices: Vec<_> =
-            out.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0]["index"].clone()).collect();
-        assert_eq!(indices, [0, 0, 1, 0]);
-        assert_eq!(out[2]["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"], "{\"x\":1}");
-    }
-
-    #[test]
-    fn pieces_after_well_numbered_ones_and_two_calls_under_one_index_pair_up_too() {
-        let piece = |call: Value| good(json!({"tool_calls":[call]}));
-        let indices = |chunks: &[Value]| -> Vec<Value> {
-            let out = run("openai-compatible", chunks).unwrap();
-            out.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0]["index"].clone()).collect()
-        };
-        let numbered = |index: u32, id: &str| {
-            piece(json!({"index":index,"id":id,"type":"function","function":{"name":"f","arguments":""}}))
-        };
-        let bare = piece(json!({"function":{"arguments":"1"}}));
-        assert_eq!(indices(&[numbered(0, "a"), numbered(1, "b"), bare]), [0, 1, 1]);
-        let more = piece(json!({"index":0,"function":{"arguments":"1"}}));
-        assert_eq!(indices(&[numbered(0, "a"), numbered(0, "b"), more]), [0, 1, 1]);
-    }
-
-    #[test]
-    fn errors_in_the_middle_of_a_stream_are_errors() {
-        for (chunk, kind) in [
-            (json!({"error":{"message":"it broke"}}), ErrorKind::Upstream),
-            (
-                json!({"id":"1","choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}],"error":{"code":502,"message":"bad gateway"}}),
-                ErrorKind::Upstream,
-            ),
-            (
-                json!({"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}),
-                ErrorKind::Overloaded,
-            ),
-            (
-                json!({"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"aborted"}]}),
-                ErrorKind::Interrupted,
-            ),
-            (json!([1]), ErrorKind::Decode),
-        ] {
-            assert_eq!(run("deepseek", std::slice::from_ref(&chunk)).unwrap_err().kind(), kind, "{chunk}");
-        }
-    }
-
-    #[test]
-    fn log_probabilities_of_reasoning_are_kept() {
-        let chunk = json!({"id":"1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"delta":{"reasoning_content":"x"},"logprobs":{"reasoning_content":[{"token":"x"}]},"finish_reason":null}]});
-        assert_eq!(run("deepseek", std::slice::from_ref(&chunk)).unwrap()[0], chunk);
-    }
-}
+mod tests;

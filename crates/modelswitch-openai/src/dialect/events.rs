@@ -10,8 +10,9 @@ use modelswitch_provider::{ByteStream, Error, ErrorKind, Event, EventStream, Res
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::chunk::{self, Seen};
-use super::{Context, Kind, json, outward, responses};
+use super::chunk;
+use super::seen::Seen;
+use super::{Context, Kind, json, mend, outward, responses};
 use crate::error;
 use crate::sse::{Item, SseDecoder};
 
@@ -27,6 +28,7 @@ pub(super) fn read(context: Context, body: ByteStream) -> EventStream {
         is_over: false,
         count: 0,
         late: VecDeque::new(),
+        ready: VecDeque::new(),
     })
 }
 
@@ -41,6 +43,8 @@ struct Events {
     count: u64,
     /// Events found when the bytes had ended.
     late: VecDeque<Item>,
+    /// What is shaped and waits to be handed on.
+    ready: VecDeque<Result<Event>>,
 }
 
 impl Stream for Events {
@@ -50,22 +54,25 @@ impl Stream for Events {
         let this = &mut *self;
         let fail = |this: &Self, error| Poll::Ready(Some(Err(this.context.head.blame(error))));
         loop {
+            if let Some(next) = this.ready.pop_front() {
+                this.count += 1;
+                return Poll::Ready(Some(next.map_err(|error| this.context.head.blame(error))));
+            }
             if this.is_over && this.late.is_empty() {
                 return Poll::Ready(None);
             }
             let next = this.late.pop_front().map(Ok).or_else(|| this.decoder.next_item());
             match next {
                 Some(Ok(Item::Event(event))) => {
-                    let event = this.take(event);
-                    this.count += 1;
-                    return match event {
-                        Ok(event) => Poll::Ready(Some(Ok(event))),
-                        Err(error) => fail(this, error),
-                    };
+                    if let Err(error) = this.take(event) {
+                        this.ready.push_back(Err(error));
+                    }
+                    continue;
                 }
                 Some(Ok(Item::Done)) => {
                     // Whatever comes after it is nothing of the answer.
                     this.close();
+                    this.say_last_words();
                     continue;
                 }
                 Some(Err(error)) => return fail(this, error),
@@ -74,7 +81,10 @@ impl Stream for Events {
             match ready!(Pin::new(&mut this.body).poll_next(task)) {
                 Some(Ok(bytes)) => this.decoder.push(&bytes),
                 // The answer is whole; that the service doesn't say so, and how the connection ends, is no matter.
-                Some(Err(_)) if this.seen.is_finished() => this.close(),
+                Some(Err(_)) if this.seen.is_finished() => {
+                    this.close();
+                    this.say_last_words();
+                }
                 Some(Err(error)) => return fail(this, error),
                 None => {
                     if let Some(error) = this.end() {
@@ -94,25 +104,47 @@ impl Events {
         while let Some(Some(Ok(_))) = self.body.next().now_or_never() {}
     }
 
-    fn take(&mut self, event: Event) -> Result<Event> {
+    /// Shapes an event; what comes of it is ready.
+    fn take(&mut self, event: Event) -> Result<()> {
         if event.name.as_deref() == Some("error") {
             return Err(self.error_event(&event));
         }
-        match self.context.kind {
-            Kind::Chat | Kind::Completion => {
-                let data = chunk::shape(&self.context, &mut self.seen, event.data)?;
-                // A name is not a part of these endpoints; only some services send one.
-                Ok(Event::new(data))
-            }
-            Kind::Responses => self.take_response(event),
-            Kind::Messages => self.take_message(event),
-            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => Ok(event),
+        let event = match self.context.kind {
+            Kind::Chat | Kind::Completion => return self.take_chunk(event),
+            Kind::Responses => self.take_response(event)?,
+            Kind::Messages => self.take_message(event)?,
+            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => event,
+        };
+        self.ready.push_back(Ok(event));
+        Ok(())
+    }
+
+    fn take_chunk(&mut self, event: Event) -> Result<()> {
+        let mut chunks = Vec::new();
+        let shaped = chunk::shape(&self.context, &mut self.seen, event.data, &mut chunks);
+        // A name is not a part of these endpoints; only some services send one.
+        self.ready.extend(chunks.into_iter().map(|data| Ok(Event::new(data))));
+        shaped
+    }
+
+    /// The service says that the answer is whole: what it left out is said for it.
+    fn say_last_words(&mut self) {
+        if !matches!(self.context.kind, Kind::Chat | Kind::Completion) {
+            return;
+        }
+        if self.count == 0 && self.ready.is_empty() {
+            self.ready.push_back(Err(empty()));
+            return;
+        }
+        match chunk::last_words(&self.context, &mut self.seen) {
+            Ok(chunks) => self.ready.extend(chunks.into_iter().map(|data| Ok(Event::new(data)))),
+            Err(error) => self.ready.push_back(Err(error)),
         }
     }
 
     fn take_response(&mut self, event: Event) -> Result<Event> {
-        let mut value: Value = serde_json::from_slice(&event.data)
-            .map_err(|error| Error::decode_json("an event of the stream", &error))?;
+        let mut value: Value =
+            mend::parse(&event.data).map_err(|error| Error::decode_json("an event of the stream", &error))?;
         let kind = value
             .get("type")
             .and_then(Value::as_str)
@@ -129,7 +161,7 @@ impl Events {
             }
             _ => {}
         }
-        responses::repair_event(&mut value, self.count);
+        responses::repair_event(&self.context.head, &mut value, event.name.as_deref(), self.count)?;
         Ok(Event { data: json(&value)?, ..event })
     }
 
@@ -161,11 +193,9 @@ impl Events {
         self.is_over = true;
         let cut_inside = self.decoder.has_rest();
         if let Some(item) = self.decoder.finish() {
-            if matches!(item, Item::Event(_)) {
-                // Another look comes when that event has been handed on.
-                self.late.push_back(item);
-                self.is_over = false;
-            }
+            // Another look comes when it has been taken.
+            self.late.push_back(item);
+            self.is_over = false;
             return None;
         }
         let is_whole = match self.context.kind {
@@ -176,14 +206,19 @@ impl Events {
             Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => !cut_inside,
         };
         if is_whole {
+            self.say_last_words();
             return None;
         }
         Some(match (cut_inside, self.count) {
             (true, _) => Error::interrupted("the stream was cut in the middle of an event"),
-            (false, 0) => Error::decode("the stream is empty").with_hint(outward::TRY_AGAIN),
+            (false, 0) => empty(),
             (false, _) => Error::interrupted("the stream ended without its last event"),
         })
     }
+}
+
+fn empty() -> Error {
+    Error::decode("the stream is empty").with_hint(outward::TRY_AGAIN)
 }
 
 /// As much of one of Anthropic's events as tells what it is.
@@ -216,8 +251,8 @@ mod tests {
         assert_eq!(chat(&[TEXT, "\n\n", LAST, "\n\ndata: [DONE]\n\n"]).await, (2, None));
         assert_eq!(chat(&[TEXT, "\n\n", LAST, "\n\n"]).await, (2, None));
         assert_eq!(chat(&[TEXT, "\n\n", LAST]).await, (2, None));
-        assert_eq!(chat(&[TEXT, "\n\ndata: [DONE]"]).await, (1, None));
-        assert_eq!(chat(&[TEXT, "\n\ndata: [DONE]\n\ngarbage"]).await, (1, None));
+        assert_eq!(chat(&[TEXT, "\n\ndata: [DONE]"]).await, (2, None));
+        assert_eq!(chat(&[TEXT, "\n\ndata: [DONE]\n\ngarbage"]).await, (2, None));
         assert_eq!(chat(&[TEXT, "\n\n"]).await, (1, Some(ErrorKind::Interrupted)));
         assert_eq!(chat(&[TEXT]).await, (1, Some(ErrorKind::Interrupted)));
         assert_eq!(chat(&[TEXT, "\n\ndata: {\"id\":"]).await, (1, Some(ErrorKind::Interrupted)));

@@ -3,25 +3,40 @@
 
 #[cfg(feature = "bench")]
 pub mod bench;
+mod calls;
 mod chunk;
+mod embeddings;
 mod events;
+mod finish;
+mod fit;
 mod inward;
+mod look;
+mod mend;
+mod models;
 mod outward;
+#[cfg(test)]
+mod properties;
 mod reasoning;
 mod repair;
 mod responses;
+mod seen;
+mod thought;
+mod usage;
+mod whole;
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use modelswitch_provider::{
-    Body, ByteStream, ChatCompletion, ChatStream, Endpoint, Error, Event, EventStream, Head, Request,
-    Response, Result,
+    Body, ByteStream, ChatCompletion, ChatStream, CompletionStream, Endpoint, Error, Event, EventStream,
+    Head, Request, Response, Result, WantsUsage,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -89,6 +104,14 @@ pub(crate) struct Context {
     kind: Kind,
     wants_stream: bool,
     is_download: bool,
+    /// The app, or a layer, wants the usage of a stream.
+    wants_usage: bool,
+    /// The app offered functions in the way before tools.
+    asked_functions: bool,
+    /// Embeddings are wanted packed.
+    wants_base64: bool,
+    /// For ids that are made up: another for every answer.
+    salt: u64,
     head: Head,
     scrub: Scrub,
 }
@@ -107,9 +130,10 @@ impl Dialect {
         &self,
         name: &Arc<str>,
         transport: &Transport,
-        request: Request,
+        mut request: Request,
     ) -> Result<Response> {
         let kind = Kind::of(&request.endpoint);
+        let wants_usage = self.ask_usage(kind, &mut request)?;
         let (request, adaptations) = inward::adapt(&self.profile, kind, request)?;
         for adaptation in &adaptations {
             let (parameter, change) = (&adaptation.parameter, &adaptation.change);
@@ -132,6 +156,11 @@ impl Dialect {
             wants_stream: request.is_stream(),
             // A download is whatever it is.
             is_download: request.endpoint.path().ends_with("/content"),
+            wants_usage,
+            asked_functions: request.document().is_some_and(|body| body.has("functions")),
+            wants_base64: request.document().and_then(|body| body.str("encoding_format")).as_deref()
+                == Some("base64"),
+            salt: RandomState::new().build_hasher().finish(),
             head: head.clone(),
             scrub,
         };
@@ -139,6 +168,18 @@ impl Dialect {
             Ok(body) => Ok(Response { head, body }),
             Err(error) => Err(self.explain(head.blame(error).with_status(status))),
         }
+    }
+
+    /// Asks for the usage of a stream where a layer wants it. True when it was asked for, by whomever.
+    fn ask_usage(&self, kind: Kind, request: &mut Request) -> Result<bool> {
+        if !matches!(kind, Kind::Chat | Kind::Completion) || !request.is_stream() {
+            return Ok(false);
+        }
+        let for_a_layer = request.extensions.get::<WantsUsage>().is_some();
+        if for_a_layer && self.profile.request.stream_options != Some(false) {
+            request.include_usage()?;
+        }
+        Ok(request.includes_usage())
     }
 
     fn profile_for(&self, request: &Request) -> Arc<Profile> {
@@ -185,14 +226,54 @@ impl Context {
                 .with_hint("switch compression off at the service or at the proxy before it"));
         }
         let (first, body) = first_byte(body).await?;
+        let first = first.map(|byte| byte.to_ascii_lowercase());
         match first {
             // `data:`, `event:`, `id:`, `retry:` or a comment; JSON and web pages begin otherwise.
             Some(b'd' | b'e' | b'i' | b'r' | b':') => self.events(body).await,
             None if self.wants_stream => {
                 Err(Error::decode("the stream is empty").with_hint(outward::TRY_AGAIN))
             }
+            Some(b'{') if self.wants_stream => self.lines_or_document(body).await,
+            Some(b'[') if self.wants_stream => self.chunks_or_document(body).await,
             Some(_) | None => self.document(whole(body).await?),
         }
+    }
+
+    /// For a request that wanted a stream, JSON may be the whole answer, or the first line of a stream of lines.
+    async fn lines_or_document(&self, mut body: ByteStream) -> Result<Body> {
+        let mut read = BytesMut::new();
+        while let Some(bytes) = body.next().await.transpose()? {
+            let ends_a_line = memchr::memchr2(b'\n', b'\r', &bytes).is_some();
+            read.extend_from_slice(&bytes);
+            match first_line(&read).filter(|_| ends_a_line) {
+                Some(line) if is_line_of_stream(line) => {
+                    let rest = stream::iter([Ok(read.freeze())]).chain(body);
+                    return self.events(ByteStream::new(rest)).await;
+                }
+                None if read.len() < LONGEST_LINE => {}
+                Some(_) | None => break,
+            }
+        }
+        let rest = stream::iter([Ok(read.freeze())]).chain(body);
+        let text = whole(ByteStream::new(rest)).await?;
+        // One line alone, without an end, may be the last.
+        if is_line_of_stream(text.trim_ascii()) {
+            self.events(text.into()).await
+        } else {
+            self.document(text)
+        }
+    }
+
+    /// For a request that wanted a stream, a list may be all of its chunks.
+    async fn chunks_or_document(&self, body: ByteStream) -> Result<Body> {
+        let text = whole(body).await?;
+        let items: Vec<&RawValue> = serde_json::from_slice(&text).unwrap_or_default();
+        if items.is_empty() || !items.iter().all(|item| is_line_of_stream(item.get().as_bytes())) {
+            return self.document(text);
+        }
+        // A line break in JSON is nothing but white space.
+        let lines = items.iter().map(|item| format!("data: {}\n\n", item.get().replace(['\n', '\r'], " ")));
+        self.events(Bytes::from(lines.collect::<String>()).into()).await
     }
 
     /// A stream of events; for a request that wanted none, the answer it amounts to.
@@ -206,6 +287,10 @@ impl Context {
                 let response = Response { head: self.head.clone(), body: Body::Events(events) };
                 json(&ChatStream::new(response)?.completion().await?)?
             }
+            Kind::Completion => {
+                let response = Response { head: self.head.clone(), body: Body::Events(events) };
+                json(&CompletionStream::new(response)?.completion().await?)?
+            }
             Kind::Responses => {
                 let mut last = None;
                 while let Some(event) = events.next().await.transpose()? {
@@ -214,12 +299,7 @@ impl Context {
                 let last: serde_json::Value = last.map(|event| event.json()).transpose()?.unwrap_or_default();
                 json(&last.get("response"))?
             }
-            Kind::Completion
-            | Kind::Embeddings
-            | Kind::Models
-            | Kind::Model
-            | Kind::Messages
-            | Kind::Other => {
+            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Messages | Kind::Other => {
                 return Err(Error::decode("the service streams where a whole answer was asked for"));
             }
         };
@@ -260,12 +340,51 @@ impl Context {
         let mut head = Head::default();
         head.model = Some("asked".into());
         let profile = Arc::new(Profile::embedded(profile).unwrap());
-        Self { profile, kind, wants_stream: false, is_download: false, head, scrub: Scrub::default() }
+        Self {
+            profile,
+            kind,
+            wants_stream: false,
+            is_download: false,
+            wants_usage: false,
+            asked_functions: false,
+            wants_base64: false,
+            salt: 7,
+            head,
+            scrub: Scrub::default(),
+        }
     }
 }
 
 fn json(value: &impl Serialize) -> Result<Bytes> {
     serde_json::to_vec(value).map(Bytes::from).map_err(|_| Error::decode("the answer can't be written again"))
+}
+
+/// Most of a line that is looked at as a chunk of a stream: a whole answer in one line may be longer.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// The first line that has an end, if it isn't empty.
+fn first_line(text: &[u8]) -> Option<&[u8]> {
+    let text = text.trim_ascii_start();
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start();
+    let end = memchr::memchr2(b'\n', b'\r', text)?;
+    text.get(..end)
+}
+
+/// True for a line that is a chunk: JSON by itself, with a piece of an answer in it and not the whole.
+fn is_line_of_stream(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Look<'a> {
+        #[serde(borrow, default)]
+        choices: Option<&'a RawValue>,
+        done: Option<bool>,
+        #[serde(borrow, default, rename = "type")]
+        kind: Option<&'a RawValue>,
+    }
+    let Ok(look) = serde_json::from_slice::<Look<'_>>(line) else { return false };
+    let choices = look.choices.map(RawValue::get).unwrap_or_default();
+    let has_piece = choices.contains("\"delta\"") && !choices.contains("\"message\"");
+    let is_event = look.kind.is_some_and(|kind| kind.get().starts_with("\"response."));
+    has_piece || is_event || look.done.is_some()
 }
 
 /// Waits for the first byte that isn't white space: services send blank lines to keep a connection alive.

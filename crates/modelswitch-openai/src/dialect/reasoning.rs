@@ -2,19 +2,19 @@
 
 use serde_json::{Map, Value};
 
+use super::thought::Told;
+
 /// Moves reasoning to `reasoning_content` and leaves text in `content`. The service's own field stays too, since an
 /// app may read it.
 pub(super) fn unify(message: &mut Map<String, Value>, fields: &[String]) {
-    split_content_parts(message);
-    if message.get("reasoning_content").is_some_and(Value::is_string) {
+    split_content(message);
+    if has_text(message.get("reasoning_content")) {
         return;
     }
-    let own = fields
-        .iter()
-        .map(String::as_str)
-        .chain(["reasoning"])
-        .find_map(|name| message.get(name).and_then(Value::as_str).map(str::to_owned));
-    match own {
+    let named = fields.iter().map(String::as_str).chain(["reasoning", "reasoning_details", "thinking"]);
+    let elsewhere = named.filter_map(|name| text_of(message.get(name)?)).find(|text| !text.is_empty());
+    let own = message.get("reasoning_content").and_then(text_of);
+    match elsewhere.or(own) {
         Some(text) => {
             message.insert("reasoning_content".to_owned(), text.into());
         }
@@ -27,31 +27,158 @@ pub(super) fn unify(message: &mut Map<String, Value>, fields: &[String]) {
 
 /// True when `unify` may have something to do: a look that costs next to nothing.
 pub(super) fn may_need_unifying(text: &[u8]) -> bool {
-    memchr::memmem::find(text, b"\"reasoning\"").is_some()
+    const NAMES: [&[u8]; 3] = [b"\"reasoning\"", b"\"reasoning_details\"", b"\"thinking\""];
+    NAMES.iter().any(|name| memchr::memmem::find(text, name).is_some())
 }
 
-/// A list of parts (Mistral's reasoning models answer so) becomes text, and its thinking parts reasoning.
-fn split_content_parts(message: &mut Map<String, Value>) {
-    let Some(Value::Array(parts)) = message.get("content") else { return };
-    let (mut text, mut thought) = (String::new(), String::new());
+/// Adds what was told apart by its tags.
+pub(super) fn add(message: &mut Map<String, Value>, told: Told) {
+    if !told.reasoning.is_empty() {
+        match message.get_mut("reasoning_content") {
+            Some(Value::String(text)) => text.push_str(&told.reasoning),
+            _ => {
+                message.insert("reasoning_content".to_owned(), told.reasoning.into());
+            }
+        }
+    }
+    message.insert("content".to_owned(), told.text.into());
+}
+
+fn has_text(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+}
+
+/// The text of a string, or of a list of details (OpenRouter's, MiniMax's): what is encrypted has none.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(_) | Value::Object(_) => {
+            let mut text = String::new();
+            collect_text(value, &mut text);
+            Some(text).filter(|text| !text.is_empty())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// Leaves text in `content`. A list of parts (Mistral's reasoning models answer so) becomes its text, and its thinking parts
+/// reasoning; parts that are neither stay as `native_content`. Of anything else the text is better than no answer.
+fn split_content(message: &mut Map<String, Value>) {
+    let content = match message.get_mut("content") {
+        None | Some(Value::Null | Value::String(_)) => return,
+        Some(content) => content.take(),
+    };
+    let parts = match content {
+        Value::Array(parts) => parts,
+        part @ Value::Object(_) => vec![part],
+        other => {
+            message.insert("content".to_owned(), other.to_string().into());
+            return;
+        }
+    };
+    let (mut text, mut thought, mut others) = (String::new(), String::new(), Vec::new());
     for part in parts {
         match part.get("type").and_then(Value::as_str) {
-            Some("thinking") => collect_text(part.get("thinking"), &mut thought),
-            _ => collect_text(part.get("text").or(Some(part)), &mut text),
+            Some("thinking" | "reasoning") => collect_text(&part, &mut thought),
+            Some("redacted_thinking") => {}
+            Some("text" | "output_text") | None if has_words(&part) => collect_text(&part, &mut text),
+            Some(_) | None => others.push(part),
         }
     }
     message.insert("content".to_owned(), text.into());
-    if !thought.is_empty() && !message.get("reasoning_content").is_some_and(Value::is_string) {
+    if !thought.is_empty() && !has_text(message.get("reasoning_content")) {
         message.insert("reasoning_content".to_owned(), thought.into());
+    }
+    if !others.is_empty() {
+        message.insert("native_content".to_owned(), Value::Array(others));
     }
 }
 
-fn collect_text(value: Option<&Value>, into: &mut String) {
+/// Where a part or a detail has its words.
+const WORDS: [&str; 6] = ["text", "thinking", "reasoning", "summary", "content", "parts"];
+
+fn has_words(part: &Value) -> bool {
+    part.is_string() || part.is_array() || WORDS.iter().any(|name| part.get(*name).is_some())
+}
+
+fn collect_text(value: &Value, into: &mut String) {
     match value {
-        Some(Value::String(text)) => into.push_str(text),
-        Some(Value::Array(items)) => {
-            items.iter().for_each(|item| collect_text(item.get("text").or(Some(item)), into))
+        Value::String(text) => into.push_str(text),
+        Value::Array(items) => items.iter().for_each(|item| collect_text(item, into)),
+        Value::Object(members) => {
+            if let Some(words) =
+                WORDS.iter().find_map(|name| members.get(*name).filter(|words| !words.is_null()))
+            {
+                collect_text(words, into);
+            }
         }
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(mut message: Value, reasoning: Value, content: Value) {
+        let sent = message.to_string();
+        unify(message.as_object_mut().unwrap(), &[]);
+        let read = |name: &str| message.get(name).cloned().unwrap_or_default();
+        assert_eq!((read("reasoning_content"), read("content")), (reasoning, content), "{sent}");
+    }
+
+    #[test]
+    fn reasoning_is_found_wherever_it_stands() {
+        for message in [
+            json!({"reasoning_content":"hm","content":"x"}),
+            json!({"reasoning":"hm","content":"x"}),
+            json!({"reasoning":"hm","reasoning_content":"","content":"x"}),
+            json!({"reasoning":"hm","reasoning_content":null,"content":"x"}),
+            json!({"reasoning":"hm","reasoning_content":"hm","content":"x"}),
+            json!({"thinking":"hm","content":"x"}),
+            json!({"reasoning_details":[{"type":"reasoning.text","text":"h"},{"type":"reasoning.summary","summary":"m"},{"type":"reasoning.encrypted","data":"=="}],"content":"x"}),
+            json!({"reasoning":{"content":"hm"},"content":"x"}),
+            json!({"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"x"}]}),
+            json!({"content":[{"type":"thinking","thinking":"hm"},{"type":"redacted_thinking","data":"=="},"x"]}),
+            json!({"content":[{"type":"reasoning","reasoning":"hm"},{"text":"x"}]}),
+        ] {
+            check(message, json!("hm"), json!("x"));
+        }
+    }
+
+    #[test]
+    fn where_there_is_none_nothing_is_made_up() {
+        check(json!({"content":"x"}), Value::Null, json!("x"));
+        check(json!({"content":"x","reasoning":null}), Value::Null, json!("x"));
+        check(
+            json!({"content":"x","reasoning_details":[{"type":"reasoning.encrypted","data":"=="}]}),
+            Value::Null,
+            json!("x"),
+        );
+        check(json!({"content":"x","reasoning_content":7}), Value::Null, json!("x"));
+        check(json!({"content":7}), Value::Null, json!("7"));
+        check(json!({"content":{"type":"text","text":"x"}}), Value::Null, json!("x"));
+    }
+
+    #[test]
+    fn the_services_own_fields_and_parts_that_are_no_text_stay_beside() {
+        let image = json!({"type":"image_url","image_url":{"url":"data:"}});
+        let details = json!([{"type":"reasoning.text","text":"hm","signature":"s"}]);
+        let mut message = json!({"content":[{"type":"text","text":"x"}, image],"reasoning_details":details});
+        unify(message.as_object_mut().unwrap(), &[]);
+        assert_eq!((&message["reasoning_details"], &message["native_content"][0]), (&details, &image));
+    }
+
+    #[test]
+    fn only_a_text_that_names_another_place_is_looked_at() {
+        assert!(!may_need_unifying(
+            br#"{"delta":{"content":"more reasoning","reasoning_content":"nothing"}}"#
+        ));
+        assert!(!may_need_unifying(br#"{"delta":{"content":"a \"reasoning\" b"}}"#));
+        for name in ["reasoning", "reasoning_details", "thinking"] {
+            assert!(may_need_unifying(format!(r#"{{"{name}":1}}"#).as_bytes()), "{name}");
+        }
     }
 }

@@ -4,8 +4,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
-use crate::Profile;
-
 /// Puts a string there when it is missing or something else; a number becomes its text.
 pub(super) fn string_or(object: &mut Map<String, Value>, name: &str, default: impl FnOnce() -> String) {
     match object.get(name) {
@@ -24,6 +22,13 @@ pub(super) fn string_or(object: &mut Map<String, Value>, name: &str, default: im
 pub(super) fn string_or_nothing(object: &mut Map<String, Value>, name: &str) {
     if object.get(name).is_some_and(|value| !value.is_string()) {
         object.remove(name);
+    }
+}
+
+/// Puts `null` there when it is something else than a string.
+pub(super) fn string_or_null(object: &mut Map<String, Value>, name: &str) {
+    if object.get(name).is_some_and(|value| !value.is_string()) {
+        object.insert(name.to_owned(), Value::Null);
     }
 }
 
@@ -47,44 +52,6 @@ pub(super) fn count(value: &Value) -> Option<u32> {
     (0.0..=f64::from(u32::MAX)).contains(&number).then_some(number as u32)
 }
 
-/// Usage with its three counts, the total computed where it is missing; taken out when there is nothing in it.
-pub(super) fn usage(object: &mut Map<String, Value>) {
-    let Some(usage) = object.get_mut("usage") else { return };
-    let Some(counts) = usage.as_object_mut() else {
-        *usage = Value::Null;
-        return;
-    };
-    let read = |names: [&str; 2]| names.iter().find_map(|name| counts.get(*name).and_then(count));
-    let prompt = read(["prompt_tokens", "input_tokens"]);
-    let completion = read(["completion_tokens", "output_tokens"]);
-    let total = read(["total_tokens", "total"]);
-    if prompt.is_none() && completion.is_none() && total.is_none() {
-        *usage = Value::Null;
-        return;
-    }
-    let prompt = prompt.unwrap_or_else(|| total.unwrap_or(0).saturating_sub(completion.unwrap_or(0)));
-    let completion = completion.unwrap_or_else(|| total.unwrap_or(0).saturating_sub(prompt));
-    counts.insert("prompt_tokens".to_owned(), prompt.into());
-    counts.insert("completion_tokens".to_owned(), completion.into());
-    counts.insert("total_tokens".to_owned(), total.unwrap_or(prompt.saturating_add(completion)).into());
-    for group in ["prompt_tokens_details", "completion_tokens_details"] {
-        match counts.get_mut(group) {
-            Some(Value::Object(details)) => details.retain(|_, value| match count(value) {
-                Some(number) => {
-                    *value = number.into();
-                    true
-                }
-                // Nothing that counts tokens is anything else.
-                None => value.is_null() || value.is_object(),
-            }),
-            Some(_) => {
-                counts.remove(group);
-            }
-            None => {}
-        }
-    }
-}
-
 /// True for the roles that async-openai knows.
 pub(super) fn is_role(role: Option<&Value>) -> bool {
     let known = ["developer", "system", "user", "assistant", "tool", "function"];
@@ -101,36 +68,6 @@ pub(super) fn service_tier(object: &mut Map<String, Value>) {
     {
         object.insert("native_service_tier".to_owned(), tier);
     }
-}
-
-/// Arguments as the JSON text that OpenAI sends; an object becomes its text.
-pub(super) fn arguments(function: &mut Map<String, Value>) {
-    match function.get("arguments") {
-        Some(Value::String(_)) => {}
-        Some(Value::Null) | None => {
-            function.insert("arguments".to_owned(), "".into());
-        }
-        Some(other) => {
-            let text = other.to_string();
-            function.insert("arguments".to_owned(), text.into());
-        }
-    }
-}
-
-/// Name and arguments beside the id instead of under `function`, as some services write a call.
-pub(super) fn nest_function(call: &mut Map<String, Value>) {
-    if call.contains_key("function") || !call.get("name").is_some_and(Value::is_string) {
-        return;
-    }
-    let members = ["name", "arguments"].into_iter();
-    let function = members.filter_map(|name| Some((name.to_owned(), call.remove(name)?))).collect();
-    call.insert("function".to_owned(), Value::Object(function));
-}
-
-/// A profile may say of one of OpenAI's own finish reasons that it is a failure.
-pub(super) fn calls_a_standard_reason_a_failure(profile: &Profile) -> bool {
-    let standard = ["stop", "length", "tool_calls", "content_filter", "function_call"];
-    standard.iter().any(|reason| profile.finish_reasons.contains_key(*reason))
 }
 
 fn now() -> u32 {

@@ -1,45 +1,101 @@
 //! Bodies and events of `/responses`: what OpenAI always sends and others leave out is filled in.
 
-use async_openai::types::responses::Response;
+use async_openai::types::responses::{OutputItem, Response, ResponseStreamEvent};
+use modelswitch_provider::{Head, Result};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use serde_path_to_error::Segment;
+
+use super::fit::fit;
+use super::repair;
+
+/// The members that a response is nothing without.
+const ESSENTIAL: [&str; 6] = ["id", "object", "model", "output", "status", "created_at"];
+
+/// The members of an event that it is nothing without.
+const ESSENTIAL_OF_EVENT: [&str; 12] = [
+    "type",
+    "sequence_number",
+    "delta",
+    "text",
+    "arguments",
+    "item_id",
+    "output_index",
+    "content_index",
+    "response",
+    "response.id",
+    "response.output",
+    "response.status",
+];
 
 /// A whole response.
-pub(super) fn repair(response: &mut Value) {
+///
+/// # Errors
+/// [`Decode`](modelswitch_provider::ErrorKind::Decode) that names what doesn't fit and can't be done without.
+pub(super) fn repair(head: &Head, response: &mut Value) -> Result<()> {
+    fill_in(head, response);
+    fit::<Response>(response, &ESSENTIAL, "the response")
+}
+
+fn fill_in(head: &Head, response: &mut Value) {
     let Some(members) = response.as_object_mut() else { return };
+    let model = || head.model.as_deref().unwrap_or_default().to_owned();
+    repair::string_or(members, "id", || format!("modelswitch-{}", head.request_id.as_deref().unwrap_or("0")));
+    repair::string_or(members, "model", model);
     fill(members, "object", || json!("response"));
-    fill(members, "created_at", || json!(0));
-    if let Some(items) = members.get_mut("output").and_then(Value::as_array_mut) {
-        items.iter_mut().for_each(repair_item);
-    }
+    let created = members.get("created_at").and_then(repair::count).unwrap_or_default();
+    members.insert("created_at".to_owned(), created.into());
+    repair_output(members);
     if let Some(usage) = members.get_mut("usage").and_then(Value::as_object_mut) {
         fill(usage, "input_tokens_details", || json!({ "cached_tokens": 0 }));
         fill(usage, "output_tokens_details", || json!({ "reasoning_tokens": 0 }));
     }
-    while let Some(name) = unfitting_member(response) {
-        let Some(members) = response.as_object_mut() else { return };
-        let Some(value) = members.remove(&name) else { return };
-        members.insert(format!("native_{name}"), value);
+    let has_output = members.get("output").and_then(Value::as_array).is_some_and(|items| !items.is_empty());
+    if has_output {
+        fill(members, "status", || json!("completed"));
     }
 }
 
-/// The name of a member that async-openai can't decode and an answer can do without.
-fn unfitting_member(response: &Value) -> Option<String> {
-    let error = serde_path_to_error::deserialize::<_, Response>(response).err()?;
-    let first = error.path().iter().next()?;
-    let Segment::Map { key } = first else { return None };
-    let is_the_answer =
-        matches!(key.as_str(), "id" | "object" | "model" | "output" | "status" | "created_at");
-    (!is_the_answer).then(|| key.clone())
+/// The items that async-openai knows. Others go on as `native_output`, each with its place.
+fn repair_output(members: &mut Map<String, Value>) {
+    let text = members.get("output_text").and_then(Value::as_str).map(str::to_owned);
+    if let Some(text) = text
+        && members.get("output").is_none_or(Value::is_null)
+    {
+        let message = json!({ "type": "message", "content": [{ "type": "output_text", "text": text }] });
+        members.insert("output".to_owned(), json!([message]));
+    }
+    let Some(Value::Array(items)) = members.get_mut("output") else { return };
+    items.iter_mut().for_each(repair_item);
+    let (mut known, mut others) = (Vec::new(), Vec::new());
+    for (place, item) in std::mem::take(items).into_iter().enumerate() {
+        match OutputItem::deserialize(&item) {
+            Ok(_) => known.push(item),
+            Err(_) => others.push(json!({ "place": place, "item": item })),
+        }
+    }
+    *items = known;
+    if !others.is_empty() {
+        members.insert("native_output".to_owned(), Value::Array(others));
+    }
 }
 
 /// One event of a stream, the `position`th.
-pub(super) fn repair_event(event: &mut Value, position: u64) {
-    let Some(members) = event.as_object_mut() else { return };
-    fill(members, "sequence_number", || json!(position));
+///
+/// # Errors
+/// [`Decode`](modelswitch_provider::ErrorKind::Decode) for an event without which the answer would have a hole. Others
+/// pass as they are.
+pub(super) fn repair_event(head: &Head, event: &mut Value, name: Option<&str>, position: u64) -> Result<()> {
+    let Some(members) = event.as_object_mut() else { return Ok(()) };
+    if !members.get("type").is_some_and(Value::is_string)
+        && let Some(name) = name
+    {
+        members.insert("type".to_owned(), name.into());
+    }
+    if members.get("sequence_number").and_then(Value::as_u64).is_none() {
+        members.insert("sequence_number".to_owned(), position.into());
+    }
     let kind = members.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     match kind.as_str() {
-        "response.output_text.delta" | "response.output_text.done" => fill(members, "logprobs", || json!([])),
         "response.content_part.added" | "response.content_part.done" => {
             if let Some(part) = members.get_mut("part") {
                 repair_part(part);
@@ -51,10 +107,64 @@ pub(super) fn repair_event(event: &mut Value, position: u64) {
             }
         }
         _ => {
+            if matches!(kind.as_str(), "response.completed" | "response.incomplete" | "response.failed") {
+                // What it ends was said before it.
+                fill(members, "response", || json!({}));
+            }
             if let Some(response) = members.get_mut("response") {
-                repair(response);
+                fill_in(head, response);
+                fill_status(response, &kind);
+                // What of it doesn't fit is said below.
+                let _ = fit::<Response>(response, &ESSENTIAL, "the response");
             }
         }
+    }
+    if SAYS_SOMETHING.contains(&kind.as_str()) {
+        place(members, &kind);
+        return fit::<ResponseStreamEvent>(event, &ESSENTIAL_OF_EVENT, "an event of the stream");
+    }
+    Ok(())
+}
+
+/// Events without which an answer has a hole.
+const SAYS_SOMETHING: [&str; 9] = [
+    "response.output_text.delta",
+    "response.refusal.delta",
+    "response.reasoning_text.delta",
+    "response.reasoning_summary_text.delta",
+    "response.function_call_arguments.delta",
+    "response.function_call_arguments.done",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+];
+
+/// Where a piece belongs, for a service that has one item and one part.
+fn place(members: &mut Map<String, Value>, kind: &str) {
+    if !kind.ends_with(".delta") && !kind.ends_with(".done") {
+        return;
+    }
+    repair::string_or(members, "item_id", String::new);
+    for name in ["output_index", "content_index", "summary_index"] {
+        let index = members.get(name).and_then(repair::count);
+        members.insert(name.to_owned(), index.unwrap_or_default().into());
+    }
+    if kind == "response.output_text.delta" {
+        fill(members, "logprobs", || json!([]));
+    }
+}
+
+fn fill_status(response: &mut Value, kind: &str) {
+    let status = match kind {
+        "response.completed" => "completed",
+        "response.incomplete" => "incomplete",
+        "response.failed" => "failed",
+        "response.queued" => "queued",
+        _ => "in_progress",
+    };
+    if let Some(members) = response.as_object_mut() {
+        fill(members, "status", || json!(status));
+        fill(members, "output", || json!([]));
     }
 }
 
@@ -94,23 +204,59 @@ fn fill(object: &mut Map<String, Value>, name: &str, value: impl FnOnce() -> Val
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_openai::types::responses::{Response, ResponseStreamEvent};
+    use modelswitch_provider::ErrorKind;
 
     #[test]
     fn what_openai_always_sends_is_filled_in() {
         let mut response = json!({"id":"r","model":"m","status":"completed","reasoning":"hm","usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2},"output":[
             {"type":"reasoning","content":[]},
             {"type":"message","content":[{"type":"output_text","text":"hi"}]}]});
-        repair(&mut response);
-        let read: Result<Response, _> = serde_json::from_value(response);
-        assert!(read.is_ok(), "{read:?}");
+        repair(&Head::default(), &mut response).unwrap();
+        let read: Response = serde_json::from_value(response).unwrap();
+        assert_eq!(read.output.len(), 2);
     }
 
     #[test]
     fn an_event_is_completed_the_same_way() {
         let mut event = json!({"type":"response.output_text.delta","item_id":"i","output_index":0,"content_index":0,"delta":"hi"});
-        repair_event(&mut event, 3);
+        repair_event(&Head::default(), &mut event, None, 3).unwrap();
         let read: Result<ResponseStreamEvent, _> = serde_json::from_value(event);
         assert!(read.is_ok(), "{read:?}");
+    }
+
+    #[test]
+    fn items_that_async_openai_has_no_type_for_stand_beside() {
+        let mut response = json!({"status":"completed","output":[{"type":"from_the_future"},{"type":"message","content":[{"type":"output_text","text":"hi"}]}]});
+        repair(&Head::default(), &mut response).unwrap();
+        assert_eq!(response["native_output"][0], json!({"place":0,"item":{"type":"from_the_future"}}));
+        assert_eq!(response["output"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn text_alone_is_an_answer_and_nothing_is_an_error() {
+        let mut response = json!({"output_text":"hi"});
+        repair(&Head::default(), &mut response).unwrap();
+        assert_eq!(response["output"][0]["content"][0]["text"], "hi");
+        for mut response in
+            [json!({}), json!({"output":null}), json!({"output":7}), json!({"status":"done","output":[]})]
+        {
+            let error = repair(&Head::default(), &mut response).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Decode);
+        }
+    }
+
+    #[test]
+    fn a_piece_that_does_not_say_where_it_belongs_is_of_the_first_item() {
+        for kind in
+            ["output_text", "refusal", "reasoning_text", "reasoning_summary_text", "function_call_arguments"]
+        {
+            let mut event = json!({"delta":"hi","content_index":null});
+            repair_event(&Head::default(), &mut event, Some(&format!("response.{kind}.delta")), 0).unwrap();
+            let read: Result<ResponseStreamEvent, _> = serde_json::from_value(event);
+            assert!(read.is_ok(), "{kind}: {read:?}");
+        }
+        let mut event = json!({"type":"response.output_text.delta","delta":{"a":1}});
+        let error = repair_event(&Head::default(), &mut event, None, 0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
     }
 }

@@ -1,0 +1,341 @@
+use super::*;
+use crate::Profile;
+use modelswitch_provider::ErrorKind;
+use serde_json::json;
+
+fn run(profile: &str, chunks: &[Value]) -> Result<Vec<Value>> {
+    run_in(&Context::of_test(profile, Kind::Chat), chunks)
+}
+
+fn run_in(context: &Context, chunks: &[Value]) -> Result<Vec<Value>> {
+    run_with(context, &mut Seen::default(), chunks)
+}
+
+/// The same, to where the service says that it is done.
+fn run_to_end(context: &Context, chunks: &[Value]) -> Result<Vec<Value>> {
+    let mut seen = Seen::default();
+    let mut out = run_with(context, &mut seen, chunks)?;
+    out.extend(
+        last_words(context, &mut seen)?
+            .iter()
+            .map(|bytes| -> Value { serde_json::from_slice(bytes).unwrap() }),
+    );
+    Ok(out)
+}
+
+fn run_with(context: &Context, seen: &mut Seen, chunks: &[Value]) -> Result<Vec<Value>> {
+    let mut out = Vec::new();
+    for chunk in chunks {
+        shape(context, seen, chunk.to_string().into(), &mut out)?;
+    }
+    Ok(out.iter().map(|bytes| serde_json::from_slice(bytes).unwrap()).collect())
+}
+
+fn good(delta: Value) -> Value {
+    json!({"id":"1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"delta":delta,"logprobs":null,"finish_reason":null}],"usage":null})
+}
+
+#[test]
+fn a_conforming_chunk_passes_as_the_bytes_it_came_in() {
+    let context = Context::of_test("deepseek", Kind::Chat);
+    for delta in [
+        json!({"role":"assistant","content":null,"reasoning_content":""}),
+        json!({"content":"x\n\u{e9}","reasoning_content":null}),
+        json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":""}}]}),
+        json!({}),
+    ] {
+        let data = Bytes::from(good(delta).to_string());
+        let mut out = Vec::new();
+        shape(&context, &mut Seen::default(), data.clone(), &mut out).unwrap();
+        assert_eq!(out.iter().map(|out| out.as_ptr()).collect::<Vec<_>>(), [data.as_ptr()]);
+    }
+}
+
+#[test]
+fn whatever_passes_the_look_async_openai_decodes() {
+    let profile = Profile::embedded("deepseek").unwrap();
+    let chunk = json!({"id":"1","object":"x","created":7,"model":"m","service_tier":"default","system_fingerprint":"f",
+        "choices":[{"index":1,"delta":{"role":"assistant","refusal":null,"tool_calls":[]},"finish_reason":"tool_calls"}],
+        "usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":1},"completion_tokens_details":{"reasoning_tokens":1}}});
+    let look: Look<'_> = serde_json::from_str(Box::leak(chunk.to_string().into_boxed_str())).unwrap();
+    assert!(look.conforms(&profile));
+    assert!(serde_json::from_value::<CreateChatCompletionStreamResponse>(chunk).is_ok());
+}
+
+#[test]
+fn what_is_missing_is_filled_in_the_same_in_every_chunk() {
+    let out = run_to_end(
+        &Context::of_test("openai-compatible", Kind::Chat),
+        &[
+            json!({"id":"a","created":9,"choices":[{"delta":{"content":"x"}}]}),
+            json!({"choices":[{"delta":null}]}),
+            json!({"usage":{"prompt_tokens":1,"completion_tokens":1}}),
+        ],
+    )
+    .unwrap();
+    for chunk in &out {
+        assert_eq!(
+            (&chunk["id"], &chunk["created"], &chunk["model"]),
+            (&json!("a"), &json!(9), &json!("asked"))
+        );
+    }
+    assert_eq!(out[1]["choices"][0]["delta"], json!({}));
+    assert_eq!(
+        (&out[2]["choices"][0]["finish_reason"], &out[2]["usage"]["total_tokens"]),
+        (&json!("stop"), &json!(2))
+    );
+}
+
+#[test]
+fn reasoning_is_always_reasoning_content() {
+    let out = run(
+        "vllm",
+        &[
+            good(json!({"reasoning":"hm"})),
+            good(json!({"reasoning":"","content":"x"})),
+            good(json!({"content":[{"type":"thinking","thinking":"hm"}]})),
+        ],
+    )
+    .unwrap();
+    assert_eq!(out[0]["choices"][0]["delta"]["reasoning_content"], "hm");
+    assert_eq!(out[1]["choices"][0]["delta"]["content"], "x");
+    assert_eq!(out[2]["choices"][0]["delta"]["reasoning_content"], "hm");
+}
+
+#[test]
+fn tool_call_pieces_without_an_index_pair_up() {
+    let piece = |call: Value| good(json!({"tool_calls":[call]}));
+    let out = run(
+        "openai-compatible",
+        &[
+            piece(json!({"id":"a","function":{"name":"f","arguments":"1"}})),
+            piece(json!({"function":{"arguments":"2"}})),
+            piece(json!({"id":"b","type":"","function":{"name":"g","arguments":{"x":1}}})),
+            piece(json!({"id":"a","function":{"arguments":"3"}})),
+        ],
+    )
+    .unwrap();
+    let indices: Vec<_> =
+        out.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0]["index"].clone()).collect();
+    assert_eq!(indices, [0, 0, 1, 0]);
+    assert_eq!(out[2]["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"], "{\"x\":1}");
+}
+
+#[test]
+fn pieces_after_well_numbered_ones_and_two_calls_under_one_index_pair_up_too() {
+    let piece = |call: Value| good(json!({"tool_calls":[call]}));
+    let indices = |chunks: &[Value]| -> Vec<Value> {
+        let out = run("openai-compatible", chunks).unwrap();
+        out.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0]["index"].clone()).collect()
+    };
+    let numbered = |index: u32, id: &str| {
+        piece(json!({"index":index,"id":id,"type":"function","function":{"name":"f","arguments":""}}))
+    };
+    let bare = piece(json!({"function":{"arguments":"1"}}));
+    assert_eq!(indices(&[numbered(0, "a"), numbered(1, "b"), bare]), [0, 1, 1]);
+    let more = piece(json!({"index":0,"function":{"arguments":"1"}}));
+    assert_eq!(indices(&[numbered(0, "a"), numbered(0, "b"), more]), [0, 1, 1]);
+}
+
+#[test]
+fn errors_in_the_middle_of_a_stream_are_errors() {
+    for (chunk, kind) in [
+        (json!({"error":{"message":"it broke"}}), ErrorKind::Upstream),
+        (
+            json!({"id":"1","choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}],"error":{"code":502,"message":"bad gateway"}}),
+            ErrorKind::Upstream,
+        ),
+        (
+            json!({"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}),
+            ErrorKind::Overloaded,
+        ),
+        (
+            json!({"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"aborted"}]}),
+            ErrorKind::Interrupted,
+        ),
+        (json!([1]), ErrorKind::Decode),
+    ] {
+        assert_eq!(run("deepseek", std::slice::from_ref(&chunk)).unwrap_err().kind(), kind, "{chunk}");
+    }
+}
+
+#[test]
+fn log_probabilities_of_reasoning_are_kept() {
+    let chunk = json!({"id":"1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"delta":{"reasoning_content":"x"},"logprobs":{"reasoning_content":[{"token":"x"}]},"finish_reason":null}]});
+    assert_eq!(run("deepseek", std::slice::from_ref(&chunk)).unwrap()[0], chunk);
+}
+
+fn thinking() -> Context {
+    let mut context = Context::of_test("openai-compatible", Kind::Chat);
+    let mut profile = Profile::clone(&context.profile);
+    profile.reasoning.tags = Some(("<think>".to_owned(), "</think>".to_owned()));
+    context.profile = profile.into();
+    context
+}
+
+fn joined(chunks: &[Value], index: u32, name: &str) -> String {
+    let choices = chunks.iter().flat_map(|chunk| chunk["choices"].as_array().unwrap());
+    let of_choice = choices.filter(|choice| choice["index"] == index);
+    of_choice.filter_map(|choice| choice["delta"][name].as_str()).collect()
+}
+
+#[test]
+fn a_thought_between_tags_is_reasoning_for_each_choice_by_itself() {
+    let piece = |index: u32, text: &str| json!({"id":"1","object":"x","created":1,"model":"m","choices":[{"index":index,"delta":{"content":text}}]});
+    let end = |index: u32| json!({"id":"1","object":"x","created":1,"model":"m","choices":[{"index":index,"delta":{},"finish_reason":"stop"}]});
+    let pieces = [
+        piece(0, "<th"),
+        piece(1, "no <think>"),
+        piece(0, "ink>h"),
+        piece(0, "m</thi"),
+        piece(2, "<think>on and on"),
+        piece(0, "nk>\n\nyes "),
+        piece(0, "<think>"),
+        piece(3, "<thi"),
+        end(0),
+        end(1),
+        end(2),
+        end(3),
+    ];
+    let out = run_in(&thinking(), &pieces).unwrap();
+    let told = |index| (joined(&out, index, "reasoning_content"), joined(&out, index, "content"));
+    assert_eq!(told(0), ("hm".to_owned(), "yes <think>".to_owned()));
+    assert_eq!(told(1), (String::new(), "no <think>".to_owned()));
+    assert_eq!(told(2), ("on and on".to_owned(), String::new()));
+    assert_eq!(told(3), (String::new(), "<thi".to_owned()));
+}
+
+#[test]
+fn a_chunk_after_the_thought_passes_as_the_bytes_it_came_in() {
+    let (context, mut seen, mut out) = (thinking(), Seen::default(), Vec::new());
+    let data = Bytes::from(good(json!({"content":"x"})).to_string());
+    shape(&context, &mut seen, good(json!({"content":"<think>hm</think>x"})).to_string().into(), &mut out)
+        .unwrap();
+    shape(&context, &mut seen, data.clone(), &mut out).unwrap();
+    assert_eq!(out[1].as_ptr(), data.as_ptr());
+}
+
+#[test]
+fn usage_goes_out_once_when_the_answer_is_whole() {
+    let usage = |count: u32| json!({"prompt_tokens":1,"completion_tokens":count,"total_tokens":count + 1});
+    let with = |finish: Value, count: u32| json!({"id":"1","object":"x","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":finish}],"usage":usage(count)});
+    let alone =
+        |count: u32| json!({"id":"1","object":"x","created":1,"model":"m","choices":[],"usage":usage(count)});
+    let null = || Value::Null;
+    let mut context = Context::of_test("openai-compatible", Kind::Chat);
+    for (wants_usage, chunks, wanted) in [
+        (
+            false,
+            vec![with(null(), 1), with(null(), 2), with(json!("stop"), 3)],
+            vec![null(), null(), usage(3)],
+        ),
+        (true, vec![with(null(), 1), with(json!("stop"), 3), alone(3)], vec![null(), usage(3)]),
+        (
+            true,
+            vec![with(null(), 1), good(json!({})), with(json!("stop"), 3), alone(4)],
+            vec![null(), null(), usage(3), usage(4)],
+        ),
+        // Nobody says why it ended: that is said at the end, and the usage beside it or after.
+        (false, vec![with(null(), 1), with(null(), 2)], vec![null(), null(), usage(2)]),
+        (true, vec![with(null(), 1), alone(2)], vec![null(), null(), usage(2)]),
+    ] {
+        context.wants_usage = wants_usage;
+        let out = run_to_end(&context, &chunks).unwrap();
+        let shown: Vec<_> = out.iter().map(|chunk| chunk["usage"].clone()).collect();
+        assert_eq!(shown, wanted, "{chunks:?}");
+        assert!(out.iter().any(|chunk| chunk["choices"][0]["finish_reason"] == "stop"), "{chunks:?}");
+    }
+}
+
+#[test]
+fn groqs_usage_is_usage() {
+    let chunk = json!({"id":"1","object":"x","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"r","usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}});
+    let out = run("openai-compatible", &[chunk]).unwrap();
+    assert_eq!(out[0]["usage"]["total_tokens"], 3);
+}
+
+#[test]
+fn what_a_stream_did_not_say_is_said_at_its_end() {
+    let call = json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]});
+    let out = run_to_end(&Context::of_test("openai-compatible", Kind::Chat), &[good(json!({"content":"x"}))])
+        .unwrap();
+    assert_eq!(
+        (out.len(), &out[1]["choices"][0]["finish_reason"], &out[1]["id"]),
+        (2, &json!("stop"), &json!("1"))
+    );
+    let out = run_to_end(&Context::of_test("openai-compatible", Kind::Chat), &[good(call)]).unwrap();
+    assert_eq!(out[1]["choices"][0]["finish_reason"], "tool_calls");
+}
+
+#[test]
+fn an_id_and_a_name_are_said_once() {
+    let piece = |arguments: &str| {
+        good(
+            json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":arguments}}]}),
+        )
+    };
+    let out = run("openai-compatible", &[piece(""), piece("{\"a\":"), piece("1}")]).unwrap();
+    let calls: Vec<_> =
+        out.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["tool_calls"].get(0)).collect();
+    assert_eq!((&calls[0]["id"], &calls[0]["function"]["name"]), (&json!("c"), &json!("f")));
+    assert_eq!(*calls[1], json!({"index":0,"function":{"arguments":"{\"a\":"}}));
+    assert_eq!(*calls[2], json!({"index":0,"function":{"arguments":"1}"}}));
+}
+
+#[test]
+fn calls_without_ids_get_some_that_stay_the_same() {
+    let whole = |argument: u32| json!({"function":{"name":"f","arguments":{"a":argument}}});
+    let out = run(
+        "openai-compatible",
+        &[good(json!({"tool_calls":[whole(1), whole(2)]})), good(json!({"tool_calls":[whole(3)]}))],
+    )
+    .unwrap();
+    let calls: Vec<_> = out
+        .iter()
+        .flat_map(|chunk| chunk["choices"][0]["delta"]["tool_calls"].as_array().cloned().unwrap_or_default())
+        .collect();
+    let indices: Vec<_> = calls.iter().map(|call| call["index"].as_u64().unwrap()).collect();
+    assert_eq!(indices, [0, 1, 2]);
+    let ids: std::collections::BTreeSet<_> = calls.iter().map(|call| call["id"].as_str().unwrap()).collect();
+    assert!(ids.len() == 3 && calls.iter().all(|call| call["type"] == "function"), "{calls:?}");
+}
+
+#[test]
+fn a_call_in_the_way_before_tools_is_a_tool_call_unless_functions_were_offered() {
+    let chunk = json!({"id":"1","object":"x","created":1,"model":"m","choices":[{"index":0,"delta":{"function_call":{"name":"f","arguments":{}}},"finish_reason":"function_call"}]});
+    let mut context = Context::of_test("openai-compatible", Kind::Chat);
+    let out = run_in(&context, std::slice::from_ref(&chunk)).unwrap();
+    assert_eq!(out[0]["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"], "{}");
+    assert_eq!(out[0]["choices"][0]["finish_reason"], "tool_calls");
+    context.asked_functions = true;
+    let out = run_in(&context, &[chunk]).unwrap();
+    assert_eq!(out[0]["choices"][0]["delta"]["function_call"]["arguments"], "{}");
+    assert_eq!(out[0]["choices"][0]["finish_reason"], "function_call");
+}
+
+#[test]
+fn several_chunks_in_one_event_are_several_chunks() {
+    let (one, two) = (good(json!({"content":"a"})), good(json!({"content":"b"})));
+    for data in [json!([one, two]).to_string(), format!("{one}{two}"), format!("{one}\n{two}")] {
+        let (mut seen, mut out) = (Seen::default(), Vec::new());
+        shape(&Context::of_test("openai-compatible", Kind::Chat), &mut seen, data.clone().into(), &mut out)
+            .unwrap();
+        assert_eq!(out.len(), 2, "{data}");
+    }
+}
+
+#[test]
+fn a_chunk_of_ollamas_own_api_is_a_chunk() {
+    let out = run("ollama", &[
+        json!({"model":"m","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"","thinking":"hm"},"done":false}),
+        json!({"model":"m","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"x"},"done":true,"done_reason":"stop","prompt_eval_count":1,"eval_count":2}),
+    ]).unwrap();
+    assert_eq!(
+        (joined(&out, 0, "reasoning_content").as_str(), joined(&out, 0, "content").as_str()),
+        ("hm", "x")
+    );
+    assert_eq!(
+        (&out[1]["choices"][0]["finish_reason"], &out[1]["usage"]["total_tokens"]),
+        (&json!("stop"), &json!(3))
+    );
+}

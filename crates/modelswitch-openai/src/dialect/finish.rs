@@ -1,0 +1,216 @@
+//! Why an answer ended, as OpenAI names it.
+
+use modelswitch_provider::{Error, ErrorKind, Result};
+use serde_json::{Map, Value};
+
+use crate::Profile;
+use crate::profile::BrokenOff;
+
+/// A finish reason as OpenAI names it, by meaning; the service's own word is kept as `native_finish_reason`. One that says
+/// nothing (`""`, `false`) is none.
+///
+/// # Errors
+/// When the reason says that the answer failed.
+pub(super) fn repair(profile: &Profile, choice: &mut Map<String, Value>, calls_tools: bool) -> Result<()> {
+    let reason = match choice.get("finish_reason") {
+        Some(Value::String(reason)) => reason.clone(),
+        Some(Value::Null) | None => return Ok(()),
+        Some(Value::Object(members)) => word_of(members),
+        Some(_) => String::new(),
+    };
+    let meaning = match meaning_of(profile, &reason, calls_tools) {
+        Ok(meaning) => meaning,
+        // Something is missing: whoever doesn't want an error must not take it for a whole answer.
+        Err(_) if profile.response.broken_off == BrokenOff::FinishReason => Some("length"),
+        Err(kind) => return Err(failed_by_reason(kind, &reason)),
+    };
+    if meaning != Some(reason.as_str()) {
+        choice.insert("finish_reason".to_owned(), meaning.into());
+        if !reason.is_empty() {
+            choice.entry("native_finish_reason").or_insert_with(|| reason.into());
+        }
+    } else if !choice.get("finish_reason").is_some_and(Value::is_string) {
+        choice.insert("finish_reason".to_owned(), meaning.into());
+    }
+    Ok(())
+}
+
+/// An answer that is whole has ended: where the service doesn't say why, it said everything, or it waits for tools.
+pub(super) fn complete(choice: &mut Map<String, Value>, calls_tools: bool) {
+    if !choice.get("finish_reason").is_some_and(Value::is_string) {
+        choice.insert("finish_reason".to_owned(), ordinary(calls_tools).into());
+    }
+}
+
+/// The reason of an answer that ended as it should.
+pub(super) fn ordinary(calls_tools: bool) -> &'static str {
+    if calls_tools { "tool_calls" } else { "stop" }
+}
+
+/// The older completions know three reasons only.
+pub(super) fn of_text(choice: &mut Map<String, Value>) {
+    if choice
+        .get("finish_reason")
+        .and_then(Value::as_str)
+        .is_some_and(|reason| reason.ends_with("_call") || reason.ends_with("_calls"))
+    {
+        choice.insert("finish_reason".to_owned(), "stop".into());
+    }
+}
+
+/// A profile may say of one of OpenAI's own finish reasons that it is a failure.
+pub(super) fn calls_a_standard_one_a_failure(profile: &Profile) -> bool {
+    let standard = ["stop", "length", "tool_calls", "content_filter", "function_call"];
+    standard.iter().any(|reason| profile.finish_reasons.contains_key(*reason))
+}
+
+fn word_of(members: &Map<String, Value>) -> String {
+    let word = ["type", "reason", "finish_reason"].into_iter().find_map(|name| members.get(name)?.as_str());
+    word.unwrap_or_default().to_owned()
+}
+
+/// What a finish reason is called by OpenAI; `None` for one that says nothing.
+///
+/// # Errors
+/// The kind of failure that it means.
+fn meaning_of(
+    profile: &Profile,
+    reason: &str,
+    calls_tools: bool,
+) -> std::result::Result<Option<&'static str>, ErrorKind> {
+    if let Some(kind) = profile.finish_reasons.get(reason) {
+        return Err(kind.kind());
+    }
+    let word = reason.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|part| word.contains(part));
+    Ok(match word.as_str() {
+        "" | "null" | "none" | "unspecified" | "finish_reason_unspecified" => None,
+        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "complete" | "completed" | "end" => {
+            Some("stop")
+        }
+        "tool_calls" | "tool_use" | "tool_call" => Some("tool_calls"),
+        "function_call" => Some("function_call"),
+        "insufficient_system_resource" => return Err(ErrorKind::Overloaded),
+        _ if says(&["abort", "cancel", "interrupt"]) => return Err(ErrorKind::Interrupted),
+        _ if says(&["timeout", "timed_out"]) => return Err(ErrorKind::Timeout),
+        _ if says(&["overload"]) => return Err(ErrorKind::Overloaded),
+        _ if says(&[
+            "filter",
+            "safety",
+            "sensitive",
+            "refus",
+            "recitation",
+            "blocklist",
+            "prohibit",
+            "spii",
+            "moderat",
+        ]) =>
+        {
+            Some("content_filter")
+        }
+        _ if says(&["error", "fail", "malformed"]) => return Err(ErrorKind::Upstream),
+        // Whatever it is called, an answer that was cut must not pass for a whole one.
+        _ if says(&["length", "max", "limit", "trunc", "exceed"]) => Some("length"),
+        _ => Some(ordinary(calls_tools)),
+    })
+}
+
+fn failed_by_reason(kind: ErrorKind, reason: &str) -> Error {
+    Error::new(kind, format!("the service broke the answer off with the finish reason `{reason}`"))
+        .with_code(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn repaired(reason: Value, calls_tools: bool) -> Result<Value> {
+        let mut choice = json!({ "finish_reason": reason });
+        let profile = Profile::embedded("openai-compatible").unwrap();
+        repair(&profile, choice.as_object_mut().unwrap(), calls_tools)?;
+        Ok(choice["finish_reason"].clone())
+    }
+
+    #[test]
+    fn a_reason_becomes_the_one_that_openai_has_for_it() {
+        for (meaning, reasons) in [
+            (
+                "stop",
+                &[
+                    "stop",
+                    "STOP",
+                    "eos",
+                    "eos_token",
+                    "end_turn",
+                    "stop_sequence",
+                    "COMPLETE",
+                    "something_new",
+                ][..],
+            ),
+            (
+                "length",
+                &[
+                    "length",
+                    "MAX_TOKENS",
+                    "max_output_tokens",
+                    "model_length",
+                    "model_context_window_exceeded",
+                    "truncated",
+                ],
+            ),
+            ("tool_calls", &["tool_calls", "tool_use", "TOOL_CALL"]),
+            ("function_call", &["function_call"]),
+            (
+                "content_filter",
+                &[
+                    "content_filter",
+                    "SAFETY",
+                    "sensitive",
+                    "refusal",
+                    "RECITATION",
+                    "BLOCKLIST",
+                    "PROHIBITED_CONTENT",
+                    "SPII",
+                    "IMAGE_SAFETY",
+                ],
+            ),
+        ] {
+            for reason in reasons {
+                assert_eq!(repaired(json!(reason), false).unwrap(), meaning, "{reason}");
+            }
+        }
+        assert_eq!(repaired(json!("something_new"), true).unwrap(), "tool_calls");
+        assert_eq!(repaired(json!({"type":"stop"}), false).unwrap(), "stop");
+    }
+
+    #[test]
+    fn a_reason_that_says_nothing_is_none() {
+        for reason in [
+            json!(""),
+            json!("null"),
+            json!(false),
+            json!(0),
+            json!([]),
+            json!({}),
+            json!("FINISH_REASON_UNSPECIFIED"),
+        ] {
+            assert_eq!(repaired(reason.clone(), false).unwrap(), Value::Null, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_reason_that_is_a_failure_is_an_error_of_its_kind() {
+        for (reason, kind) in [
+            ("insufficient_system_resource", ErrorKind::Overloaded),
+            ("aborted", ErrorKind::Interrupted),
+            ("cancelled", ErrorKind::Interrupted),
+            ("network_error", ErrorKind::Upstream),
+            ("error", ErrorKind::Upstream),
+            ("MALFORMED_FUNCTION_CALL", ErrorKind::Upstream),
+            ("timeout", ErrorKind::Timeout),
+        ] {
+            assert_eq!(repaired(json!(reason), false).unwrap_err().kind(), kind, "{reason}");
+        }
+    }
+}

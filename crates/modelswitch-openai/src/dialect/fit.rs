@@ -1,0 +1,97 @@
+//! What async-openai can't decode and an answer can do without is set aside.
+
+use modelswitch_provider::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use serde_path_to_error::{Path, Segment};
+
+/// Each round takes a member away; no answer has so many that don't fit, and each round reads it anew.
+const MOST_ROUNDS: usize = 64;
+
+/// Makes a value one that async-openai decodes. A member that doesn't fit goes on under the name `native_…`, where
+/// nobody stumbles over it and whoever knows the service still finds it; the members in `essential` never do.
+///
+/// # Errors
+/// [`Decode`](modelswitch_provider::ErrorKind::Decode) with the path of what doesn't fit.
+pub(super) fn fit<T: DeserializeOwned>(value: &mut Value, essential: &[&str], what: &str) -> Result<()> {
+    for _ in 0..MOST_ROUNDS {
+        let Err(error) = serde_path_to_error::deserialize::<_, T>(&*value) else { return Ok(()) };
+        if !set_aside(value, error.path(), essential) {
+            return Err(at(what, &error));
+        }
+    }
+    match serde_path_to_error::deserialize::<_, T>(&*value) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(at(what, &error)),
+    }
+}
+
+fn at(what: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+    Error::decode_json(&format!("{what} (at `{}`)", error.path()), error.inner())
+}
+
+/// Follows the path down to the first member that isn't essential. False when there is none.
+fn set_aside(value: &mut Value, path: &Path, essential: &[&str]) -> bool {
+    let mut place = value;
+    let mut names = String::new();
+    for segment in path.iter() {
+        match segment {
+            Segment::Map { key } => {
+                if !names.is_empty() {
+                    names.push('.');
+                }
+                names.push_str(key);
+                let Some(members) = place.as_object_mut() else { return false };
+                if !essential.contains(&names.as_str()) {
+                    return rename(members, key);
+                }
+                let Some(member) = members.get_mut(key) else { return false };
+                place = member;
+            }
+            Segment::Seq { index } => {
+                let Some(item) = place.get_mut(*index) else { return false };
+                place = item;
+            }
+            Segment::Enum { .. } | Segment::Unknown => return false,
+        }
+    }
+    false
+}
+
+fn rename(members: &mut Map<String, Value>, name: &str) -> bool {
+    let Some(value) = members.remove(name) else { return false };
+    members.insert(format!("native_{name}"), value);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    #[derive(Deserialize)]
+    struct Outer {
+        #[expect(dead_code, reason = "it is only decoded")]
+        list: Vec<Inner>,
+    }
+
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "it is only decoded")]
+    struct Inner {
+        text: String,
+        extra: Option<u32>,
+    }
+
+    #[test]
+    fn what_can_be_done_without_is_set_aside_and_what_cannot_is_named() {
+        let essential = ["list", "list.text"];
+        let mut value = json!({"list":[{"text":"a","extra":"b"}]});
+        assert!(fit::<Outer>(&mut value, &essential, "it").is_ok());
+        assert_eq!(value, json!({"list":[{"text":"a","native_extra":"b"}]}));
+
+        let mut value = json!({"list":[{"text":"a"},{"text":7}]});
+        let error = fit::<Outer>(&mut value, &essential, "it").unwrap_err();
+        assert!(error.message().contains("list[1].text"), "{error}");
+    }
+}

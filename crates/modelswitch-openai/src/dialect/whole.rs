@@ -1,0 +1,194 @@
+//! A whole answer of the chat, and of the completions before it.
+
+use async_openai::types::chat::ChatCompletionMessageToolCalls;
+use modelswitch_provider::{Error, Head, Result};
+use serde_json::{Map, Value, json};
+
+use super::calls::{self, Ids};
+use super::thought::{Thought, Told};
+use super::{Context, finish, reasoning, repair, usage};
+
+/// The members that an answer is nothing without.
+pub(super) const ESSENTIAL: [&str; 11] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "choices.index",
+    "choices.text",
+    "choices.message",
+    "choices.message.role",
+    "choices.message.content",
+    "choices.message.tool_calls",
+];
+
+/// # Errors
+/// [`Decode`](modelswitch_provider::ErrorKind::Decode) that names what is missing; the error that a finish reason means.
+pub(super) fn repair_chat(context: &Context, object: &mut Map<String, Value>) -> Result<()> {
+    fetch_choices(object, "message");
+    repair_envelope(&context.head, object, "chat.completion");
+    repair::created(object, None);
+    for (position, choice) in choices(object)?.iter_mut().enumerate() {
+        let Some(choice) = choice.as_object_mut() else {
+            return Err(Error::decode(format!("choices[{position}] is not an object")));
+        };
+        repair_index(choice, position);
+        if !choice.get("message").is_some_and(Value::is_object)
+            && let Some(delta @ Value::Object(_)) = choice.get("delta")
+        {
+            // A service that only streams, and answers with the whole in one piece.
+            let delta = delta.clone();
+            choice.insert("message".to_owned(), delta);
+        }
+        let number = choice.get("index").and_then(repair::count).unwrap_or_default();
+        let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else {
+            return Err(Error::decode(format!("choices[{position}].message is missing")));
+        };
+        let calls_tools = repair_message(context, message, number);
+        finish::repair(&context.profile, choice, calls_tools)?;
+        finish_function_call(context, choice);
+        finish::complete(choice, calls_tools);
+    }
+    Ok(())
+}
+
+/// True when it calls tools.
+fn repair_message(context: &Context, message: &mut Map<String, Value>, choice: u32) -> bool {
+    if !repair::is_role(message.get("role")) {
+        message.insert("role".to_owned(), "assistant".into());
+    }
+    reasoning::unify(message, &context.profile.reasoning.fields);
+    if let Some(tags) = &context.profile.reasoning.tags
+        && let Some(text) = message.get("content").and_then(Value::as_str)
+    {
+        let mut thought = Thought::new(tags);
+        let Told { reasoning: mut thinking, text: mut said } = thought.push(text);
+        let rest = thought.finish();
+        thinking.push_str(&rest.reasoning);
+        said.push_str(&rest.text);
+        reasoning::add(message, Told { reasoning: thinking, text: said });
+    }
+    repair::string_or_null(message, "refusal");
+    if !context.asked_functions {
+        calls::from_function_call(message);
+    }
+    if let Some(function) = message.get_mut("function_call").and_then(Value::as_object_mut) {
+        calls::repair_arguments(function);
+    }
+    calls::repair_whole(message, Ids { salt: context.salt, choice });
+    message.get("tool_calls").and_then(Value::as_array).is_some_and(|calls| !calls.is_empty())
+}
+
+/// Whoever offered tools waits for tools.
+pub(super) fn finish_function_call(context: &Context, choice: &mut Map<String, Value>) {
+    if !context.asked_functions
+        && choice.get("finish_reason").and_then(Value::as_str) == Some("function_call")
+    {
+        choice.insert("finish_reason".to_owned(), "tool_calls".into());
+    }
+}
+
+/// True when each call has an id that no other has.
+pub(super) fn ids_are_unique<'a>(
+    mut calls: impl Iterator<Item = &'a ChatCompletionMessageToolCalls>,
+) -> bool {
+    let mut known: Vec<&str> = Vec::new();
+    calls.all(|call| {
+        let id = match call {
+            ChatCompletionMessageToolCalls::Function(call) => call.id.as_str(),
+            ChatCompletionMessageToolCalls::Custom(call) => call.id.as_str(),
+        };
+        let is_new = !id.is_empty() && !known.contains(&id);
+        known.push(id);
+        is_new
+    })
+}
+
+/// # Errors
+/// As [`repair_chat`].
+pub(super) fn repair_completion(context: &Context, object: &mut Map<String, Value>) -> Result<()> {
+    fetch_choices(object, "message");
+    repair_envelope(&context.head, object, "text_completion");
+    repair::created(object, None);
+    for (position, choice) in choices(object)?.iter_mut().enumerate() {
+        let Some(choice) = choice.as_object_mut() else {
+            return Err(Error::decode(format!("choices[{position}] is not an object")));
+        };
+        repair_index(choice, position);
+        repair_text(choice);
+        finish::repair(&context.profile, choice, false)?;
+        finish::complete(choice, false);
+        finish::of_text(choice);
+    }
+    Ok(())
+}
+
+/// The text of a completion, also where a service answers as if it had been a chat.
+pub(super) fn repair_text(choice: &mut Map<String, Value>) {
+    if !choice.get("text").is_some_and(Value::is_string) {
+        let said =
+            ["message", "delta"].into_iter().find_map(|name| choice.get(name)?.get("content")?.as_str());
+        let said = said.map(str::to_owned);
+        repair::string_or(choice, "text", || said.unwrap_or_default());
+    }
+}
+
+/// Choices that stand elsewhere than where OpenAI has them: in an object around (`output` of DashScope's own API, `result`
+/// of Cloudflare's), or a `message` alone (Ollama's own API).
+pub(super) fn fetch_choices(object: &mut Map<String, Value>, said: &str) {
+    if object.get("choices").is_some_and(|choices| !choices.is_null()) {
+        return;
+    }
+    let around = ["result", "output", "data", "response"].into_iter().find(|name| {
+        object.get(*name).is_some_and(|inner| inner.get("choices").is_some_and(Value::is_array))
+    });
+    if let Some(Value::Object(inner)) = around.and_then(|name| object.remove(name)) {
+        for (name, value) in inner {
+            if object.get(&name).is_none_or(Value::is_null) {
+                object.insert(name, value);
+            }
+        }
+    } else if object.get("message").is_some_and(Value::is_object) {
+        let message = object.remove("message").unwrap_or_default();
+        let reason = match object.get("done").and_then(Value::as_bool) {
+            Some(true) => object.get("done_reason").cloned().unwrap_or_else(|| "stop".into()),
+            Some(false) | None => Value::Null,
+        };
+        object.insert("choices".to_owned(), json!([{ "index": 0, said: message, "finish_reason": reason }]));
+        let counts = ["prompt_eval_count", "eval_count"].into_iter();
+        let counts: Map<String, Value> =
+            counts.filter_map(|name| Some((name.to_owned(), object.get(name)?.clone()))).collect();
+        if !counts.is_empty() {
+            object.entry("usage").or_insert(Value::Object(counts));
+        }
+    }
+}
+
+/// What an answer and a chunk have in common.
+pub(super) fn repair_envelope(head: &Head, object: &mut Map<String, Value>, kind: &str) {
+    let model = || head.model.as_deref().unwrap_or_default().to_owned();
+    repair::string_or(object, "id", || format!("modelswitch-{}", head.request_id.as_deref().unwrap_or("0")));
+    repair::string_or(object, "model", model);
+    object.insert("object".to_owned(), kind.into());
+    repair::service_tier(object);
+    repair::string_or_nothing(object, "system_fingerprint");
+    usage::repair(object);
+}
+
+pub(super) fn repair_index(item: &mut Map<String, Value>, position: usize) {
+    let index = item.get("index").and_then(repair::count);
+    item.insert(
+        "index".to_owned(),
+        index.unwrap_or_else(|| u32::try_from(position).unwrap_or_default()).into(),
+    );
+}
+
+fn choices(object: &mut Map<String, Value>) -> Result<&mut Vec<Value>> {
+    match object.get_mut("choices") {
+        Some(Value::Array(choices)) if choices.is_empty() => Err(Error::decode("`choices` is empty")),
+        Some(Value::Array(choices)) => Ok(choices),
+        Some(_) => Err(Error::decode("`choices` is not a list")),
+        None => Err(Error::decode("`choices` is missing")),
+    }
+}
