@@ -13,15 +13,18 @@
 //! * A key goes to the base URL it was given for and to no other origin; it is in no error, log or `Debug` text.
 //! * Nothing is registered before `main`, and there is no global state.
 
+pub mod adapter;
 mod dialect;
 mod door;
 mod error;
 mod http_client;
 mod moment;
+mod policy;
 mod price;
 mod profile;
 mod provider;
 mod retry_after;
+mod schema;
 mod scrub;
 mod sse;
 mod transport;
@@ -33,6 +36,7 @@ pub use door::{
 };
 pub use http_client::{HttpClient, WeakHttpClient};
 pub use moment::Moment;
+pub use policy::{EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
 pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};
 pub use profile::{
     Auth, AuthAt, BrokenOff, Capability, ContentRule, DefaultMaxOutput, Effort, FailureKind, Hidden, History,
@@ -40,4 +44,5 @@ pub use profile::{
     Retired,
 };
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
+pub use schema::{SchemaMismatch, SchemaProblem};
 pub use transport::Timeouts;

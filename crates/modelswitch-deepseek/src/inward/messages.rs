@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use modelswitch_openai::adapter::{Notes, has_member, insert_instructions, joined_text, members};
 use modelswitch_openai::{ATTACHED_PREFIX, ATTACHED_REASONING, PassBack};
-use modelswitch_provider::{Document, Error, Message, Result};
+use modelswitch_provider::{Document, Error, Result};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::look::{has_member, members};
-use super::notes::Notes;
 use super::parameters::{self, thinks};
 use super::{Plan, Terms};
-use crate::memory::{ReasoningMemory, Said, joined_text};
+use crate::memory::{ReasoningMemory, Said};
 
 /// # Errors
 /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) for pictures and sounds that the model doesn't take.
@@ -353,16 +352,4 @@ fn say_nothing(message: &mut Map<String, Value>) -> bool {
     }
     message.insert("content".to_owned(), "".into());
     true
-}
-
-/// Behind the system messages at the beginning, so that what stands before it stays the same from call to call and its cache is
-/// found again.
-fn insert_instructions(messages: &mut Vec<Box<RawValue>>, instructions: String) -> Result<()> {
-    let is_system = |message: &RawValue| {
-        ["\"system\"", "\"developer\""].into_iter().any(|role| has_member(message.get(), "role", role))
-    };
-    let place = messages.iter().take_while(|message| is_system(message)).count();
-    let message = raw(&Message::system(instructions))?;
-    messages.insert(place, message);
-    Ok(())
 }

@@ -106,7 +106,7 @@ fn without_values(message: &str) -> String {
     let expected = message.rsplit_once("expected ").map(|(_, expected)| expected);
     match expected {
         Some(expected) if message.starts_with("unknown field") => {
-            format!("is not a field; allowed are {expected}")
+            format!("is not a field; allowed are {}", expected.trim_start_matches("one of "))
         }
         Some(expected) => format!("must be {expected}, which it is not"),
         None => "has a value that can't be read".to_owned(),
