@@ -40,8 +40,8 @@ pub use policy::{EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
 pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};
 pub use profile::{
     Auth, AuthAt, BrokenOff, Capability, ContentRule, DefaultMaxOutput, Effort, FailureKind, Hidden, History,
-    Modality, ModelFacts, ModelReasoning, PassBack, Profile, ReasoningRules, RequestRules, ResponseRules,
-    Retired,
+    Modality, ModelFacts, ModelReasoning, ModelRequest, PassBack, Profile, ReasoningRules, RequestRules,
+    ResponseRules, Retired,
 };
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
 pub use schema::{SchemaMismatch, SchemaProblem};

@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use crate::dialect::Dialect;
 use crate::transport::{Credential, Parameter, Timeouts, Transport};
-use crate::{HttpClient, Profile};
+use crate::{HttpClient, Policies, Profile};
 
 /// Any OpenAI-compatible service, after its [`Profile`]: one try over HTTP.
 ///
@@ -99,6 +99,24 @@ impl OpenAiProvider {
         (other.transport.auth, other.transport.auth_at) = credentials(Some(&key), self.profile())?;
         other.transport.key = Some(key);
         Ok(other)
+    }
+
+    /// The same with other policies: what to do with requests that the service can't take as they are. Those in a request's
+    /// [`extensions`](modelswitch_provider::Request::extensions) come first.
+    ///
+    /// ```
+    /// use modelswitch_openai::{OpenAiProvider, Policies, Profile};
+    ///
+    /// let profile = Profile::compatible("mine", "https://llm.example.com/v1");
+    /// let strict = Policies { strict: true, ..Policies::default() };
+    /// let provider = OpenAiProvider::builder(profile).build()?.with_policies(strict);
+    /// # let _ = provider;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_policies(mut self, policies: Policies) -> Self {
+        self.dialect = self.dialect.with_policies(policies);
+        self
     }
 
     /// Where requests go.
@@ -242,7 +260,7 @@ impl OpenAiBuilder {
     /// Checks everything, and builds.
     ///
     /// # Errors
-    /// [`Config`](modelswitch_provider::ErrorKind::Config): no base URL or one that isn't http or https, a key that is
+    /// [`Config`](modelswitch_provider::ErrorKind::Config): a service that is gone, no base URL or one that isn't http or https, a key that is
     /// missing, a key over plain http to another machine, a header that isn't one.
     pub fn build(self) -> Result<OpenAiProvider> {
         let name = self.name.clone();
@@ -251,6 +269,10 @@ impl OpenAiBuilder {
 
     fn build_named(self) -> Result<OpenAiProvider> {
         let profile = self.profile;
+        if let Some(why) = &profile.gone {
+            return Err(Error::config(format!("{} can't be asked any more: {why}", profile.title))
+                .with_hint("take it out of the configuration, and ask what stands for it"));
+        }
         let base_url = check_base_url(self.base_url.as_deref(), &profile)?;
         let has_key = self.api_key.is_some();
         if has_key && !self.allow_plain_http {
@@ -487,6 +509,14 @@ mod tests {
     fn a_missing_key_names_the_variable_to_set() {
         let error = OpenAiProvider::builder(Profile::embedded("deepseek").unwrap()).build().unwrap_err();
         assert!(error.hint().contains("DEEPSEEK_API_KEY"));
+    }
+
+    #[test]
+    fn a_service_that_is_gone_is_not_built_and_says_what_to_use_instead() {
+        let text = "title = 'Old'\ngone = 'it was switched off on 2026-07-30; use openai'";
+        let error = OpenAiProvider::builder(Profile::from_toml("old", text).unwrap()).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains("Old can't be asked any more: it was switched off"), "{error}");
     }
 
     #[test]

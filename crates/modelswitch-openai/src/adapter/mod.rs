@@ -3,11 +3,13 @@
 //! features of its own.
 
 mod answer;
+mod attached;
 mod form;
 mod look;
 mod notes;
 
 pub use answer::AnswerCheck;
+pub use attached::AttachedReasoning;
 pub use form::{WantedForm, insert_instructions, joined_text};
 pub use look::{has_member, members};
 pub use notes::Notes;
