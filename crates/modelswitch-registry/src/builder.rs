@@ -328,11 +328,14 @@ impl RegistryBuilder {
         Ok(Snapshot { source, providers, routes, warnings, settings, files, log })
     }
 
-    /// The profiles whose key variable is set.
+    /// The profiles whose key variable is set. A service that is gone is there only for who names it, to be told.
     fn found_in_environment(&self, loaded: &Loaded, environment: &Environment) -> Vec<String> {
         let profiles = &loaded.profiles;
         let has_key = |name: &&str| {
-            let variables = profiles.get(name).map(|profile| profile.key_env).unwrap_or_default();
+            let Some(profile) = profiles.get(name).filter(|profile| profile.gone.is_none()) else {
+                return false;
+            };
+            let variables = profile.key_env;
             environment.first(&variables).is_some() || self.keys.contains_key(*name)
         };
         let names = profiles.names().into_iter().filter(has_key).map(str::to_owned);
@@ -475,7 +478,7 @@ pub const NO_PROVIDER: &str = "no_provider";
 fn no_providers() -> Error {
     let variables: Vec<String> = Profile::embedded_names()
         .filter_map(Profile::embedded)
-        .filter(|profile| profile.auth.required)
+        .filter(|profile| profile.auth.required && profile.gone.is_none())
         .flat_map(|profile| profile.key_env)
         .collect();
     Error::config("no provider is configured, and no provider's key is in the environment")

@@ -508,6 +508,15 @@ fn signatures_beside_a_tool_call_go_back_untouched() {
     assert_eq!(sent["messages"][0]["tool_calls"][0]["extra_content"], call["extra_content"]);
 }
 
+#[test]
+fn what_the_apps_own_types_have_no_member_for_is_lost_before_it_gets_here() {
+    use crate::async_openai::types::chat::ChatCompletionMessageToolCall;
+    let call = json!({"id":"1","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"s"}}});
+    let typed: ChatCompletionMessageToolCall = serde_json::from_value(call).unwrap();
+    // Should async-openai keep it one day, the note on `HttpService` can go.
+    assert!(serde_json::to_value(typed).unwrap().get("extra_content").is_none());
+}
+
 /// Has an opinion on all that a request can hold.
 const EVERYTHING: &str = r#"
     [request]
