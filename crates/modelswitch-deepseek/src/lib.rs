@@ -43,10 +43,9 @@ mod memory;
 mod models;
 mod outward;
 mod parameters;
-mod policy;
 mod provider;
 mod root;
-mod schema;
+mod strict;
 mod tokens;
 mod verify;
 
@@ -61,11 +60,12 @@ pub use error::{Concurrency, ContextExceeded, DeepSeekErrorExt};
 pub use files::{FileList, FileObject, FilePurpose, FileQuery, FileUpload, Files};
 pub use memory::ReasoningMemory;
 pub use models::{model, models};
-pub use modelswitch_openai::BrokenOff;
+pub use modelswitch_openai::{
+    BrokenOff, EmptyAnswer, ForcedToolChoice, JsonSchema, Policies, SchemaMismatch, SchemaProblem,
+};
 pub use parameters::{DeepSeekParameters, Effort, Thinking, prefix, strict_function};
-pub use policy::{EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
 pub use provider::DeepSeek;
-pub use schema::{NotStrict, SchemaMismatch, SchemaProblem, strict_problems};
+pub use strict::{NotStrict, strict_problems};
 pub use tokens::{TokenEstimate, estimate_prompt, estimate_tokens};
 pub use verify::{KeyState, Verification, verify, verify_at};
 

@@ -281,22 +281,13 @@ impl<'a> Said<'a> {
             return text;
         }
         match serde_json::from_str::<Value>(content.get()) {
-            Ok(Value::Array(parts)) => match joined_text(&parts) {
+            Ok(Value::Array(parts)) => match modelswitch_openai::adapter::joined_text(&parts) {
                 Some(text) => Cow::Owned(text),
                 None => Cow::Owned(Value::Array(parts).to_string()),
             },
             _ => Cow::Borrowed(content.get()),
         }
     }
-}
-
-/// The text of a list that has nothing but text in it.
-pub(crate) fn joined_text(parts: &[Value]) -> Option<String> {
-    let text = |part: &Value| match part.get("type").and_then(Value::as_str) {
-        Some(kind @ ("text" | "refusal")) => part.get(kind).and_then(Value::as_str).map(str::to_owned),
-        _ => None,
-    };
-    parts.iter().map(text).collect::<Option<Vec<_>>>().map(|texts| texts.join("\n"))
 }
 
 /// Arguments whatever way they are written: who parses and writes them again changes spaces and order.

@@ -7,8 +7,8 @@ use modelswitch_provider::{Adaptation, ApiKey, Document, Endpoint, Provider, Req
 
 use crate::inward::{self, Plan, Terms};
 use crate::memory::ReasoningMemory;
-use crate::policy::Policies;
 use crate::{config, error, files, outward, root};
+use modelswitch_openai::Policies;
 
 /// DeepSeek as a [`Provider`].
 ///

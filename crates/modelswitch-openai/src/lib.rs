@@ -13,16 +13,19 @@
 //! * A key goes to the base URL it was given for and to no other origin; it is in no error, log or `Debug` text.
 //! * Nothing is registered before `main`, and there is no global state.
 
+pub mod adapter;
 mod dialect;
 mod door;
 mod error;
 pub mod guide;
 mod http_client;
 mod moment;
+mod policy;
 mod price;
 mod profile;
 mod provider;
 mod retry_after;
+mod schema;
 mod scrub;
 mod sse;
 mod transport;
@@ -38,11 +41,13 @@ pub use door::{
 };
 pub use http_client::{HttpClient, WeakHttpClient};
 pub use moment::Moment;
+pub use policy::{EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
 pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};
 pub use profile::{
     Auth, AuthAt, BrokenOff, Capability, ContentRule, DefaultMaxOutput, Effort, FailureKind, Hidden, History,
-    Modality, ModelFacts, ModelReasoning, PassBack, Profile, ReasoningRules, RequestRules, ResponseRules,
-    Retired,
+    Modality, ModelFacts, ModelReasoning, ModelRequest, PassBack, Profile, ReasoningRules, RequestRules,
+    ResponseRules, Retired,
 };
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
+pub use schema::{SchemaMismatch, SchemaProblem};
 pub use transport::Timeouts;

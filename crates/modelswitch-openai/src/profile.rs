@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 pub use hidden::Hidden;
 pub use model::{Capability, DefaultMaxOutput, Modality, ModelFacts, ModelReasoning, PassBack, Retired};
-pub use request::{ContentRule, Effort, RequestRules};
+pub use request::{ContentRule, Effort, ModelRequest, RequestRules};
 
 /// A service described as data: where it is, how it is asked, and how it deviates from OpenAI's own.
 ///
@@ -179,12 +179,20 @@ pub struct ReasoningRules {
 /// What becomes of `reasoning_content` in the history of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum History {
     /// It is sent as it is.
     #[default]
     ReasoningContent,
     /// It is sent as `reasoning`.
     Reasoning,
+    /// It is sent as `reasoning`, unless the message still has the service's own `reasoning_details`, which go back untouched
+    /// (OpenRouter).
+    ReasoningDetails,
+    /// It is sent as a part of the type `thinking` in front of what was said (Mistral).
+    ThinkingParts,
+    /// It is sent in front of what was said, between the profile's [`tags`](ReasoningRules::tags).
+    Tags,
     /// It is taken out: the service has no place for it.
     Drop,
 }

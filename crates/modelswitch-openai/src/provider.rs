@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use crate::dialect::Dialect;
 use crate::transport::{Credential, Parameter, Timeouts, Transport};
-use crate::{HttpClient, Profile, unasked};
+use crate::{HttpClient, Policies, Profile, unasked};
 
 /// Any OpenAI-compatible service, after its [`Profile`]: one try over HTTP.
 ///
@@ -99,6 +99,24 @@ impl OpenAiProvider {
         (other.transport.auth, other.transport.auth_at) = credentials(Some(&key), self.profile())?;
         other.transport.key = Some(key);
         Ok(other)
+    }
+
+    /// The same with other policies: what to do with requests that the service can't take as they are. Those in a request's
+    /// [`extensions`](modelswitch_provider::Request::extensions) come first.
+    ///
+    /// ```
+    /// use modelswitch_openai::{OpenAiProvider, Policies, Profile};
+    ///
+    /// let profile = Profile::compatible("mine", "https://llm.example.com/v1");
+    /// let strict = Policies { strict: true, ..Policies::default() };
+    /// let provider = OpenAiProvider::builder(profile).build()?.with_policies(strict);
+    /// # let _ = provider;
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_policies(mut self, policies: Policies) -> Self {
+        self.dialect = self.dialect.with_policies(policies);
+        self
     }
 
     /// Where requests go.

@@ -68,7 +68,7 @@ pub(crate) struct ProviderConfig {
     pub(crate) kind: Option<String>,
     /// What its maker reads.
     pub(crate) settings: Option<Free>,
-    /// What an adapter does where a service and OpenAI's API differ; for profiles that have one.
+    /// What is done where a service and OpenAI's API differ.
     pub(crate) policy: Option<PolicyConfig>,
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
@@ -84,7 +84,7 @@ pub(crate) struct AuthConfig {
     pub(crate) required: Option<Flag>,
 }
 
-/// The policies of DeepSeek's adapter, the only one so far.
+/// What is done where a service and OpenAI's API differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PolicyConfig {
@@ -93,11 +93,12 @@ pub(crate) struct PolicyConfig {
     json_schema: Option<Word<JsonSchema>>,
     broken_off: Option<Word<BrokenOff>>,
     empty_answer: Option<Word<EmptyAnswer>>,
+    /// DeepSeek's adapter alone has one.
     pub(crate) reasoning_memory: Option<MemoryConfig>,
 }
 
 impl PolicyConfig {
-    /// These settings, and the adapter's own where they say nothing.
+    /// These settings, and the defaults where they say nothing.
     pub(crate) fn policies(self) -> Policies {
         let mut policies = Policies::default();
         if let Some(Flag(strict)) = self.strict {

@@ -600,13 +600,15 @@ fn check_policy(
     profile: &Profile,
     shared: &Shared<'_>,
 ) -> Result<(), Mistake> {
-    if config.policy.is_none() || profile.descends_from(DEEPSEEK) {
+    let remembers = config.policy.is_some_and(|policy| policy.reasoning_memory.is_some());
+    if !remembers || profile.descends_from(DEEPSEEK) {
         return Ok(());
     }
+    let path = ["providers", name, "policy", "reasoning_memory"];
     Err(Mistake::new(
-        shared.places.of(&["providers", name, "policy"]),
+        shared.places.of(&path),
         format!(
-            "`{}.policy`: the profile `{}` has no policies; those that have: {DEEPSEEK}",
+            "`{}.policy.reasoning_memory`: the profile `{}` has no such memory; those that have: {DEEPSEEK}",
             dotted(name),
             profile.name
         ),

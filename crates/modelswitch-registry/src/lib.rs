@@ -240,19 +240,18 @@
 //!
 //! # Policies
 //!
-//! What an adapter does where a service and OpenAI's API differ. Only DeepSeek has them, so the table stands in a provider
-//! whose profile is `deepseek`; in any other it is an error. What is left out is the adapter's own choice, the first word
-//! of each line. They mean what [`Policies`](modelswitch_deepseek::Policies) and
+//! What is done where a service and OpenAI's API differ, by the profile of the service. What is left out is the first word of
+//! each line. They mean what [`Policies`](modelswitch_openai::Policies) and, for the profile `deepseek` alone,
 //! [`ReasoningMemory`](modelswitch_deepseek::ReasoningMemory) say.
 //!
 //! ```toml
 //! [providers.deepseek.policy]
 //! strict = false                            # true: refuse what would have to be changed, instead of changing it
-//! forced_tool_choice = "disable_thinking"   # or "auto", "refuse": a forced tool choice while thinking
-//! json_schema = "json_object"               # or "strict_tool", "refuse": response_format json_schema
+//! forced_tool_choice = "disable_thinking"   # or "auto", "refuse": where the service can't be forced to call a tool
+//! json_schema = "json_object"               # or "strict_tool", "refuse": where the service knows no json_schema
 //! broken_off = "error"                      # or "finish_reason": an answer that the service broke off
 //! empty_answer = "accept"                   # or "error": an answer that ends properly and says nothing
-//! reasoning_memory = true                   # or false, or { answers = 4000, bytes = 33554432 }
+//! reasoning_memory = true                   # or false, or { answers = 4000, bytes = 33554432 }: deepseek only
 //! ```
 //!
 //! A variable sets one too: `MODELSWITCH_PROVIDERS__DEEPSEEK__POLICY__STRICT=true`.

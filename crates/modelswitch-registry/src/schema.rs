@@ -113,7 +113,7 @@ struct Provider {
     kind: Option<String>,
     /// What that factory reads.
     settings: Option<Value>,
-    /// What the adapter does where DeepSeek and OpenAI's API differ; for the profile deepseek only.
+    /// What is done where the service and OpenAI's API differ.
     policy: Option<Policy>,
     /// How failed calls to it are repeated, in place of the common settings.
     retry: Option<Retry>,
@@ -156,17 +156,17 @@ struct AliasTable {
     overrides: Option<BTreeMap<String, Value>>,
 }
 
-/// What the adapter does where DeepSeek and OpenAI's API differ.
+/// What is done where the service and OpenAI's API differ.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "described, never made")]
 struct Policy {
     /// Refuse what would have to be changed, instead of changing it.
     strict: Option<Flag>,
-    /// A forced tool choice while thinking.
+    /// A tool choice that forces a call, where the service can't be forced.
     #[schemars(extend("enum" = ["disable_thinking", "auto", "refuse"]))]
     forced_tool_choice: Option<String>,
-    /// `response_format: json_schema`.
+    /// `response_format: json_schema`, where the service doesn't know it.
     #[schemars(extend("enum" = ["json_object", "strict_tool", "refuse"]))]
     json_schema: Option<String>,
     /// An answer that the service broke off.
@@ -175,7 +175,7 @@ struct Policy {
     /// An answer that ends properly and says nothing.
     #[schemars(extend("enum" = ["accept", "error"]))]
     empty_answer: Option<String>,
-    /// How much of what the model thought is remembered.
+    /// How much of what the model thought is remembered; for the profile deepseek only.
     reasoning_memory: Option<Memory>,
 }
 

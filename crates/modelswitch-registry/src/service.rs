@@ -8,7 +8,7 @@ use modelswitch_provider::{ApiKey, Provider, Result};
 
 use crate::config::{Count, MemoryConfig, PolicyConfig};
 
-/// The profile that has an adapter of its own, with policies and a balance.
+/// The profile that has an adapter of its own, with a memory of reasoning and a balance.
 pub(crate) const DEEPSEEK: &str = "deepseek";
 
 /// One try over HTTP, and the adapter where there is one.
@@ -32,7 +32,8 @@ pub(crate) fn over_http(
         let deepseek = deepseek(builder, policy, memory)?;
         return Ok(Service { provider: Arc::new(deepseek.clone()), deepseek: Some(deepseek) });
     }
-    Ok(Service { provider: Arc::new(builder.build()?), deepseek: None })
+    let provider = builder.build()?.with_policies(policy.policies());
+    Ok(Service { provider: Arc::new(provider), deepseek: None })
 }
 
 /// Makes the same service with a key: at the first call, after a rotation, with each of several keys.
@@ -58,7 +59,7 @@ pub(crate) fn with_keys(
         };
         return Ok((Arc::new(make), adapter));
     }
-    let first = builder.build()?;
+    let first = builder.build()?.with_policies(policy.policies());
     let make = move |key| Ok(Service { provider: Arc::new(first.with_key(key)?), deepseek: None });
     Ok((Arc::new(make), None))
 }

@@ -24,8 +24,8 @@
 pub use modelswitch_deepseek as deepseek;
 pub use modelswitch_layers as layers;
 pub use modelswitch_openai::{
-    Capture, Client, Extra, HttpClient, HttpService, OpenAiErrorExt, OpenAiProvider, Profile, ReasoningExt,
-    Timeouts, async_openai,
+    Capture, Client, EmptyAnswer, Extra, ForcedToolChoice, HttpClient, HttpService, JsonSchema,
+    OpenAiErrorExt, OpenAiProvider, Policies, Profile, ReasoningExt, SchemaMismatch, Timeouts, async_openai,
 };
 #[cfg(feature = "mock")]
 pub use modelswitch_provider::mock;

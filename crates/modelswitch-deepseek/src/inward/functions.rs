@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::look::has_member;
-use super::notes::Notes;
+use modelswitch_openai::adapter::Notes;
+use modelswitch_openai::adapter::has_member;
 
 /// An app of before tools.
 #[derive(Clone, Debug)]

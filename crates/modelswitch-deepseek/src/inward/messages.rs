@@ -1,18 +1,18 @@
 //! The conversation of a chat request.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use modelswitch_openai::{ATTACHED_PREFIX, ATTACHED_REASONING, PassBack};
-use modelswitch_provider::{Document, Error, Message, Result};
+use modelswitch_openai::adapter::{
+    AttachedReasoning, Notes, has_member, insert_instructions, joined_text, members,
+};
+use modelswitch_openai::{ATTACHED_PREFIX, PassBack};
+use modelswitch_provider::{Document, Error, Result};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::look::{has_member, members};
-use super::notes::Notes;
 use super::parameters::{self, thinks};
 use super::{Plan, Terms};
-use crate::memory::{ReasoningMemory, Said, joined_text};
+use crate::memory::{ReasoningMemory, Said};
 
 /// # Errors
 /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) for pictures and sounds that the model doesn't take.
@@ -23,7 +23,7 @@ pub(super) fn adapt(
     plan: &mut Plan,
     notes: &mut Notes,
 ) -> Result<()> {
-    let mut attached = take_attached(body)?;
+    let mut attached = AttachedReasoning::take(body)?;
     let marks_prefix = body.bool(ATTACHED_PREFIX) == Some(true);
     body.remove(ATTACHED_PREFIX);
     let model = body.str("model").unwrap_or_default().into_owned();
@@ -58,7 +58,7 @@ pub(super) fn adapt(
             _ => (None, trace),
         };
         let is_answer = has_member(message.get(), "role", "\"assistant\"");
-        let attached = if is_answer { attached.remove(&index) } else { None };
+        let attached = if is_answer { attached.remove(index) } else { None };
         let mut editor = Editor { model: &model, sees, index, is_answer, thoughts, notes: &mut *notes };
         if let Some(edited) = editor.edit(message, attached, known)? {
             *message = edited;
@@ -66,7 +66,7 @@ pub(super) fn adapt(
         }
         trace = after;
     }
-    refuse_unplaced(&attached)?;
+    attached.refuse_unplaced()?;
     plan.memory = memory.zip(trace);
     plan.beta |= messages.last().is_some_and(|last| has_member(last.get(), "prefix", "true"));
     if let Some(instructions) = instructions {
@@ -284,25 +284,6 @@ impl Editor<'_, '_> {
     }
 }
 
-/// The reasoning that the app attached to its messages, by their numbers. It is no field of DeepSeek's.
-fn take_attached(body: &mut Document) -> Result<BTreeMap<usize, String>> {
-    let attached = body.get(ATTACHED_REASONING)?;
-    body.remove(ATTACHED_REASONING);
-    Ok(attached.unwrap_or_default())
-}
-
-/// Reasoning must not get lost because a number is wrong.
-fn refuse_unplaced(attached: &BTreeMap<usize, String>) -> Result<()> {
-    match attached.keys().next() {
-        None => Ok(()),
-        Some(index) => Err(Error::invalid_request(format!(
-            "reasoning is attached to message {index}, and there is none of the assistant's"
-        ))
-        .with_param("messages")
-        .with_hint("count the messages of the request from 0; only the assistant's have reasoning")),
-    }
-}
-
 /// The service would say that it wants the beta, and be there already.
 fn refuse_prefix_inside(messages: &[Box<RawValue>]) -> Result<()> {
     let inside = messages.split_last().map(|(_, before)| before).unwrap_or_default();
@@ -353,16 +334,4 @@ fn say_nothing(message: &mut Map<String, Value>) -> bool {
     }
     message.insert("content".to_owned(), "".into());
     true
-}
-
-/// Behind the system messages at the beginning, so that what stands before it stays the same from call to call and its cache is
-/// found again.
-fn insert_instructions(messages: &mut Vec<Box<RawValue>>, instructions: String) -> Result<()> {
-    let is_system = |message: &RawValue| {
-        ["\"system\"", "\"developer\""].into_iter().any(|role| has_member(message.get(), "role", role))
-    };
-    let place = messages.iter().take_while(|message| is_system(message)).count();
-    let message = raw(&Message::system(instructions))?;
-    messages.insert(place, message);
-    Ok(())
 }

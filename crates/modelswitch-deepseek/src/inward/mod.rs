@@ -7,26 +7,20 @@
 
 mod format;
 mod functions;
-mod look;
 mod messages;
-mod notes;
 mod parameters;
 mod responses;
 mod tools;
 
-use std::sync::Arc;
-
-use modelswitch_openai::Profile;
+use modelswitch_openai::adapter::{AnswerCheck, Notes};
+use modelswitch_openai::{EmptyAnswer, Policies, Profile};
 use modelswitch_provider::{Adaptation, Document, Endpoint, Result};
 
 pub(crate) use self::functions::{LEGACY_ID, Legacy};
 pub(crate) use self::responses::adapt as responses;
 
-use self::notes::Notes;
 use crate::fim;
 use crate::memory::{ReasoningMemory, Trace};
-use crate::policy::Policies;
-use crate::schema::Checker;
 
 /// What adapting a request has to know besides the request.
 #[derive(Clone, Copy, Debug)]
@@ -48,23 +42,8 @@ pub(crate) struct Plan {
     pub(crate) retired: Option<String>,
     /// The app speaks of functions where DeepSeek speaks of tools.
     pub(crate) legacy: Option<Legacy>,
-    /// The answer comes as the arguments of a tool that the app knows nothing of.
-    pub(crate) answer_tool: bool,
     /// What the answer must be like.
-    pub(crate) checker: Option<Arc<Checker>>,
-    /// An answer without anything in it is a failure.
-    pub(crate) refuses_empty: bool,
-}
-
-impl Plan {
-    /// True when the answer passes as it comes.
-    pub(crate) fn leaves_the_answer_alone(&self) -> bool {
-        self.memory.is_none()
-            && self.legacy.is_none()
-            && !self.answer_tool
-            && self.checker.is_none()
-            && !self.refuses_empty
-    }
+    pub(crate) answer: AnswerCheck,
 }
 
 /// A chat request.
@@ -73,7 +52,10 @@ impl Plan {
 /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) for what DeepSeek can't do, before anything is sent.
 pub(crate) fn chat(body: &mut Document, terms: Terms<'_>) -> Result<Plan> {
     let mut notes = Notes::new(terms.policies);
-    let mut plan = Plan { refuses_empty: terms.policies.empty_answer.is_refused(), ..Plan::default() };
+    let mut plan = Plan::default();
+    if terms.policies.empty_answer == EmptyAnswer::Error {
+        plan.answer = std::mem::take(&mut plan.answer).refusing_empty();
+    }
     plan.retired = parameters::model(body, &Endpoint::CHAT_COMPLETIONS, terms.profile, &mut notes)?;
     parameters::refuse_what_it_cannot(body)?;
     parameters::effort(body, &mut notes)?;

@@ -6,9 +6,9 @@ use modelswitch_openai::{Modality, Profile, Retired};
 use modelswitch_provider::{Document, Endpoint, Error, Result};
 use serde_json::{Value, json};
 
-use super::look::has_member;
-use super::notes::Notes;
 use crate::models;
+use modelswitch_openai::adapter::Notes;
+use modelswitch_openai::adapter::has_member;
 
 /// What stands for a retired name, the default's too. Gives back the retired name.
 ///

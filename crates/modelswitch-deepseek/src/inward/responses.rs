@@ -8,10 +8,10 @@ use modelswitch_provider::{Document, Endpoint, Error, Result};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::look::has_member;
-use super::notes::Notes;
 use super::parameters;
 use super::{Plan, Terms};
+use modelswitch_openai::adapter::Notes;
+use modelswitch_openai::adapter::has_member;
 
 /// What the endpoint ignores although an app relies on it.
 const STATE: [(&str, &str); 4] = [

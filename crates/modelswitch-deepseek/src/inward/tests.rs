@@ -2,8 +2,7 @@ use modelswitch_provider::{ErrorKind, Message};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::{EmptyAnswer, ForcedToolChoice, JsonSchema};
-use modelswitch_openai::BrokenOff;
+use modelswitch_openai::{BrokenOff, EmptyAnswer, ForcedToolChoice, JsonSchema};
 
 fn profile() -> Profile {
     Profile::embedded("deepseek").unwrap()
@@ -398,7 +397,7 @@ fn a_schema_goes_into_a_system_message_and_json_mode_is_asked_for() {
     let said = got["messages"][1]["content"].as_str().unwrap();
     // In the order in which it was written.
     assert!(said.contains("JSON") && said.contains(r#"{"z":{},"a":{}}"#), "{said}");
-    assert!(plan.checker.is_some() && !plan.beta);
+    assert!(plan.answer.has_checker() && !plan.beta);
     assert_eq!(parameters_of(&plan), "response_format");
 }
 
@@ -410,7 +409,7 @@ fn a_schema_becomes_a_strict_tool_where_the_policy_says_so() {
     assert_eq!(got["tools"][0]["function"], json!({"name":"city","strict":true,"parameters":good}));
     assert_eq!(got["tool_choice"]["function"]["name"], "city");
     assert_eq!(got["thinking"], off());
-    assert!(got.get("response_format").is_none() && plan.beta && plan.answer_tool);
+    assert!(got.get("response_format").is_none() && plan.beta && plan.answer.has_tool());
 
     let error =
         adapted_with(&wants_schema(json!({"type":"object","properties":{}})), policies, None).unwrap_err();

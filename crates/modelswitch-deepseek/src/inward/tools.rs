@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::look::has_member;
-use super::notes::Notes;
 use super::parameters::{switch_thinking_off, thinks, value_of};
-use crate::policy::ForcedToolChoice;
-use crate::schema::{NotStrict, strict_problems};
+use crate::strict::{NotStrict, strict_problems};
+use modelswitch_openai::ForcedToolChoice;
+use modelswitch_openai::adapter::Notes;
+use modelswitch_openai::adapter::has_member;
 
 /// As much of a tool as tells whether it must be changed.
 #[derive(Deserialize)]
@@ -165,7 +165,7 @@ pub(super) fn forced_choice(body: &mut Document, notes: &mut Notes) -> Result<()
     }
     let because = "DeepSeek can't be forced to call a tool while it thinks";
     let instead = "switch thinking off, or send auto";
-    match notes.policies.forced_tool_choice {
+    match notes.policies().forced_tool_choice {
         ForcedToolChoice::DisableThinking => {
             notes.change("tool_choice", format!("{because}; thinking switched off for this call"), instead);
             switch_thinking_off(body)
@@ -203,7 +203,7 @@ pub(super) fn are_strict(body: &Document, notes: &mut Notes) -> Result<bool> {
         let schema = function.parameters.0.and_then(|text| serde_json::from_str::<Value>(text.get()).ok());
         let problems = schema.as_ref().map(strict_problems).unwrap_or_default();
         let Some(first) = problems.first() else { continue };
-        if notes.policies.strict {
+        if notes.policies().strict {
             return Err(NotStrict::new(problems).into_error("tools"));
         }
         let name = function.name.as_deref().unwrap_or_default();

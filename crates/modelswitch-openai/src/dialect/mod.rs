@@ -40,16 +40,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::Profile;
+use self::inward::Adapted;
 use crate::profile::BrokenOff;
 use crate::scrub::Scrub;
 use crate::sse::BYTE_ORDER_MARK;
 use crate::transport::{Answer, Transport, whole};
+use crate::{Policies, Profile};
 
 /// A profile, ready to work.
 #[derive(Clone)]
 pub(crate) struct Dialect {
     profile: Arc<Profile>,
+    policies: Policies,
 }
 
 /// The endpoints whose bodies are known here; all others pass as they are.
@@ -118,7 +120,11 @@ pub(crate) struct Context {
 
 impl Dialect {
     pub(crate) fn new(profile: Profile) -> Self {
-        Self { profile: Arc::new(profile) }
+        Self { profile: Arc::new(profile), policies: Policies::default() }
+    }
+
+    pub(crate) fn with_policies(self, policies: Policies) -> Self {
+        Self { policies, ..self }
     }
 
     pub(crate) fn profile(&self) -> &Profile {
@@ -134,7 +140,8 @@ impl Dialect {
     ) -> Result<Response> {
         let kind = Kind::of(&request.endpoint);
         let wants_usage = self.ask_usage(kind, &mut request)?;
-        let (request, adaptations) = inward::adapt(&self.profile, kind, request)?;
+        let policies = request.extensions.get::<Policies>().copied().unwrap_or(self.policies);
+        let Adapted { request, adaptations, answer } = inward::adapt(&self.profile, policies, kind, request)?;
         for adaptation in &adaptations {
             let (parameter, change) = (&adaptation.parameter, &adaptation.change);
             tracing::debug!("gen_ai.provider.name" = &**name, parameter, change, "request adapted");
@@ -151,7 +158,7 @@ impl Dialect {
         head.headers = headers;
         head.adaptations = adaptations;
         let context = Context {
-            profile: self.profile_for(&request),
+            profile: self.profile_for(&request, policies),
             kind,
             wants_stream: request.is_stream(),
             // A download is whatever it is.
@@ -165,7 +172,7 @@ impl Dialect {
             scrub,
         };
         match context.read(body).await {
-            Ok(body) => Ok(Response { head, body }),
+            Ok(body) => answer.apply(Response { head, body }).map_err(|error| self.explain(error)),
             Err(error) => Err(self.explain(head.blame(error).with_status(status))),
         }
     }
@@ -182,8 +189,10 @@ impl Dialect {
         Ok(request.includes_usage())
     }
 
-    fn profile_for(&self, request: &Request) -> Arc<Profile> {
-        if request.extensions.get::<BrokenOffIsFinishReason>().is_none() {
+    fn profile_for(&self, request: &Request, policies: Policies) -> Arc<Profile> {
+        let is_wanted = policies.broken_off == BrokenOff::FinishReason
+            || request.extensions.get::<BrokenOffIsFinishReason>().is_some();
+        if !is_wanted {
             return self.profile.clone();
         }
         let mut profile = Profile::clone(&self.profile);

@@ -23,6 +23,12 @@ pub type Client = async_openai::Client<OpenAIConfig>;
 /// [`OpenAIError::ApiError`] with the true status; [`provider_error`](super::OpenAiErrorExt::provider_error) gives back
 /// the whole [`Error`].
 ///
+/// What async-openai's types have no member for is lost when an app puts an answer into its next request: a service's own members
+/// of tool calls, such as the thought signatures that Gemini wants back (`extra_content`,
+/// <https://ai.google.dev/gemini-api/docs/thought-signatures>), and `reasoning_details` of OpenRouter. They are in
+/// [`Capture::completion`](super::Capture::completion), and an app on the [`Provider`] trait or over HTTP keeps them: history goes out
+/// as it came in. Reasoning text goes back by [`Extra::reasoning_content`](super::Extra::reasoning_content).
+///
 /// async-openai's built-in retry is replaced by whatever is in the provider: put a `Retry` layer there.
 ///
 /// ```

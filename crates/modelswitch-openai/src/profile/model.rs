@@ -7,6 +7,7 @@ use modelswitch_provider::{Document, Result, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ModelRequest;
 use crate::moment::Moment;
 use crate::price::{Billing, Cost, Price};
 
@@ -22,7 +23,7 @@ use crate::price::{Billing, Cost, Price};
 /// assert_eq!(flash.takes(Modality::Image), Some(true));
 /// # Ok::<(), &str>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct ModelFacts {
@@ -48,6 +49,8 @@ pub struct ModelFacts {
     pub prices: Vec<Price>,
     /// Where it differs from the service's [`ReasoningRules`](crate::ReasoningRules).
     pub reasoning: ModelReasoning,
+    /// Where it is asked otherwise than by the service's [`RequestRules`](crate::RequestRules).
+    pub request: ModelRequest,
 }
 
 /// How many tokens an answer may have when the request doesn't say, by how the model is asked.
@@ -221,6 +224,9 @@ impl ModelFacts {
         self.prices.extend_from_slice(&served.prices);
         self.reasoning.pass_back = self.reasoning.pass_back.or(served.reasoning.pass_back);
         self.reasoning.empty = self.reasoning.empty.take().or_else(|| served.reasoning.empty.clone());
+        if self.request == ModelRequest::default() {
+            self.request.clone_from(&served.request);
+        }
     }
 }
 

@@ -1,11 +1,19 @@
 //! How requests are put as a service takes them, as data.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// How requests are put.
+use super::Profile;
+
+/// How requests of the chat are put. Every change is told in
+/// [`Head::adaptations`](modelswitch_provider::Head::adaptations); with [`Policies::strict`](crate::Policies::strict) one that
+/// alters what was asked for is refused instead.
 ///
 /// ```
 /// use modelswitch_openai::Profile;
@@ -33,17 +41,20 @@ pub struct RequestRules {
     pub developer_role: Option<String>,
     /// What the content of a message may be.
     pub content: ContentRule,
-    /// Parameters that the service doesn't take and an answer doesn't depend on: they are left out.
+    /// Parameters that the service doesn't take and an answer doesn't depend on: they are left out. A member of messages is
+    /// named as `messages[].name`.
     pub drop: Vec<String>,
-    /// Parameters that the service doesn't take and an answer depends on: a request with one is refused before it is sent.
+    /// Parameters that the service doesn't take and an answer depends on: a request with one is refused before it is sent. One
+    /// that says what is so without it, such as `presence_penalty = 0`, is left out.
     pub refuse: Vec<String>,
-    /// Parameters by OpenAI's name, and the service's own.
+    /// Parameters by OpenAI's name, and the service's own. All other rules go by OpenAI's.
     pub rename: BTreeMap<String, String>,
     /// The least and the most that a number may be; what is beyond is sent as the nearest that is within.
     pub ranges: BTreeMap<String, (f64, f64)>,
     /// How many answers one request can ask for (`n`). Without it, any number passes.
     pub most_choices: Option<u32>,
-    /// The words of OpenAI's `reasoning_effort` that the service takes otherwise. A word that isn't here passes.
+    /// The words of OpenAI's `reasoning_effort` that the service takes otherwise. A word that isn't here passes; a parameter that
+    /// the request has itself stays as it is.
     pub effort: BTreeMap<String, Effort>,
     /// The choices of a tool that the service takes: `auto`, `none`, `required`, `named`. Without any, all pass.
     pub tool_choice: Vec<String>,
@@ -53,6 +64,101 @@ pub struct RequestRules {
     pub strict_tools: Option<bool>,
     /// Whether `stream_options` is taken; else it is left out.
     pub stream_options: Option<bool>,
+    /// How many letters and digits the id of a tool call must have, where it must be exactly so many. Ids of others are put in
+    /// that form, the same one each time.
+    pub tool_id_length: Option<u8>,
+}
+
+/// Where a model is asked otherwise than its service, laid over the service's [`RequestRules`] field by field: what is left out is
+/// as the service has it, tables are laid over each other, and lists are replaced whole.
+///
+/// ```
+/// use modelswitch_openai::Profile;
+///
+/// let mine = Profile::from_toml("mine", r#"
+///     [request]
+///     drop = ["seed"]
+///     ranges = { temperature = [0.0, 2.0] }
+///     [model."thinker-1".request]
+///     drop = ["seed", "temperature"]
+///     effort = { minimal = "low" }
+/// "#)?;
+/// assert_eq!(mine.request_rules("talker-1").drop, ["seed"]);
+/// let own = mine.request_rules("thinker-1");
+/// assert_eq!(own.drop, ["seed", "temperature"]);
+/// assert!(own.ranges.contains_key("temperature") && own.effort.contains_key("minimal"));
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ModelRequest {
+    /// As [`RequestRules::max_tokens`].
+    pub max_tokens: Option<String>,
+    /// As [`RequestRules::developer_role`].
+    pub developer_role: Option<String>,
+    /// As [`RequestRules::content`].
+    pub content: Option<ContentRule>,
+    /// As [`RequestRules::drop`].
+    pub drop: Option<Vec<String>>,
+    /// As [`RequestRules::refuse`].
+    pub refuse: Option<Vec<String>>,
+    /// As [`RequestRules::rename`].
+    pub rename: BTreeMap<String, String>,
+    /// As [`RequestRules::ranges`].
+    pub ranges: BTreeMap<String, (f64, f64)>,
+    /// As [`RequestRules::most_choices`].
+    pub most_choices: Option<u32>,
+    /// As [`RequestRules::effort`].
+    pub effort: BTreeMap<String, Effort>,
+    /// As [`RequestRules::tool_choice`].
+    pub tool_choice: Option<Vec<String>>,
+    /// As [`RequestRules::response_format`].
+    pub response_format: Option<Vec<String>>,
+    /// As [`RequestRules::strict_tools`].
+    pub strict_tools: Option<bool>,
+    /// As [`RequestRules::stream_options`].
+    pub stream_options: Option<bool>,
+    /// As [`RequestRules::tool_id_length`].
+    pub tool_id_length: Option<u8>,
+}
+
+impl ModelRequest {
+    fn over(&self, service: &RequestRules) -> RequestRules {
+        let own = self.clone();
+        let mut rules = service.clone();
+        rules.rename.extend(own.rename);
+        rules.ranges.extend(own.ranges);
+        rules.effort.extend(own.effort);
+        RequestRules {
+            max_tokens: own.max_tokens.or(rules.max_tokens),
+            developer_role: own.developer_role.or(rules.developer_role),
+            content: own.content.unwrap_or(rules.content),
+            drop: own.drop.unwrap_or(rules.drop),
+            refuse: own.refuse.unwrap_or(rules.refuse),
+            rename: rules.rename,
+            ranges: rules.ranges,
+            most_choices: own.most_choices.or(rules.most_choices),
+            effort: rules.effort,
+            tool_choice: own.tool_choice.unwrap_or(rules.tool_choice),
+            response_format: own.response_format.unwrap_or(rules.response_format),
+            strict_tools: own.strict_tools.or(rules.strict_tools),
+            stream_options: own.stream_options.or(rules.stream_options),
+            tool_id_length: own.tool_id_length.or(rules.tool_id_length),
+        }
+    }
+}
+
+impl Profile {
+    /// How requests for a model are put, by its exact id: the service's rules, and the model's own over them. A retired name goes
+    /// by what stands for it.
+    pub fn request_rules(&self, model: &str) -> Cow<'_, RequestRules> {
+        let id = self.retired(model).map_or(model, |retired| &retired.instead);
+        match self.model(id).map(|facts| &facts.request) {
+            Some(own) if *own != ModelRequest::default() => Cow::Owned(own.over(&self.request)),
+            Some(_) | None => Cow::Borrowed(&self.request),
+        }
+    }
 }
 
 /// What the content of a message may be.
@@ -68,12 +174,82 @@ pub enum ContentRule {
 }
 
 /// What the service takes for a word of OpenAI's `reasoning_effort`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
+///
+/// ```
+/// use modelswitch_openai::{Effort, Profile};
+///
+/// let mine = Profile::from_toml("mine", "[request.effort]\nminimal = 'low'\nnone = { thinking = false }")?;
+/// assert_eq!(mine.request.effort["minimal"], Effort::Word("low".to_owned()));
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Effort {
     /// Another word.
     Word(String),
     /// These parameters, in its place.
     Parameters(Map<String, Value>),
+}
+
+/// By hand: an untagged enum would say neither what is wrong nor where.
+impl<'de> Deserialize<'de> for Effort {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Effort;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a word, or a table of parameters")
+            }
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Effort, E> {
+                Ok(Effort::Word(word.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Effort, A::Error> {
+                Map::deserialize(MapAccessDeserializer::new(map)).map(Effort::Parameters)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_effort_that_is_neither_word_nor_table_is_told_with_its_path() {
+        let error = Profile::from_toml("mine", "[request.effort]\nlow = 5").unwrap_err();
+        let told = "`request.effort.low` must be a word, or a table of parameters";
+        assert!(error.message().contains(told), "{error}");
+    }
+
+    #[test]
+    fn a_model_is_asked_by_its_own_rules_and_so_is_a_name_that_it_serves() {
+        let profile = Profile::from_toml(
+            "mine",
+            r#"
+            [request]
+            max_tokens = "max_tokens"
+            refuse = ["audio"]
+            rename = { seed = "random_seed" }
+            strict_tools = true
+            [model.thinker.request]
+            max_tokens = "max_completion_tokens"
+            refuse = []
+            rename = { user = "user_id" }
+            [model.old]
+            serves = "thinker"
+            [retired.older]
+            since = "2026-01-01"
+            instead = "thinker"
+            "#,
+        )
+        .unwrap();
+        for model in ["thinker", "old", "older"] {
+            let rules = profile.request_rules(model);
+            assert_eq!(rules.max_tokens.as_deref(), Some("max_completion_tokens"), "{model}");
+            assert!(rules.refuse.is_empty() && rules.rename.len() == 2, "{model}");
+            assert_eq!(rules.strict_tools, Some(true), "{model}");
+        }
+        assert!(matches!(profile.request_rules("thinker-2"), Cow::Borrowed(_)));
+    }
 }

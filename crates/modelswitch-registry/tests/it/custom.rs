@@ -133,11 +133,19 @@ fn a_profile_of_the_users_own_is_there_when_its_key_is() {
 }
 
 #[test]
+fn a_service_that_is_gone_is_not_there_by_its_key_alone() {
+    let toml = "[profiles.old]\nbase_url = 'https://x.example'\nkey_env = ['OLD_KEY']\ngone = 'use openai'\n[providers.deepseek]";
+    let registry = with(&[("OLD_KEY", CANARY)]).toml(toml).build().unwrap();
+    let names: Vec<String> = registry.providers().into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["deepseek"]);
+}
+
+#[test]
 fn mistakes_in_profiles_are_told_with_their_place_and_once() {
     for (toml, message, hint) in [
         (
             "[profiles.x.request]\nmax_token = 'canary'",
-            "line 4, column 1: `profiles.x.request.max_token` is not a setting; did you mean `max_tokens`? allowed here: content, developer_role, drop, effort, max_tokens, most_choices, ranges, refuse, rename, response_format, stream_options, strict_tools, tool_choice",
+            "line 4, column 1: `profiles.x.request.max_token` is not a setting; did you mean `max_tokens`? allowed here: content, developer_role, drop, effort, max_tokens, most_choices, ranges, refuse, rename, response_format, stream_options, strict_tools, tool_choice, tool_id_length",
             "write `max_tokens` instead of `max_token`",
         ),
         (

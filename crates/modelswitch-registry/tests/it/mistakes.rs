@@ -393,20 +393,43 @@ fn a_wrong_setting_of_a_policy_is_told_like_any_other() {
 }
 
 #[test]
-fn a_policy_of_a_profile_that_has_none_names_the_one_that_has() {
+fn a_memory_of_a_profile_that_has_none_names_the_one_that_has() {
     let hint = "take it out, or write profile = \"deepseek\" if the service is one";
     check(
-        "[providers.local]\nprofile = 'llamacpp'\n[providers.local.policy]\nstrict = true",
+        "[providers.local]\nprofile = 'llamacpp'\n[providers.local.policy]\nstrict = true\nreasoning_memory = true",
         &[],
-        "line 3, column 18: `providers.local.policy`: the profile `llamacpp` has no policies; those that have: deepseek",
+        "line 5, column 1: `providers.local.policy.reasoning_memory`: the profile `llamacpp` has no such memory; those that have: deepseek",
         hint,
     );
     check(
         "[providers.openai]",
-        &[("MODELSWITCH_PROVIDERS__OPENAI__POLICY__STRICT", "true")],
-        "$MODELSWITCH_PROVIDERS__OPENAI__POLICY__STRICT: `providers.openai.policy`: the profile `openai` has no policies; those that have: deepseek",
+        &[("MODELSWITCH_PROVIDERS__OPENAI__POLICY__REASONING_MEMORY", "true")],
+        "$MODELSWITCH_PROVIDERS__OPENAI__POLICY__REASONING_MEMORY: `providers.openai.policy.reasoning_memory`: the profile `openai` has no such memory; those that have: deepseek",
         hint,
     );
+}
+
+#[test]
+fn a_service_that_is_gone_is_told_with_what_to_use_instead() {
+    check(
+        "[providers.old]\n[profiles.old]\nbase_url = 'https://x.example'\ngone = 'it was switched off on 2026-07-30; use openai'",
+        &[],
+        "line 1, column 12: `providers.old`: an OpenAI-compatible service can't be asked any more: it was switched off on 2026-07-30; use openai",
+        "take it out of the configuration, and ask what stands for it",
+    );
+}
+
+#[test]
+fn a_wrong_rule_of_a_profile_is_told_like_any_other_mistake() {
+    check(
+        "[profiles.mine.request]\nmax_token = 'x'",
+        &[],
+        "line 2, column 1: `profiles.mine.request.max_token` is not a setting; did you mean `max_tokens`? allowed here: content, developer_role, drop, effort, max_tokens, most_choices, ranges, refuse, rename, response_format, stream_options, strict_tools, tool_choice, tool_id_length",
+        "write `max_tokens` instead of `max_token`",
+    );
+    let error = text("[profiles.mine.model.m.request]\neffort = { low = 5 }").build().unwrap_err();
+    let told = "`profiles.mine.model.m.request.effort.low` must be a word, or a table of parameters";
+    assert!(error.message().contains(told), "{error}");
 }
 
 #[test]

@@ -47,8 +47,10 @@ impl Provider {
 
 /// The services that need no more than a name.
 pub(super) fn known() -> Vec<&'static str> {
-    let has_url = |name: &&str| Profile::embedded(name).is_some_and(|profile| profile.base_url.is_some());
-    Profile::embedded_names().filter(has_url).collect()
+    let is_one = |name: &&str| {
+        Profile::embedded(name).is_some_and(|profile| profile.base_url.is_some() && profile.gone.is_none())
+    };
+    Profile::embedded_names().filter(is_one).collect()
 }
 
 /// A guess, to be on the safe side: a variable's name is in capitals, a key has a prefix or is long and mixed.

@@ -4,7 +4,14 @@ use memchr::memmem;
 
 /// True when a JSON text has a member of this name at any depth, whose value begins with this, white space aside. Text inside
 /// of strings is no member: its quotes are escaped.
-pub(super) fn has_member(text: &str, name: &str, value: &str) -> bool {
+///
+/// ```
+/// use modelswitch_openai::adapter::has_member;
+///
+/// assert!(has_member(r#"[{"type" : "text"}]"#, "type", "\"text\""));
+/// assert!(!has_member(r#"["type","text"]"#, "type", "\"text\""));
+/// ```
+pub fn has_member(text: &str, name: &str, value: &str) -> bool {
     let quoted = format!("\"{name}\"");
     memmem::find_iter(text.as_bytes(), quoted.as_bytes()).any(|at| {
         let rest = text.get(at + quoted.len()..).unwrap_or_default().trim_start();
@@ -13,7 +20,15 @@ pub(super) fn has_member(text: &str, name: &str, value: &str) -> bool {
 }
 
 /// The members of a JSON text that an adapter may have to do with, at any depth, each with the text that its value begins.
-pub(super) fn members(text: &str) -> impl Iterator<Item = (&str, &str)> {
+/// Names of more than 24 bytes are none of them.
+///
+/// ```
+/// use modelswitch_openai::adapter::members;
+///
+/// let names: Vec<&str> = members(r#"{"a":{"b":1}}"#).map(|(name, _)| name).collect();
+/// assert_eq!(names, ["a", "b"]);
+/// ```
+pub fn members(text: &str) -> impl Iterator<Item = (&str, &str)> {
     // Every name stands before a colon, and colons are rarer than quotes.
     memchr::memchr_iter(b':', text.as_bytes()).filter_map(|colon| {
         let before = text.get(..colon)?.trim_ascii_end().strip_suffix('"')?;

@@ -1,10 +1,11 @@
+//! Whether DeepSeek's strict mode takes a JSON schema.
+
 use std::error::Error as StdError;
 use std::fmt;
 
+use modelswitch_openai::SchemaProblem;
 use modelswitch_provider::Error;
 use serde_json::{Map, Value};
-
-use super::SchemaProblem;
 
 /// Says beforehand why DeepSeek's strict mode would not take a schema; nothing when it would.
 ///
@@ -79,7 +80,7 @@ impl NotStrict {
 
 impl fmt::Display for NotStrict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::summary(&self.problems, f)
+        f.write_str(&SchemaProblem::summary(&self.problems))
     }
 }
 
@@ -96,7 +97,7 @@ struct Problems(Vec<SchemaProblem>);
 
 impl Problems {
     fn tell(&mut self, path: &str, rule: impl Into<String>) {
-        self.0.push(SchemaProblem { path: path.to_owned(), rule: rule.into() });
+        self.0.push(SchemaProblem::new(path, rule));
     }
 
     fn look(&mut self, schema: &Value, path: &str, depth: usize) {

@@ -1,3 +1,5 @@
+//! JSON schemas, and whether an answer follows one.
+
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,7 +15,7 @@ use serde_json::Value;
 /// [`upstream_body`](modelswitch_provider::Error::upstream_body), for whoever wants it all the same.
 ///
 /// ```
-/// use modelswitch_deepseek::SchemaMismatch;
+/// use modelswitch_openai::SchemaMismatch;
 /// use modelswitch_provider::Error;
 ///
 /// fn show(error: &Error) {
@@ -31,11 +33,10 @@ pub struct SchemaMismatch {
 /// One place of an answer that doesn't follow the schema, or one place of a schema that can't be strict.
 ///
 /// ```
-/// use modelswitch_deepseek::strict_problems;
-/// use serde_json::json;
+/// use modelswitch_openai::SchemaProblem;
 ///
-/// let problems = strict_problems(&json!({ "type": "object", "properties": {}, "additionalProperties": true }));
-/// assert_eq!(problems[0].to_string(), "at the root: `additionalProperties` must be false");
+/// let problem = SchemaProblem::new("/city", "it must say its type");
+/// assert_eq!(problem.to_string(), "at /city: it must say its type");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,6 +45,29 @@ pub struct SchemaProblem {
     pub path: String,
     /// Which rule is broken.
     pub rule: String,
+}
+
+impl SchemaProblem {
+    /// A broken rule and where: a JSON pointer, empty at the root.
+    pub fn new(path: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self { path: path.into(), rule: rule.into() }
+    }
+
+    /// The first of several on one line: a person mends one at a time.
+    ///
+    /// ```
+    /// use modelswitch_openai::SchemaProblem;
+    ///
+    /// let problems = vec![SchemaProblem::new("/a", "x"); 5];
+    /// assert_eq!(SchemaProblem::summary(&problems), "at /a: x; at /a: x; at /a: x; and 2 more");
+    /// ```
+    pub fn summary(problems: &[Self]) -> String {
+        let mut shown: Vec<String> = problems.iter().take(3).map(ToString::to_string).collect();
+        if problems.len() > 3 {
+            shown.push(format!("and {} more", problems.len() - 3));
+        }
+        shown.join("; ")
+    }
 }
 
 impl fmt::Display for SchemaProblem {
@@ -77,7 +101,7 @@ impl SchemaMismatch {
         Self { problems: vec![SchemaProblem { path: String::new(), rule: rule.to_owned() }] }
     }
 
-    pub(crate) fn into_error(self) -> Error {
+    fn into_error(self) -> Error {
         Error::decode(format!("the answer doesn't follow the JSON schema: {self}"))
             .with_code(Self::CODE)
             .with_param("response_format")
@@ -88,14 +112,24 @@ impl SchemaMismatch {
 
 impl fmt::Display for SchemaMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::summary(&self.problems, f)
+        f.write_str(&SchemaProblem::summary(&self.problems))
     }
 }
 
 impl StdError for SchemaMismatch {}
 
-/// A schema that answers are held against.
-pub(crate) struct Checker {
+/// A schema that answers are held against. Without the feature `json-schema` only their form is looked at.
+///
+/// ```
+/// use modelswitch_openai::adapter::Checker;
+/// use serde_json::json;
+///
+/// let checker = Checker::new(&json!({ "type": "object", "required": ["city"] }))?;
+/// assert!(checker.check(r#"{"city":"Ulm"}"#).is_ok());
+/// assert!(checker.check("Ulm").is_err());
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+pub struct Checker {
     #[cfg(feature = "json-schema")]
     validator: jsonschema::Validator,
     /// The members that the schema names, which may be shown.
@@ -103,10 +137,12 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
+    /// Reads a schema.
+    ///
     /// # Errors
     /// [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest) for what is no JSON schema, or refers to another
     /// one that isn't in it.
-    pub(crate) fn new(schema: &Value) -> Result<Self> {
+    pub fn new(schema: &Value) -> Result<Self> {
         let mut names = BTreeSet::new();
         collect_names(schema, &mut names);
         #[cfg(feature = "json-schema")]
@@ -123,9 +159,11 @@ impl Checker {
         })
     }
 
+    /// Holds the text of an answer against it.
+    ///
     /// # Errors
     /// [`Decode`](modelswitch_provider::ErrorKind::Decode) with a [`SchemaMismatch`] in it.
-    pub(crate) fn check(&self, answer: &str) -> Result<()> {
+    pub fn check(&self, answer: &str) -> Result<()> {
         if answer.trim().is_empty() {
             return Err(SchemaMismatch::one("it is empty").into_error());
         }

@@ -1,0 +1,178 @@
+//! Requests to services that are data alone, put as their profiles say, with the policies of the configuration: over real sockets.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+
+use futures_util::StreamExt;
+use modelswitch::prelude::*;
+use modelswitch::{ApiKey, ErrorKind, Registry};
+use modelswitch_openai::{JsonSchema, Policies, SchemaMismatch};
+use modelswitch_provider::{Body, ChatCompletion, Head, Request, Result};
+use modelswitch_sim::{Personality, Script, Sim};
+use serde_json::{Value, json};
+
+/// A service of somebody's, which knows little.
+const PROFILE: &str = r#"
+    [profiles.mine.request]
+    max_tokens = "max_tokens"
+    developer_role = "system"
+    content = "text"
+    drop = ["logit_bias"]
+    response_format = ["text", "json_object"]
+    tool_choice = ["auto", "none"]
+    [profiles.mine.request.effort]
+    none = { thinking = { type = "disabled" } }
+    minimal = "low"
+    [profiles.mine.reasoning]
+    history = "reasoning"
+"#;
+
+async fn service(policy: &str) -> (Sim, Registry) {
+    let sim = Sim::builder().personality(Personality::OpenAi).start().await.unwrap();
+    let text = format!(
+        "{PROFILE}\n[providers.mine]\nbase_url = '{}'\nretry = {{ attempts = 1 }}\n[providers.mine.policy]\n{policy}",
+        sim.base_url()
+    );
+    let key = ApiKey::new(sim.key()).unwrap();
+    let registry = Registry::builder().toml(text).environment([]).api_key("mine", key).build().unwrap();
+    (sim, registry)
+}
+
+fn request(more: Value) -> Request {
+    let mut body =
+        json!({ "model": "mine/m", "messages": [{ "role": "user", "content": "Name a city, as json." }] });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Request::chat(&body).unwrap()
+}
+
+async fn ask(registry: &Registry, request: Request) -> Result<(ChatCompletion, Head)> {
+    let (head, body) = registry.router().send(request).await?.into_json()?;
+    Ok((serde_json::from_slice(&body).unwrap(), head))
+}
+
+fn told(head: &Head) -> Vec<&str> {
+    head.adaptations.iter().map(|one| one.parameter.as_str()).collect()
+}
+
+fn answers(sim: &Sim, text: &str) {
+    sim.clear_scripts();
+    let message = json!({ "role": "assistant", "content": text });
+    let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
+    sim.script(Script::status(200).json(
+        json!({ "id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice] }),
+    ));
+}
+
+fn wants_a_city() -> Value {
+    let schema =
+        json!({ "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] });
+    json!({ "response_format": { "type": "json_schema", "json_schema": { "name": "place", "schema": schema } } })
+}
+
+#[tokio::test]
+async fn a_request_arrives_as_the_profile_says_and_the_head_tells_every_change() {
+    let (sim, registry) = service("").await;
+    let parts = json!([{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }]);
+    let messages = json!([
+        { "role": "developer", "content": parts },
+        { "role": "assistant", "content": "x", "reasoning_content": "r" },
+        { "role": "user", "content": "?" }
+    ]);
+    let more = json!({ "messages": messages, "max_completion_tokens": 5, "logit_bias": { "1": 2 }, "reasoning_effort": "none" });
+    answers(&sim, "x");
+    let (_, head) = ask(&registry, request(more)).await.unwrap();
+    let sent = sim.requests().pop().unwrap().json();
+    assert_eq!(sent["messages"][0], json!({ "role": "system", "content": "a\nb" }));
+    assert_eq!(sent["messages"][1], json!({ "role": "assistant", "content": "x", "reasoning": "r" }));
+    assert_eq!((&sent["max_tokens"], &sent["thinking"]["type"]), (&json!(5), &json!("disabled")));
+    assert!(sent.get("logit_bias").is_none() && sent.get("reasoning_effort").is_none());
+    let told = told(&head);
+    for name in
+        ["role", "messages", "reasoning_content", "max_completion_tokens", "logit_bias", "reasoning_effort"]
+    {
+        assert!(told.contains(&name), "{name}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn strict_refuses_with_all_reasons_and_sends_nothing() {
+    let (sim, registry) = service("strict = true").await;
+    let more = json!({ "logit_bias": { "1": 2 }, "reasoning_effort": "minimal" });
+    let error = ask(&registry, request(more)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(
+        error.message().contains("logit_bias") && error.message().contains("reasoning_effort"),
+        "{error}"
+    );
+    assert!(sim.requests().is_empty());
+    // What means the same is nobody's loss.
+    answers(&sim, "x");
+    ask(&registry, request(json!({ "max_completion_tokens": 5 }))).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_is_held_against_the_schema_that_the_service_does_not_know() {
+    let (sim, registry) = service("").await;
+    answers(&sim, r#"{"city":"Ulm"}"#);
+    let (reply, head) = ask(&registry, request(wants_a_city())).await.unwrap();
+    assert_eq!((reply.text().as_str(), told(&head)), (r#"{"city":"Ulm"}"#, vec!["response_format"]));
+    let sent = sim.requests().pop().unwrap().json();
+    assert_eq!(sent["response_format"], json!({ "type": "json_object" }));
+    assert!(sent["messages"][0]["content"].as_str().unwrap().contains("named `place`"));
+
+    answers(&sim, r#"{"town":"Ulm"}"#);
+    let error = ask(&registry, request(wants_a_city())).await.unwrap_err();
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::Decode, Some("mine")));
+    assert!(SchemaMismatch::of(&error).is_some() && error.upstream_body().is_some());
+}
+
+#[tokio::test]
+async fn a_streamed_answer_that_does_not_follow_the_schema_ends_in_an_error() {
+    let (sim, registry) = service("").await;
+    let chunk = |delta: Value, finish: Value| {
+        json!({ "id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m",
+            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] })
+        .to_string()
+    };
+    sim.script(Script::sse([
+        chunk(json!({ "role": "assistant", "content": "Ulm" }), Value::Null),
+        chunk(json!({}), json!("stop")),
+        "[DONE]".to_owned(),
+    ]));
+    let mut more = wants_a_city();
+    more["stream"] = json!(true);
+    let response = registry.router().send(request(more)).await.unwrap();
+    let Body::Events(mut events) = response.body else { panic!("a stream was asked for") };
+    let mut last = None;
+    while let Some(event) = events.next().await {
+        last = Some(event);
+    }
+    let error = last.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Decode, Some(SchemaMismatch::CODE)));
+}
+
+#[tokio::test]
+async fn policies_of_one_call_come_before_those_of_the_configuration() {
+    let (sim, registry) = service("json_schema = 'json_object'").await;
+    let mut one = request(wants_a_city());
+    one.extensions.insert(Policies { json_schema: JsonSchema::Refuse, ..Policies::default() });
+    assert_eq!(ask(&registry, one).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert!(sim.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_forced_call_and_an_empty_answer_are_dealt_with_as_the_configuration_says() {
+    let tools = json!([{ "type": "function", "function": { "name": "f", "parameters": { "type": "object", "properties": {} } } }]);
+    let forced = || request(json!({ "tools": tools, "tool_choice": "required" }));
+    let (sim, registry) = service("").await;
+    assert_eq!(ask(&registry, forced()).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    answers(&sim, "");
+    ask(&registry, request(json!({}))).await.unwrap();
+
+    let (sim, registry) = service("forced_tool_choice = 'auto'\nempty_answer = 'error'").await;
+    answers(&sim, "x");
+    ask(&registry, forced()).await.unwrap();
+    assert_eq!(sim.requests().pop().unwrap().json()["tool_choice"], "auto");
+    answers(&sim, "");
+    let error = ask(&registry, request(json!({}))).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Decode, Some("empty_answer")));
+}
