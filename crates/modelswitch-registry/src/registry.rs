@@ -1,6 +1,7 @@
 //! The registry: every provider by name, every name that models go by.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -379,7 +380,7 @@ impl Registry {
     /// ```
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// As [`load`](Self::load), and where a factory panics.
     pub fn reload(&self) -> Result<Changes> {
         self.reload_and_tell(|_| true)
     }
@@ -407,10 +408,12 @@ impl Registry {
 
     /// As [`reload`](Self::reload); the changes are told if `worth_telling`, a failure always.
     pub(crate) fn reload_and_tell(&self, worth_telling: impl FnOnce(&Changes) -> bool) -> Result<Changes> {
-        // A reload that panicked has changed nothing.
+        // Whoever panicked while he held it has left nothing half changed.
         let _one_at_a_time = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.0.current.get();
-        match self.0.recipe.read(&self.0.lasting, Some(&before)) {
+        // A factory is somebody else's code. What it left half made is dropped, and nothing here is half changed.
+        let read = AssertUnwindSafe(|| self.0.recipe.read(&self.0.lasting, Some(&before)));
+        match catch_unwind(read).unwrap_or_else(|_| Err(panicked())) {
             Ok(after) => {
                 let changes = Changes::between(&before, &after);
                 self.0.current.put(after);
@@ -564,6 +567,13 @@ impl Registry {
     pub fn catalogue(&self) -> Catalogue {
         Catalogue::new(self.clone())
     }
+}
+
+/// What it panicked with may be anything, so it isn't repeated.
+fn panicked() -> Error {
+    Error::config("code that takes part in reading the configuration panicked").with_hint(
+        "look at what it wrote on standard error; the factories of `RegistryBuilder::factory` are such code",
+    )
 }
 
 /// What is there and where it came from; never a key.

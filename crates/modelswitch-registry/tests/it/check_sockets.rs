@@ -88,7 +88,12 @@ async fn a_name_that_nobody_has_fails_at_dns() {
     let report = check("https://llm.nowhere.invalid/v1", "", &CheckOptions::new()).await;
     let (stage, detail, remedy) = failure(&report);
     assert_eq!(stage, Stage::Dns);
-    assert_eq!(detail, "the name `llm.nowhere.invalid` can't be resolved");
+    // Where no name server answers at all, the time runs out first.
+    let words = ["can't be resolved", "didn't resolve within 10 s"];
+    assert!(
+        words.iter().any(|words| detail == format!("the name `llm.nowhere.invalid` {words}")),
+        "{detail}"
+    );
     assert!(remedy.contains("base_url"), "{remedy}");
     assert_eq!(report.stage(Stage::Tls).unwrap().outcome, Outcome::Skipped);
 }
