@@ -332,7 +332,7 @@ mod watch;
 pub use builder::{NO_PROVIDER, RegistryBuilder};
 pub use catalogue::{Catalogue, CatalogueModel, CataloguePrice, ModelSource, ProviderModels};
 pub use changes::{AliasChange, Changes, DefaultChange, ProviderChange};
-pub use check::{CheckMetadata, CheckOptions, CheckReport, Outcome, Stage, StageReport};
+pub use check::{CheckMetadata, CheckOptions, CheckReport, KeyReport, Outcome, Stage, StageReport};
 pub use connect::ProviderInfo;
 pub use events::{Events, RegistryEvent};
 pub use factory::Settings;

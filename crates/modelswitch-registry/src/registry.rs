@@ -468,8 +468,8 @@ impl Registry {
         self.check_all(CheckOptions::new())
     }
 
-    /// Checks every provider as the options say, each report as soon as it is there. Nothing runs on when the stream is
-    /// dropped.
+    /// Checks every provider that the options want, as they say, each report as soon as it is there. Nothing runs on when
+    /// the stream is dropped.
     ///
     /// ```no_run
     /// use futures_util::StreamExt;
@@ -485,7 +485,8 @@ impl Registry {
     /// # }
     /// ```
     pub fn check_all(&self, options: CheckOptions) -> impl Stream<Item = CheckReport> + use<> {
-        let names: Vec<String> = self.providers().into_iter().map(|provider| provider.name).collect();
+        let names = self.providers().into_iter().map(|provider| provider.name);
+        let names: Vec<String> = names.filter(|name| options.wants(name)).collect();
         let (registry, at_once) = (self.clone(), options.at_once);
         let checks = stream::iter(names).map(move |name| {
             let (registry, options) = (registry.clone(), options.clone());
