@@ -118,6 +118,16 @@ impl Rules {
         Err(error.with_model(model).with_param("model"))
     }
 
+    /// The rules about models as a text, which is another one for other rules; `None` where there are none.
+    pub(crate) fn of_models(&self) -> Option<String> {
+        let shown =
+            |models: &[ModelPattern]| models.iter().map(|model| format!(" {model}")).collect::<String>();
+        let allowed = self.allow_models.as_deref().map(|models| format!("allow:{}", shown(models)));
+        let denied = (!self.deny_models.is_empty()).then(|| format!("deny:{}", shown(&self.deny_models)));
+        let rules: Vec<String> = [allowed, denied].into_iter().flatten().collect();
+        (!rules.is_empty()).then(|| rules.join("; "))
+    }
+
     fn limits_models(&self) -> bool {
         self.allow_models.is_some() || !self.deny_models.is_empty()
     }
