@@ -14,7 +14,7 @@ use ::toml::Table;
 use modelswitch_provider::{Error, Result};
 
 use crate::environment::Environment;
-use crate::mistake::{Mistake, Place, none_of};
+use crate::mistake::{Mistake, Place, Wrong};
 
 /// The names that are looked for, the first one first.
 const NAMES: [&str; 4] = ["modelswitch.toml", "modelswitch.yaml", "modelswitch.yml", "modelswitch.json"];
@@ -78,7 +78,7 @@ impl Source {
             Ok(parsed) => parsed,
             Err(Flaw { position, what, hint }) => {
                 let mistake = Mistake::new(position.map(place), what, hint);
-                return none_of(vec![mistake]).and(Err(Error::config("the configuration can't be read")));
+                return Err(Wrong::Mistakes(vec![mistake]).into());
             }
         };
         // What editors are told of the file's schema is nothing for us.

@@ -152,6 +152,65 @@ fn config_validate_tells_every_mistake_in_sections_too() {
 }
 
 #[test]
+fn config_validate_tells_what_is_wrong_above_and_in_every_section_in_one_run_and_each_once() {
+    let place = Place::empty().file(
+        "[providers.deepseek]\nbase_ulr = 'x'\n[profile.test]\ndefualt = 'x'\n[profile.live.timeout]\nidel = '5s'\n",
+    );
+    let outcome = place.run(&["config", "validate"]).ends(2);
+    let times = |part: &str| outcome.err.matches(part).count();
+    for part in ["toml:2:1", "toml:4:1", "toml:6:1"] {
+        assert_eq!(times(part), 1, "{part}: {outcome:#?}");
+    }
+    assert!(outcome.err.find("`base_url`") < outcome.err.find("MODELSWITCH_PROFILE=live"), "{outcome:#?}");
+    // A key in place of a name hides no other mistake.
+    let place = Place::empty()
+        .file(&format!("[providers.deepseek]\ndefault_model = '{CANARY}'\nbase_ulr = 'x'\n[models]\n'{CANARY}' = 'deepseek/x'\n"));
+    let outcome = place.run(&["config", "validate"]).ends(2);
+    for part in ["toml:2:1", "toml:3:1", "toml:5:1"] {
+        assert_eq!(outcome.err.matches(part).count(), 1, "{part}: {outcome:#?}");
+    }
+    assert!(!outcome.err.contains(CANARY), "{outcome:#?}");
+}
+
+#[test]
+fn config_validate_looks_into_the_sections_of_yaml_and_json_too() {
+    for (name, text) in [
+        ("modelswitch.yaml", "providers:\n  deepseek: {}\nprofile:\n  test:\n    defualt: x\n"),
+        (
+            "modelswitch.json",
+            "{ \"providers\": { \"deepseek\": {} }, \"profile\": { \"test\": { \"defualt\": \"x\" } } }",
+        ),
+    ] {
+        let place = Place::empty();
+        fs::write(place.folder.path().join(name), text).unwrap();
+        let outcome = place.run(&["config", "validate"]).ends(2);
+        assert!(outcome.err.contains("did you mean `default`?"), "{outcome:#?}");
+        assert!(outcome.err.contains("MODELSWITCH_PROFILE=test"), "{outcome:#?}");
+    }
+}
+
+#[test]
+fn config_validate_takes_a_file_whose_providers_stand_in_sections_alone() {
+    let place = Place::empty().file("[profile.a.providers.deepseek]\n[profile.b.providers.openai]\n");
+    let outcome = place.run(&["config", "validate"]).ends(0);
+    assert!(outcome.out.contains("no mistakes: 2 sections"), "{outcome:#?}");
+    let wrong =
+        Place::empty().file("[profile.a.providers.deepseek]\n[profile.b.providers.openai]\nprofil = 'x'\n");
+    let outcome = wrong.run(&["config", "validate"]).ends(2);
+    assert!(outcome.err.contains("did you mean `profile`?"), "{outcome:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_tests_with_the_variables_of_a_file_and_whatever_section_is_chosen() {
+    let sim = modelswitch_sim::Sim::start().await.unwrap();
+    let place = Place::empty().variable("MODELSWITCH_PROFILE", "production");
+    let variables = format!("DEEPSEEK_API_KEY={}\nDEEPSEEK_BASE_URL={}\n", sim.key(), sim.base_url());
+    fs::write(place.folder.path().join("keys.env"), variables).unwrap();
+    let outcome = place.run(&["init", "--provider", "deepseek", "--env-file", "keys.env"]).ends(0);
+    assert!(outcome.out.contains("✓ completion"), "{outcome:#?}");
+}
+
+#[test]
 fn config_schema_takes_the_files_of_the_documentation() {
     let schema = Place::empty().run(&["config", "schema"]).ends(0).json();
     let validator = jsonschema::validator_for(&schema).unwrap();
