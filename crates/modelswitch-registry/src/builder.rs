@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
 use crate::keys::Folders;
 use crate::load::{Inputs, Loaded, load};
-use crate::mistake::{Mistake, Wrong, dotted, quoted};
+use crate::mistake::{Mistake, Wrong, dotted, looks_like_a_key, quoted};
 use crate::registry::{Lasting, Registry};
 use crate::resolve::Names;
 use crate::router::{Route, Routes};
@@ -473,6 +473,14 @@ impl RegistryBuilder {
             }
         }
         for (name, provider) in &self.providers {
+            if looks_like_a_key(name) {
+                mistakes.push(Mistake::new(
+                    None,
+                    "code gives a key where the name of a provider belongs (not shown)",
+                    "name the provider, and give its key with `.api_key(name, key)`",
+                ));
+                continue;
+            }
             if name.trim().is_empty() || name.contains('/') {
                 mistakes.push(Mistake::new(
                     None,
@@ -535,8 +543,8 @@ struct Failed {
 impl fmt::Debug for RegistryBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings: Vec<String> = self.code.iter().map(|(path, _)| dotted(path)).collect();
-        let providers: Vec<&str> = self.providers.iter().map(|(name, _)| name.as_str()).collect();
-        // The two arguments of `api_key` may have been taken one for the other.
+        // A key may have been taken for a name.
+        let providers: Vec<String> = self.providers.iter().map(|(name, _)| quoted(name)).collect();
         let keys: Vec<String> = self.keys.keys().map(|name| quoted(name)).collect();
         f.debug_struct("RegistryBuilder")
             .field("settings", &settings)

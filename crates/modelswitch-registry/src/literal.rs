@@ -1,13 +1,12 @@
 //! Keys that stand where names belong: names are shown, logged and sent to whoever asks for a list of models.
 
-use crate::config::Config;
+use crate::config::{Config, ModelPattern, NotEmpty};
 use crate::load::Places;
 use crate::mistake::{Mistake, begins_like_a_key, dotted, looks_like_a_key};
 
 /// A mistake for each name that is a key, with the path of what is to be taken out, so that nothing else repeats it.
 pub(crate) fn keys_among_names(config: &Config, places: &Places) -> Vec<(Vec<String>, Mistake)> {
     let mut names: Vec<(Vec<String>, &str)> = Vec::new();
-    let at = |path: &[&str]| path.iter().map(|key| (*key).to_owned()).collect::<Vec<String>>();
     names.extend(config.models.keys().map(|alias| (at(&["models", alias]), alias.as_str())));
     names.extend(config.profiles.keys().map(|name| (at(&["profiles", name]), name.as_str())));
     for (name, provider) in &config.providers {
@@ -19,12 +18,25 @@ pub(crate) fn keys_among_names(config: &Config, places: &Places) -> Vec<(Vec<Str
             (at(&["providers", name, "models", &number.to_string()]), model.as_str())
         }));
     }
+    for (name, provider) in &config.providers {
+        let rules = [("allow_models", &provider.allow_models), ("deny_models", &provider.deny_models)];
+        for (rule, models) in rules {
+            let mut models = models.iter().flat_map(|NotEmpty(models)| models).map(ModelPattern::text);
+            names.extend(
+                models.find(|model| looks_like_a_key(model)).map(|key| (at(&["providers", name, rule]), key)),
+            );
+        }
+    }
     let keys = names.into_iter().filter(|(_, name)| looks_like_a_key(name));
     let of_names = keys.map(|(path, name)| {
         let mistake = mistake(&path, name, places);
         (path, mistake)
     });
     of_names.chain(keys_among_targets(config, places)).collect()
+}
+
+fn at(path: &[&str]) -> Vec<String> {
+    path.iter().map(|key| (*key).to_owned()).collect()
 }
 
 /// A model's id may be a long run of letters and digits, and a target is where it can be written.

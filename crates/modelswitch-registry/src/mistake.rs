@@ -120,6 +120,14 @@ pub(crate) fn quoted(value: &str) -> String {
     if looks_like_a_key(value) { "a value that looks like a key".to_owned() } else { format!("`{value}`") }
 }
 
+/// A path as it was given, unless it is a key that somebody took for one.
+pub(crate) fn shown_path(path: &Path) -> String {
+    let shown = path.display().to_string();
+    // A folder may well have a long number for its name.
+    let is_path = shown.contains(['/', '\\']) && !begins_like_a_key(&shown);
+    if !is_path && looks_like_a_key(&shown) { "(looks like a key, not shown)".to_owned() } else { shown }
+}
+
 /// How many services begin their keys, and nobody a name, whatever follows.
 const BEGINNINGS: [&str; 3] = ["sk-", "sk_", "Bearer "];
 
@@ -141,9 +149,14 @@ const WITH_HYPHENS: [&str; 2] = ["AIza", "nvapi-"];
 /// assert!(!looks_like_a_key("MY_COMPANY_PRODUCTION_DEEPSEEK_API_KEY"));
 /// ```
 pub fn looks_like_a_key(value: &str) -> bool {
-    let value = value.trim();
+    // A key may stand in something else: a URL, an argument, a path of settings.
+    let ends = |(position, c): (usize, char)| {
+        (c.is_whitespace() || "/:=.,;@?&#\"'`([{".contains(c)).then_some(position + c.len_utf8())
+    };
+    let beginnings = std::iter::once(0).chain(value.char_indices().filter_map(ends));
     let mut runs = value.split(|c: char| !c.is_ascii_alphanumeric());
-    begins_like_a_key(value) || runs.any(|run| run.len() >= 20 && run.contains(|c: char| c.is_ascii_digit()))
+    beginnings.filter_map(|at| value.get(at..)).any(begins_like_a_key)
+        || runs.any(|run| run.len() >= 20 && run.contains(|c: char| c.is_ascii_digit()))
 }
 
 /// Only what shows at the beginning: a long run without such a beginning may be the id of a model.
@@ -160,7 +173,13 @@ pub(crate) fn begins_like_a_key(value: &str) -> bool {
     let after = |prefixes: &'static [&str]| prefixes.iter().find_map(|prefix| value.strip_prefix(prefix));
     after(&BEGINNINGS).is_some()
         || after(&PREFIXES).is_some_and(is_random)
-        || after(&WITH_HYPHENS).is_some_and(|rest| rest.len() >= 24 && is_mixed(rest))
+        || after(&WITH_HYPHENS).map(with_hyphens).is_some_and(|rest| rest.len() >= 24 && is_mixed(rest))
+}
+
+/// Letters, digits, hyphens and underscores, as far as they go.
+fn with_hyphens(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'));
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -183,6 +202,9 @@ mod tests {
             "AIzaSyA1-b2_C3-d4_E5-f6_G7-h8_I9-j0_K1",
             "nvapi-A1b2-C3d4-E5f6-G7h8-I9j0-K1l2",
             " sk-1\n",
+            "https://user:sk-1@llm.example.com",
+            "--token=hf_aBcDeFgHiJkLmNoPqRs",
+            "providers.sk-1/",
         ] {
             assert!(looks_like_a_key(key), "{key}");
         }
@@ -194,6 +216,7 @@ mod tests {
             "xai-grok-4-fast-non-reasoning",
             "hf_mistralinstruct",
             "nvapi-nemotron",
+            "task-sk-1",
         ] {
             assert!(!looks_like_a_key(name), "{name}");
         }
