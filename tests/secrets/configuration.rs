@@ -262,7 +262,7 @@ async fn a_key_in_a_file_of_variables_is_not_repeated() {
             format!("DEEPSEEK_API_KEY='{key} {key}'"),
             format!("DEEPSEEK_API_KEY=\"{key}"),
             format!("export DEEPSEEK_API_KEY={key} # {key}"),
-            format!("{key}"),
+            key.to_owned(),
             format!("{key} = x"),
             format!("{key}=x"),
             format!("MODELSWITCH_PROVIDERS__DEEPSEEK__API_KEY={key}"),
