@@ -1,8 +1,13 @@
-//! The README's configuration is one that the registry reads.
+//! The README's configuration is one that the registry reads, and what it says of keys is what happens.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails loudly")]
 
+use std::path::Path;
+use std::time::Duration;
+
 use modelswitch::Registry;
+use modelswitch::prelude::*;
+use modelswitch_sim::Sim;
 
 fn sample() -> &'static str {
     let readme = include_str!("../README.md");
@@ -81,4 +86,71 @@ fn the_readmes_two_environments_have_a_key_each() {
     };
     assert_eq!(source(None), ["$DEEPSEEK_DEV_KEY"]);
     assert_eq!(source(Some("production")), ["keys/production"]);
+}
+
+/// A text in backquotes that begins so, as often as there are such.
+fn quoted(beginning: &str) -> Vec<&'static str> {
+    let parts = include_str!("../README.md").split('`');
+    parts.filter(|part| part.starts_with(beginning)).collect()
+}
+
+#[test]
+fn the_readmes_sources_of_keys_are_read() {
+    let sources = [quoted("{ command ="), quoted("{ keyring ="), quoted("[{ env =")].concat();
+    assert_eq!(sources.len(), 3, "{sources:?}");
+    for source in sources {
+        let text = format!("[providers.deepseek]\napi_key = {source}");
+        match Registry::builder().toml(text).environment([]).build() {
+            Ok(registry) => assert!(!registry.providers()[0].key.set, "{source}"),
+            // The facade has the keyring by feature.
+            Err(error) => assert!(error.hint().contains("feature `keyring`"), "{source}: {error}"),
+        }
+    }
+}
+
+const PRODUCTION: &str = "production";
+
+/// The registry of an app in one of the README's environments. The URL would stand in neither.
+fn in_environment(file: &Path, profile: Option<&str>, sim: &Sim, dev_key: &str) -> Registry {
+    let variables = [("DEEPSEEK_DEV_KEY", dev_key), ("DEEPSEEK_BASE_URL", sim.base_url())];
+    let chosen = profile.map(|name| ("MODELSWITCH_PROFILE", name));
+    let variables =
+        variables.into_iter().chain(chosen).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Registry::builder().file(file).environment(variables).build().unwrap()
+}
+
+/// The key that a call goes with.
+async fn asked_with(registry: &Registry, sim: &Sim) -> String {
+    sim.clear_requests();
+    registry.router().ask("Hi").await.unwrap();
+    sim.requests()[0].header("authorization").unwrap().trim_start_matches("Bearer ").to_owned()
+}
+
+#[tokio::test]
+async fn a_key_of_the_readmes_production_is_rotated_while_it_runs_and_no_other_environment_notices() {
+    let readme = include_str!("../README.md");
+    let begin = readme.find("# two-environments.toml").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("two-environments.toml");
+    std::fs::write(&file, readme[begin..].split("```").next().unwrap()).unwrap();
+    let key = folder.path().join("keys/production");
+    std::fs::create_dir(folder.path().join("keys")).unwrap();
+    std::fs::write(&key, "sk-production-1\n").unwrap();
+
+    let sim = Sim::builder().any_key(true).start().await.unwrap();
+    let dev = in_environment(&file, None, &sim, "sk-dev-1");
+    let production = in_environment(&file, Some(PRODUCTION), &sim, "sk-dev-1");
+    assert_eq!(asked_with(&dev, &sim).await, "sk-dev-1");
+    assert_eq!(asked_with(&production, &sim).await, "sk-production-1");
+
+    std::fs::write(&key, "sk-production-2\n").unwrap();
+    let late = std::time::SystemTime::now() + Duration::from_secs(60);
+    while asked_with(&production, &sim).await != "sk-production-2" {
+        assert!(std::time::SystemTime::now() < late);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(asked_with(&dev, &sim).await, "sk-dev-1");
+    // A variable's new value is in the next process.
+    let next = in_environment(&file, None, &sim, "sk-dev-2");
+    assert_eq!(asked_with(&next, &sim).await, "sk-dev-2");
 }

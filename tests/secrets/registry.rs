@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use modelswitch::prelude::*;
 use modelswitch::provider::mock::MockProvider;
-use modelswitch::registry::{CheckOptions, Events, WatchOptions};
+use modelswitch::registry::{CheckOptions, Events, RegistryEvent, WatchOptions};
 use modelswitch::{ApiKey, Error, Registry};
 use modelswitch_sim::Sim;
 use serde::Serialize;
@@ -133,7 +133,8 @@ async fn a_registry_shows_no_key_while_keys_of_every_source_change_under_it() {
         let mut shown = format!("{builder:?}");
         let registry = builder.build().unwrap();
         let mut events = registry.events();
-        write!(shown, "{:?}", registry.watch_with(WatchOptions::default())).unwrap();
+        let watch = registry.watch_with(WatchOptions::default()).unwrap();
+        write!(shown, "{watch:?}").unwrap();
         shown += &tell_everything(&registry, &disk).await;
 
         std::fs::write(&key, ROTATED).unwrap();
@@ -147,9 +148,21 @@ async fn a_registry_shows_no_key_while_keys_of_every_source_change_under_it() {
         shown += &tell_everything(&registry, &disk).await;
 
         std::fs::write(&config, format!("[providers.pool]\napi_key = ['{IN_FILE}', '{ROTATED}']")).unwrap();
+        // The thread that watches reads it too, and says so in the log.
+        let refused = async {
+            while let Some(event) = events.next().await {
+                write!(shown, "{event:?} {event:#?}").unwrap();
+                if matches!(event, RegistryEvent::ReloadFailed(_)) {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), refused).await.unwrap();
         shown += &said(&registry.reload().unwrap_err());
         shown += &told(&mut events);
-        shows_none_of(&ALL, &(shown + &listen::heard()));
+        drop(watch);
+        assert!(listen::heard_by_all().contains("configuration not taken"));
+        shows_none_of(&ALL, &(shown + &listen::heard() + &listen::heard_by_all()));
     }
 }
 

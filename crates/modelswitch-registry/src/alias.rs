@@ -105,7 +105,10 @@ fn written(config: &Config, notes: &mut Notes<'_>) -> Written {
     let mut written = Written { broken: notes.spoilt.names_in("models"), ..Written::default() };
     for (name, alias) in &config.models {
         let mistakes = mistakes_of(name, alias, notes);
-        if !mistakes.is_empty() || written.broken.contains(name) {
+        // A text that isn't there stands where a mistake was taken out.
+        let is_spoilt = notes.spoilt.is_inside(&["models", name]);
+        let has_target = alias.targets().iter().any(|target| !target.is_empty());
+        if !mistakes.is_empty() || written.broken.contains(name) || (is_spoilt && !has_target) {
             written.broken.insert(name.clone());
             notes.mistakes.extend(mistakes);
             continue;
@@ -121,7 +124,9 @@ fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistak
     let mut mistakes = Vec::new();
     let mut wrong = |setting: &[&str], what: &str, hint: String| {
         let path: Vec<&str> = ["models", name].iter().chain(setting).copied().collect();
-        mistakes.push(Mistake::new(notes.places.of(&path), format!("`{}` {what}", dotted(&path)), hint));
+        // What stands in a list that is all of the alias has the alias's place.
+        let place = notes.places.of(&path).or_else(|| notes.places.of(&["models", name]));
+        mistakes.push(Mistake::new(place, format!("`{}` {what}", dotted(&path)), hint));
     };
     let is_whole = !notes.spoilt.is_inside(&["models", name]);
     match (&alias.target, &alias.targets) {
@@ -132,6 +137,25 @@ fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistak
             wrong(&[], "points nowhere", "write targets = [\"provider/model\"] into it".to_owned());
         }
         (Some(_), None) | (None, Some(_)) | (None, None) => {}
+    }
+    let listed = alias.targets.iter().flat_map(|NotEmpty(targets)| targets).enumerate();
+    for (position, _) in listed.filter(|(_, target)| is_whole && target.model.trim().is_empty()) {
+        let position = position.to_string();
+        wrong(&["targets", &position], "names no model", "write \"provider/model\" there".to_owned());
+    }
+    let balances = matches!(alias.strategy, Some(Word(Strategy::Balance)));
+    for position in alias.weighted() {
+        let position = position.to_string();
+        let path = ["targets", &position, "weight"];
+        if alias.weights.is_some() {
+            wrong(&path, "weighs what `weights` weighs too", "leave one of them out".to_owned());
+        } else if !balances && is_whole {
+            wrong(
+                &path,
+                "weighs a target of those that are tried one after the other",
+                "write strategy = \"balance\" beside `targets`, or take it out".to_owned(),
+            );
+        }
     }
     if let Some(NotEmpty(weights)) = &alias.weights {
         let (count, targets) = (weights.len(), alias.targets().len());

@@ -17,9 +17,8 @@ use crate::env_file;
 use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
 use crate::keys::Folders;
-use crate::literal::keys_among_names;
 use crate::load::{Inputs, Loaded, load};
-use crate::mistake::{Mistake, dotted, none_of, quoted};
+use crate::mistake::{Mistake, Wrong, dotted, looks_like_a_key, quoted};
 use crate::registry::{Lasting, Registry};
 use crate::resolve::Names;
 use crate::router::{Route, Routes};
@@ -50,7 +49,7 @@ pub struct RegistryBuilder {
     file: FileChoice,
     environment: Environment,
     env_files: Vec<PathBuf>,
-    section: Option<String>,
+    section: Section,
     code: Vec<(Vec<String>, toml::Value)>,
     mistakes: Vec<Mistake>,
     providers: Vec<(String, Arc<dyn Provider>)>,
@@ -68,6 +67,16 @@ enum FileChoice {
     None,
     /// A configuration that was read elsewhere.
     Foreign(Reader),
+}
+
+/// Which section of the file counts.
+#[derive(Clone, Default)]
+enum Section {
+    /// The one that `MODELSWITCH_PROFILE` names, if it is set.
+    #[default]
+    ByVariable,
+    Named(String),
+    None,
 }
 
 /// Reads a configuration, as often as it is asked to.
@@ -115,7 +124,13 @@ impl RegistryBuilder {
 
     /// Chooses the section `[profile.NAME]`, in place of the variable `MODELSWITCH_PROFILE`.
     pub fn profile(mut self, name: impl Into<String>) -> Self {
-        self.section = Some(name.into());
+        self.section = Section::Named(name.into());
+        self
+    }
+
+    /// Chooses no section, whatever `MODELSWITCH_PROFILE` says.
+    pub fn without_profile(mut self) -> Self {
+        self.section = Section::None;
         self
     }
 
@@ -218,10 +233,77 @@ impl RegistryBuilder {
         Registry::begin(self)
     }
 
+    /// The environments that the file has sections for, `[profile.NAME]`, in the order of their names.
+    ///
+    /// ```
+    /// # use modelswitch_registry::Registry;
+    /// let builder = Registry::builder().toml("[providers.deepseek]\n[profile.test.retry]\nattempts = 1");
+    /// assert_eq!(builder.sections()?, ["test"]);
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Config`](modelswitch_provider::ErrorKind::Config) for a file that can't be read.
+    pub fn sections(&self) -> Result<Vec<String>> {
+        let source = self.source(&self.variables()?)?;
+        let sections = source.as_ref().and_then(|source| source.table.get("profile")?.as_table());
+        Ok(sections.into_iter().flat_map(toml::Table::keys).cloned().collect())
+    }
+
+    /// Everything that is wrong: as the configuration would be read now, and then with each of its
+    /// [sections](Self::sections). What is wrong with several is told with the first. Empty when all is well.
+    ///
+    /// ```
+    /// # use modelswitch_registry::Registry;
+    /// let text = "[providers.deepseek]\nmodel = 'x'\n[profile.test.retry]\nattempt = 1";
+    /// let wrong = Registry::builder().toml(text).environment([]).validate();
+    /// assert_eq!((wrong[0].section.as_deref(), wrong[1].section.as_deref()), (None, Some("test")));
+    /// assert!(wrong[1].error.message().contains("did you mean `attempts`?"));
+    /// ```
+    pub fn validate(&self) -> Vec<Invalid> {
+        let sections = self.sections().unwrap_or_default();
+        let named = sections.iter().map(|name| (Some(name), Section::Named(name.clone())));
+        let (mut told, mut invalid) = (Vec::new(), Vec::<Invalid>::new());
+        for (name, section) in std::iter::once((None, self.section.clone())).chain(named) {
+            let error = match self.read_with(&section, &Lasting::default(), None) {
+                Ok(_) => continue,
+                Err(Wrong::Mistakes(mut mistakes)) => {
+                    mistakes.retain(|mistake| !told.contains(mistake));
+                    told.extend(mistakes.iter().cloned());
+                    if mistakes.is_empty() {
+                        continue;
+                    }
+                    Error::from(Wrong::Mistakes(mistakes))
+                }
+                // Providers may stand in sections alone.
+                Err(Wrong::Unread(error)) if name.is_none() && is_left_to(&sections, &error) => continue,
+                Err(Wrong::Unread(error)) => error,
+            };
+            if !invalid.iter().any(|other| other.error.message() == error.message()) {
+                invalid.push(Invalid { section: name.cloned(), error });
+            }
+        }
+        invalid
+    }
+
     /// Takes the configuration from elsewhere.
     pub(crate) fn read_by(read: impl Fn() -> Result<Loaded> + Send + Sync + 'static) -> Self {
         Self { file: FileChoice::Foreign(Arc::new(read)), ..Self::default() }
     }
+}
+
+/// What is wrong with a configuration: [`RegistryBuilder::validate`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Invalid {
+    /// The section that was chosen, where it needs one to be wrong.
+    pub section: Option<String>,
+    /// All that is wrong, in one error.
+    pub error: Error,
+}
+
+fn is_left_to(sections: &[String], error: &Error) -> bool {
+    !sections.is_empty() && error.code() == Some(NO_PROVIDER)
 }
 
 /// What is done at a reload again: the builder is the recipe that a registry keeps.
@@ -231,30 +313,54 @@ impl RegistryBuilder {
     /// # Errors
     /// As [`Registry::load`].
     pub(crate) fn read(&self, lasting: &Lasting, before: Option<&Snapshot>) -> Result<Snapshot> {
-        let environment = &match self.env_files.as_slice() {
-            [] => self.environment.clone(),
-            files => self.environment.with_files(env_file::read(files)?),
-        };
-        let source = match &self.file {
-            FileChoice::Find => source::find(environment)?,
-            FileChoice::Path(path) => Some(Source::file(path)?),
-            FileChoice::Text(text) => Some(Source::text(text)?),
-            FileChoice::None => None,
-            FileChoice::Foreign(read) => {
-                let source = "a figment given in code".to_owned();
-                return self.assemble(read()?, Read { environment, source, folder: None, lasting, before });
-            }
-        };
+        Ok(self.read_with(&self.section, lasting, before)?)
+    }
+
+    /// # Errors
+    /// What is wrong, mistake by mistake.
+    fn read_with(
+        &self,
+        section: &Section,
+        lasting: &Lasting,
+        before: Option<&Snapshot>,
+    ) -> Result<Snapshot, Wrong> {
+        let environment = &self.variables()?;
+        if let FileChoice::Foreign(read) = &self.file {
+            let source = "a figment given in code".to_owned();
+            return self.assemble(read()?, Read { environment, source, folder: None, lasting, before });
+        }
+        let source = self.source(environment)?;
         let origin = match &source {
             Some(Source { path: Some(path), .. }) => path.display().to_string(),
             Some(Source { path: None, .. }) => "a text given in code".to_owned(),
             None => "environment only".to_owned(),
         };
         let folder = source.as_ref().and_then(|source| source.path.as_deref()?.parent().map(Path::to_owned));
-        let section = self.section.clone().or_else(|| environment.get("MODELSWITCH_PROFILE"));
+        let section = match section {
+            Section::ByVariable => environment.get("MODELSWITCH_PROFILE"),
+            Section::Named(name) => Some(name.clone()),
+            Section::None => None,
+        };
         let inputs = Inputs { source, section, environment: environment.clone(), code: self.code.clone() };
         let folder = folder.as_deref();
         self.assemble(load(inputs)?, Read { environment, source: origin, folder, lasting, before })
+    }
+
+    /// The process's variables, or those given in their place, with those of `.env` files.
+    fn variables(&self) -> Result<Environment> {
+        Ok(match self.env_files.as_slice() {
+            [] => self.environment.clone(),
+            files => self.environment.with_files(env_file::read(files)?),
+        })
+    }
+
+    fn source(&self, environment: &Environment) -> Result<Option<Source>> {
+        Ok(match &self.file {
+            FileChoice::Find => source::find(environment)?,
+            FileChoice::Path(path) => Some(Source::file(path)?),
+            FileChoice::Text(text) => Some(Source::text(text)?),
+            FileChoice::None | FileChoice::Foreign(_) => None,
+        })
     }
 
     /// The files that are read, or would be if they were there.
@@ -268,10 +374,8 @@ impl RegistryBuilder {
         files
     }
 
-    fn assemble(&self, mut loaded: Loaded, read: Read<'_>) -> Result<Snapshot> {
+    fn assemble(&self, mut loaded: Loaded, read: Read<'_>) -> Result<Snapshot, Wrong> {
         let Read { environment, source, folder, lasting, before } = read;
-        // Before anything else: what follows would repeat the names.
-        none_of(keys_among_names(&loaded.config, &loaded.places))?;
         loaded.mistakes.splice(0..0, self.mistakes.iter().cloned());
         let found = match loaded.lists_providers {
             true => Vec::new(),
@@ -308,7 +412,9 @@ impl RegistryBuilder {
             Notes { places: &places, spoilt: &spoilt, mistakes: &mut mistakes, warnings: &mut warnings };
         let written = resolve_aliases(&mut names, &config, &mut notes);
         names.default = resolve_default(&names, &config, &providers, lists_providers, &written, &mut notes);
-        none_of(mistakes)?;
+        if !mistakes.is_empty() {
+            return Err(Wrong::Mistakes(mistakes));
+        }
         warnings.extend(not_allowed(&names, &providers));
         // Only now does this configuration count, and with it the places that errors name.
         for rules in providers.iter().filter_map(|one| one.rules.as_ref()) {
@@ -372,6 +478,14 @@ impl RegistryBuilder {
             }
         }
         for (name, provider) in &self.providers {
+            if looks_like_a_key(name) {
+                mistakes.push(Mistake::new(
+                    None,
+                    "code gives a key where the name of a provider belongs (not shown)",
+                    "name the provider, and give its key with `.api_key(name, key)`",
+                ));
+                continue;
+            }
             if name.trim().is_empty() || name.contains('/') {
                 mistakes.push(Mistake::new(
                     None,
@@ -434,8 +548,8 @@ struct Failed {
 impl fmt::Debug for RegistryBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings: Vec<String> = self.code.iter().map(|(path, _)| dotted(path)).collect();
-        let providers: Vec<&str> = self.providers.iter().map(|(name, _)| name.as_str()).collect();
-        // The two arguments of `api_key` may have been taken one for the other.
+        // A key may have been taken for a name.
+        let providers: Vec<String> = self.providers.iter().map(|(name, _)| quoted(name)).collect();
         let keys: Vec<String> = self.keys.keys().map(|name| quoted(name)).collect();
         f.debug_struct("RegistryBuilder")
             .field("settings", &settings)

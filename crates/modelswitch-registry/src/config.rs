@@ -14,6 +14,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer};
 
 pub(crate) use access::{EndpointRule, ModelPattern, without_version};
+#[cfg(test)]
+pub(crate) use alias::Weighted;
 pub(crate) use alias::{AliasConfig, Strategy};
 pub(crate) use key::{KeyConfig, KeyEntry, LITERAL_KEY};
 pub(crate) use value::{Count, DURATION, EMPTY_LIST, Flag, Free, Hidden, NotEmpty, Period, Word, one_of};

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use modelswitch_provider::{Error, Result};
 use zeroize::Zeroizing;
 
+use crate::mistake::shown_path;
+
 /// A variable's value, wiped when it is dropped, and the file that it stands in.
 pub(crate) type Variables = BTreeMap<String, (Zeroizing<String>, PathBuf)>;
 
@@ -28,11 +30,11 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Variables> {
                 std::io::ErrorKind::InvalidData => "it is not UTF-8 text",
                 _ => "it can't be read",
             };
-            Error::config(format!("the environment file {}: {what}", path.display()))
+            Error::config(format!("the environment file {}: {what}", shown_path(path)))
                 .with_hint("name a file that can be read, or name none")
         })?;
         for (name, value) in parse(&text).map_err(|(line, what)| {
-            Error::config(format!("{}:{line}: {what}", path.display()))
+            Error::config(format!("{}:{line}: {what}", shown_path(path)))
                 .with_hint("write NAME=value, and put a value with spaces, quotes or `#` into single quotes")
         })? {
             variables.insert(name, (value, path.clone()));

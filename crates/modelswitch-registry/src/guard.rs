@@ -13,6 +13,7 @@ use modelswitch_openai::Profile;
 use modelswitch_provider::{
     Body, Document, Endpoint, Error, Model, ModelList, Payload, Provider, Request, Response, Result,
 };
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::config::{EndpointRule, ModelPattern, NotEmpty, ProviderConfig, without_version};
 use crate::load::Places;
@@ -115,6 +116,16 @@ impl Rules {
         }
         let error = self.refused(what(), Rule::AllowModels, list(allowed.iter().map(ToString::to_string)));
         Err(error.with_model(model).with_param("model"))
+    }
+
+    /// The rules about models as a text, which is another one for other rules; `None` where there are none.
+    pub(crate) fn of_models(&self) -> Option<String> {
+        let shown =
+            |models: &[ModelPattern]| models.iter().map(|model| format!(" {model}")).collect::<String>();
+        let allowed = self.allow_models.as_deref().map(|models| format!("allow:{}", shown(models)));
+        let denied = (!self.deny_models.is_empty()).then(|| format!("deny:{}", shown(&self.deny_models)));
+        let rules: Vec<String> = [allowed, denied].into_iter().flatten().collect();
+        (!rules.is_empty()).then(|| rules.join("; "))
     }
 
     fn limits_models(&self) -> bool {
@@ -254,11 +265,24 @@ fn asked_models(request: &Request) -> Result<Vec<String>> {
     };
     let mut asked: Vec<String> = request.checked_model()?.into_iter().map(Cow::into_owned).collect();
     match &request.body {
-        Payload::Json(document) => asked.extend(others(document)?),
+        Payload::Json(document) => {
+            if document.names().any(is_another_spelling) {
+                return Err(ambiguous("the body names its model in another spelling"));
+            }
+            asked.extend(others(document)?);
+        }
         Payload::Raw { content_type, bytes } => {
             let kind = content_type.to_str().unwrap_or_default().to_ascii_lowercase();
             if kind.contains("json") {
                 let document = Document::parse(bytes.clone())?;
+                let Names(names) = serde_json::from_slice(bytes).unwrap_or_default();
+                let count = |name: &str| names.iter().filter(|other| *other == name).count();
+                if count("model") > 1 || count("models") > 1 {
+                    return Err(ambiguous("the body names its model twice"));
+                }
+                if names.iter().any(|name| is_another_spelling(name)) {
+                    return Err(ambiguous("the body names its model in another spelling"));
+                }
                 let named = document.get::<String>("model")?;
                 asked.extend(named.filter(|model| !model.is_empty()));
                 asked.extend(others(&document)?);
@@ -276,6 +300,37 @@ fn asked_models(request: &Request) -> Result<Vec<String>> {
         _ => {}
     }
     Ok(asked)
+}
+
+/// Some services read `Model` as `model`, as Go's decoder does: it pays no heed to case
+/// (<https://pkg.go.dev/encoding/json#Unmarshal>).
+fn is_another_spelling(name: &str) -> bool {
+    // In capitals, since that is where `ſ` is an `S` too.
+    matches!(name.to_uppercase().as_str(), "MODEL" | "MODELS") && !matches!(name, "model" | "models")
+}
+
+/// The names of a JSON object's members, each as often as it stands there: which of two a service takes isn't known.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Names;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut names = Vec::new();
+                while let Some((name, IgnoredAny)) = map.next_entry()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
 }
 
 /// The models that a service may fall back to, as OpenRouter takes them

@@ -89,7 +89,7 @@
 //! ```toml
 //! [models.quick]
 //! targets   = ["deepseek/deepseek-flash"]   # or target = "…"; each is `provider/model`, an alias, or a bare name
-//! strategy  = "fallback"                    # or "balance", with weights = [3, 1], one for each target
+//! strategy  = "fallback"                    # or "balance", by weight: { model = "…", weight = 3 } in place of a target
 //! defaults  = { temperature = 0.2 }         # for requests that don't say it themselves
 //! overrides = { thinking = { type = "disabled" }, max_tokens = 500 }         # for every request
 //! ```
@@ -339,10 +339,10 @@ mod variables;
 #[cfg(feature = "watch")]
 mod watch;
 
-pub use builder::{NO_PROVIDER, RegistryBuilder};
+pub use builder::{Invalid, NO_PROVIDER, RegistryBuilder};
 pub use catalogue::{Catalogue, CatalogueModel, CataloguePrice, ModelSource, ProviderModels};
 pub use changes::{AliasChange, Changes, DefaultChange, ProviderChange};
-pub use check::{CheckMetadata, CheckOptions, CheckReport, Outcome, Stage, StageReport};
+pub use check::{CheckMetadata, CheckOptions, CheckReport, KeyReport, Outcome, Stage, StageReport};
 pub use connect::ProviderInfo;
 pub use events::{Events, RegistryEvent};
 pub use factory::Settings;
@@ -350,6 +350,7 @@ pub use guard::NOT_ALLOWED;
 #[cfg(feature = "keyring")]
 pub use keys::Keyring;
 pub use keys::{KeyInfo, KeyRefresh};
+pub use mistake::looks_like_a_key;
 pub use registry::Registry;
 pub use router::PROVIDER_HEADER;
 pub use schema::config_schema;

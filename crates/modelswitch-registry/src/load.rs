@@ -15,7 +15,8 @@ use crate::config::{Config, DURATION, EMPTY_LIST, LITERAL_KEY, one_of};
 use crate::connect::{credential_header, credential_parameter};
 use crate::environment::Environment;
 use crate::keys::default_variable;
-use crate::mistake::{Mistake, Place, dotted, quoted};
+use crate::literal::keys_among_names;
+use crate::mistake::{Mistake, Place, dotted, looks_like_a_key, quoted};
 use crate::profiles::Profiles;
 use crate::registry::Registry;
 use crate::settings::Written;
@@ -199,7 +200,18 @@ fn extract(figment: &Figment, place_of: PlaceOf<'_>) -> Result<Loaded> {
     let mut written = Vec::new();
     leaves(&value, &mut Vec::new(), &mut written);
     let mut found = Found { places: &places, mistakes: Vec::new(), spoilt: Spoilt::default() };
-    let config = read(&mut value, &mut found);
+    let mut config = read(&mut value, &mut found);
+    // Before anything else: what follows would repeat the names.
+    let keys = keys_among_names(&config, &places);
+    if !keys.is_empty() {
+        for (path, mistake) in keys {
+            found.mistakes.push(mistake);
+            take_out(&mut value, &path);
+        }
+        // What is gone now isn't missing.
+        found.spoilt.is_unsure = true;
+        config = read(&mut value, &mut found);
+    }
     let profiles = read_profiles(&value, &mut found);
     let Found { mistakes, spoilt, .. } = found;
     Ok(Loaded { config, profiles, places, mistakes, spoilt, lists_providers, warnings: Vec::new(), written })
@@ -484,11 +496,7 @@ fn unknown_key(place: Option<Place>, path: &[String], allowed: &[&str]) -> Mista
     let near = nearest(name, allowed.iter().copied())
         .or_else(|| also_called(name).iter().copied().find(|right| allowed.contains(right)));
     // A name that stands in the wrong section is a key all the same.
-    let shown = if crate::mistake::looks_like_a_key(name) {
-        "a name".to_owned()
-    } else {
-        format!("`{}`", dotted(path))
-    };
+    let shown = if looks_like_a_key(name) { "a name".to_owned() } else { format!("`{}`", dotted(path)) };
     let what = format!("{shown} is not a setting{}{}", did_you_mean(near), allowed_here(near, allowed));
     let hint = match near {
         Some(near) => format!("write `{near}` instead of {}", quoted(name)),
@@ -642,27 +650,28 @@ fn choose(chosen: Option<&str>, sections: Option<&toml::Value>, source: Option<&
     }
     let Some(source) = source else {
         return Err(Error::config(format!(
-            "the profile `{chosen}` is chosen, but there is no configuration file"
+            "the profile {} is chosen, but there is no configuration file",
+            quoted(chosen)
         ))
         .with_hint("write the file, or unset MODELSWITCH_PROFILE"));
     };
-    let names: Vec<&str> = sections.into_iter().flat_map(Table::keys).map(String::as_str).collect();
+    let names = sections.into_iter().flat_map(Table::keys).map(String::as_str);
+    let names: Vec<&str> = names.filter(|name| !looks_like_a_key(name)).collect();
+    let shown = dotted(&["profile", chosen]);
     let file =
         source.path.as_deref().map_or("the configuration".to_owned(), |path| path.display().to_string());
     // `prod` is short for `production`.
     let begins = || names.iter().copied().find(|name| chosen.len() > 2 && name.starts_with(chosen));
     let near = nearest(chosen, names.iter().copied()).or_else(begins);
     Err(Error::config(format!(
-        "there is no section [profile.{chosen}] in {file}{}{} there are: {}",
+        "there is no section [{shown}] in {file}{}{} there are: {}",
         did_you_mean(near),
         if near.is_some() { "" } else { ";" },
         list(&names)
     ))
     .with_hint(match near {
         Some(near) => format!("choose the profile `{near}`: MODELSWITCH_PROFILE={near}"),
-        None => format!(
-            "write a section [profile.{chosen}], choose one that exists, or unset MODELSWITCH_PROFILE"
-        ),
+        None => format!("write a section [{shown}], choose one that exists, or unset MODELSWITCH_PROFILE"),
     }))
 }
 

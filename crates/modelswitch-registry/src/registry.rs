@@ -1,6 +1,7 @@
 //! The registry: every provider by name, every name that models go by.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -383,7 +384,7 @@ impl Registry {
     /// ```
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// As [`load`](Self::load), and where a factory panics.
     pub fn reload(&self) -> Result<Changes> {
         let changes = self.reload_and_tell(|_| true)?;
         self.0
@@ -420,10 +421,12 @@ impl Registry {
     /// As [`reload`](Self::reload), but for keys that take time to be read: a watcher that reloads at each change of a
     /// folder must not run a vault's program as often. The changes are told if `worth_telling`, a failure always.
     pub(crate) fn reload_and_tell(&self, worth_telling: impl FnOnce(&Changes) -> bool) -> Result<Changes> {
-        // A reload that panicked has changed nothing.
+        // Whoever panicked while he held it has left nothing half changed.
         let _one_at_a_time = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.0.current.get();
-        match self.0.recipe.read(&self.0.lasting, Some(&before)) {
+        // A factory is somebody else's code. What it left half made is dropped, and nothing here is half changed.
+        let read = AssertUnwindSafe(|| self.0.recipe.read(&self.0.lasting, Some(&before)));
+        match catch_unwind(read).unwrap_or_else(|_| Err(panicked())) {
             Ok(after) => {
                 let changes = Changes::between(&before, &after);
                 self.0.current.put(after);
@@ -478,8 +481,8 @@ impl Registry {
         self.check_all(CheckOptions::new())
     }
 
-    /// Checks every provider as the options say, each report as soon as it is there. Nothing runs on when the stream is
-    /// dropped.
+    /// Checks every provider that the options want, as they say, each report as soon as it is there. Nothing runs on when
+    /// the stream is dropped.
     ///
     /// ```no_run
     /// use futures_util::StreamExt;
@@ -495,7 +498,8 @@ impl Registry {
     /// # }
     /// ```
     pub fn check_all(&self, options: CheckOptions) -> impl Stream<Item = CheckReport> + use<> {
-        let names: Vec<String> = self.providers().into_iter().map(|provider| provider.name).collect();
+        let names = self.providers().into_iter().map(|provider| provider.name);
+        let names: Vec<String> = names.filter(|name| options.wants(name)).collect();
         let (registry, at_once) = (self.clone(), options.at_once);
         let checks = stream::iter(names).map(move |name| {
             let (registry, options) = (registry.clone(), options.clone());
@@ -577,6 +581,13 @@ impl Registry {
     pub fn catalogue(&self) -> Catalogue {
         Catalogue::new(self.clone())
     }
+}
+
+/// What it panicked with may be anything, so it isn't repeated.
+fn panicked() -> Error {
+    Error::config("code that takes part in reading the configuration panicked").with_hint(
+        "look at what it wrote on standard error; the factories of `RegistryBuilder::factory` are such code",
+    )
 }
 
 /// What is there and where it came from; never a key.

@@ -22,48 +22,46 @@ pub fn config_schema() -> Value {
     schema
 }
 
-/// modelswitch: which providers there are, and what the names stand for that apps ask for.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields, title = "modelswitch.toml")]
-#[expect(dead_code, reason = "described, never made")]
-struct Config {
-    /// What answers when a request names no model: `provider/model` or an alias.
-    default: Option<String>,
-    /// The providers by name. A name that is a profile's finds that profile.
-    providers: Option<BTreeMap<String, Provider>>,
-    /// Aliases: the names that apps ask for, and what they stand for.
-    models: Option<BTreeMap<String, Alias>>,
-    /// Profiles of your own, laid field by field over the one that `extends` names or over the one of the same name.
-    profiles: Option<BTreeMap<String, BTreeMap<String, Value>>>,
-    /// How failed calls are repeated.
-    retry: Option<Retry>,
-    /// How long is waited for what.
-    timeout: Option<Timeout>,
-    /// What is written to the log.
-    log: Option<Log>,
-    /// Sections that override what stands above; `MODELSWITCH_PROFILE` chooses one.
-    profile: Option<BTreeMap<String, Section>>,
+/// A type with the settings of the top and of a section, which are the same, and what else it has.
+macro_rules! with_the_settings {
+    ($(#[$attribute:meta])* struct $name:ident { $($(#[$more:meta])* $field:ident: $type:ty,)* }) => {
+        #[derive(JsonSchema)]
+        $(#[$attribute])*
+        #[expect(dead_code, reason = "described, never made")]
+        struct $name {
+            /// What answers when a request names no model: `provider/model` or an alias.
+            default: Option<String>,
+            /// The providers by name. A name that is a profile's finds that profile.
+            providers: Option<BTreeMap<String, Provider>>,
+            /// Aliases: the names that apps ask for, and what they stand for.
+            models: Option<BTreeMap<String, Alias>>,
+            /// Profiles of your own, laid field by field over the one that `extends` names or over the one of the same
+            /// name.
+            profiles: Option<BTreeMap<String, BTreeMap<String, Value>>>,
+            /// How failed calls are repeated.
+            retry: Option<Retry>,
+            /// How long is waited for what.
+            timeout: Option<Timeout>,
+            /// What is written to the log.
+            log: Option<Log>,
+            $($(#[$more])* $field: $type,)*
+        }
+    };
 }
 
-/// What one environment has otherwise.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "described, never made")]
-struct Section {
-    /// What answers when a request names no model: `provider/model` or an alias.
-    default: Option<String>,
-    /// The providers by name.
-    providers: Option<BTreeMap<String, Provider>>,
-    /// Aliases: the names that apps ask for, and what they stand for.
-    models: Option<BTreeMap<String, Alias>>,
-    /// Profiles of your own, laid field by field over the one that `extends` names or over the one of the same name.
-    profiles: Option<BTreeMap<String, BTreeMap<String, Value>>>,
-    /// How failed calls are repeated.
-    retry: Option<Retry>,
-    /// How long is waited for what.
-    timeout: Option<Timeout>,
-    /// What is written to the log.
-    log: Option<Log>,
+with_the_settings! {
+    /// modelswitch: which providers there are, and what the names stand for that apps ask for.
+    #[schemars(deny_unknown_fields, title = "modelswitch.toml")]
+    struct Config {
+        /// Sections that override what stands above; `MODELSWITCH_PROFILE` chooses one.
+        profile: Option<BTreeMap<String, Section>>,
+    }
+}
+
+with_the_settings! {
+    /// What one environment has otherwise.
+    #[schemars(deny_unknown_fields)]
+    struct Section {}
 }
 
 /// What is written to the log.
@@ -143,17 +141,29 @@ struct AliasTable {
     target: Option<String>,
     /// Several, in the order in which they are tried.
     #[schemars(length(min = 1))]
-    targets: Option<Vec<String>>,
+    targets: Option<Vec<Target>>,
     /// How one of several is chosen.
     #[schemars(extend("enum" = ["fallback", "balance"]))]
     strategy: Option<String>,
-    /// One for each of `targets`.
+    /// One for each of `targets`, where they don't say it themselves.
     #[schemars(length(min = 1))]
     weights: Option<Vec<f64>>,
     /// Parameters for requests that don't say them.
     defaults: Option<BTreeMap<String, Value>>,
     /// Parameters for every request.
     overrides: Option<BTreeMap<String, Value>>,
+}
+
+/// One of several targets, with its weight.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("required" = ["model"]))]
+#[expect(dead_code, reason = "described, never made")]
+struct TargetTable {
+    /// `provider/model`, or another alias.
+    model: Option<String>,
+    /// How often it is chosen, compared with the others.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    weight: Option<f64>,
 }
 
 /// What is done where the service and OpenAI's API differ.
@@ -281,9 +291,13 @@ written_as!(Alias, |generator| json_schema!({
     "description": "`provider/model`, another alias, a list of them in the order in which they are tried, or a table.",
     "anyOf": [
         { "type": "string" },
-        { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        { "type": "array", "items": generator.subschema_for::<Target>(), "minItems": 1 },
         generator.subschema_for::<AliasTable>()
     ]
+}));
+
+written_as!(Target, |generator| json_schema!({
+    "anyOf": [{ "type": "string" }, generator.subschema_for::<TargetTable>()]
 }));
 
 written_as!(Period, |_generator| json_schema!({
@@ -404,6 +418,7 @@ mod tests {
         assert_eq!(of("Timeout"), settings::<config::TimeoutConfig>());
         assert_eq!(of("Auth"), settings::<config::AuthConfig>());
         assert_eq!(of("AliasTable"), settings::<config::AliasConfig>());
+        assert_eq!(of("TargetTable"), settings::<config::Weighted>());
         assert_eq!(of("Log"), settings::<config::LogConfig>());
         assert_eq!(of("Key"), settings::<config::KeyConfig>());
         assert_eq!(of("Bounds"), settings::<config::MemoryConfig>());
@@ -431,6 +446,7 @@ mod tests {
             json!({ "log": { "content": true } }),
             json!({ "models": { "a": { "targets": ["b/c", "d/e"], "weights": [1, 2.5], "defaults": { "temperature": 0 } } } }),
             json!({ "providers": { "a": { "auth": { "header": "x-key" }, "query": { "v": "1" }, "allow_models": ["x*"] } } }),
+            json!({ "models": { "a": { "targets": ["b/c", { "model": "d/e", "weight": 3 }], "strategy": "balance" } } }),
             json!({ "profiles": { "mine": { "extends": "openai" } } }),
             json!({ "profile": { "production": { "default": "a/b" } } }),
         ] {
@@ -439,6 +455,8 @@ mod tests {
         for wrong in [
             json!({ "defualt": "a/b" }),
             json!({ "models": { "a": [] } }),
+            json!({ "models": { "a": { "targets": [{ "weight": 3 }] } } }),
+            json!({ "models": { "a": { "targets": [{ "model": "b/c", "weight": 0 }] } } }),
             json!({ "retry": { "attempts": 0 } }),
             json!({ "timeout": { "idle": 5 } }),
             json!({ "providers": { "a": { "api_key": "sk-0123456789" } } }),

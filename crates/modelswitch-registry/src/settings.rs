@@ -221,13 +221,31 @@ fn redacted(path: &[String], value: &Value) -> Value {
     if is_anything {
         return json!("(not shown)");
     }
+    if path.last().is_some_and(|name| name == "command") && path.get(2).is_some_and(|name| name == "api_key")
+    {
+        return program(value);
+    }
     match value {
         Value::String(text) if looks_like_a_key(text) => json!("(looks like a key, not shown)"),
         Value::Array(items) => items.iter().map(|item| redacted(path, item)).collect(),
         Value::Object(table) => {
-            table.iter().map(|(key, value)| (key.clone(), redacted(path, value))).collect()
+            let inside = |key: &String| [path, std::slice::from_ref(key)].concat();
+            table.iter().map(|(key, value)| (key.clone(), redacted(&inside(key), value))).collect()
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// A program without its arguments, which may say more than they should: a token for the vault, the name of a secret.
+fn program(command: &Value) -> Value {
+    let Some([program, arguments @ ..]) = command.as_array().map(Vec::as_slice) else {
+        return json!("(not shown)");
+    };
+    let program = redacted(&[], program);
+    match arguments.len() {
+        0 => json!([program]),
+        1 => json!([program, "(1 argument, not shown)"]),
+        count => json!([program, format!("({count} arguments, not shown)")]),
     }
 }
 

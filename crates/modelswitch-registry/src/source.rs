@@ -14,7 +14,7 @@ use ::toml::Table;
 use modelswitch_provider::{Error, Result};
 
 use crate::environment::Environment;
-use crate::mistake::{Mistake, Place, none_of};
+use crate::mistake::{Mistake, Place, Wrong, shown_path};
 
 /// The names that are looked for, the first one first.
 const NAMES: [&str; 4] = ["modelswitch.toml", "modelswitch.yaml", "modelswitch.yml", "modelswitch.json"];
@@ -42,7 +42,7 @@ impl Source {
                 std::io::ErrorKind::InvalidData => ("it is not UTF-8 text", "save the file as UTF-8"),
                 _ => ("it can't be read", "name a file that can be read"),
             };
-            Error::config(format!("the configuration file {}: {what}", path.display())).with_hint(hint)
+            Error::config(format!("the configuration file {}: {what}", shown_path(path))).with_hint(hint)
         })?;
         Self::parse(&text, Format::of(path)?, Some(path.into()))
     }
@@ -78,7 +78,7 @@ impl Source {
             Ok(parsed) => parsed,
             Err(Flaw { position, what, hint }) => {
                 let mistake = Mistake::new(position.map(place), what, hint);
-                return none_of(vec![mistake]).and(Err(Error::config("the configuration can't be read")));
+                return Err(Wrong::Mistakes(vec![mistake]).into());
             }
         };
         // What editors are told of the file's schema is nothing for us.
@@ -120,7 +120,7 @@ impl Format {
 
 #[cfg(not(all(feature = "yaml", feature = "json")))]
 fn not_compiled_in(path: &Path, language: &str, feature: &str) -> Error {
-    Error::config(format!("the configuration file {}: this build reads no {language}", path.display()))
+    Error::config(format!("the configuration file {}: this build reads no {language}", shown_path(path)))
         .with_hint(format!("build with the feature `{feature}` of modelswitch, or write TOML"))
 }
 

@@ -1,5 +1,7 @@
 //! The nearest right spelling of a name.
 
+use crate::mistake::looks_like_a_key;
+
 /// The candidate that a misspelt name most likely means: letters in another case, swapped, missing or doubled.
 /// `None` when nothing is near enough to be worth suggesting.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -15,6 +17,7 @@ pub(crate) fn near<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>
     let mut found: Vec<(usize, usize)> = candidates
         .into_iter()
         .enumerate()
+        .filter(|(_, candidate)| !looks_like_a_key(candidate))
         .map(|(position, candidate)| (strsim::osa_distance(&wanted, &candidate.to_lowercase()), position))
         .filter(|(distance, _)| *distance <= limit)
         .collect();
@@ -34,7 +37,11 @@ pub(crate) fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String 
     if names.is_empty() {
         return "none".to_owned();
     }
-    let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
+    // A name that is a key has a mistake of its own.
+    let shown = |name: &'_ S| {
+        if looks_like_a_key(name.as_ref()) { "…".to_owned() } else { name.as_ref().to_owned() }
+    };
+    let shown: Vec<String> = names.iter().take(MOST).map(shown).collect();
     match names.len().saturating_sub(MOST) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

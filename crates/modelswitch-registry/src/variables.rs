@@ -5,7 +5,7 @@ use toml::Table;
 
 use crate::config::TOP;
 use crate::environment::Environment;
-use crate::mistake::{Mistake, Place};
+use crate::mistake::{Mistake, Place, looks_like_a_key};
 use crate::spelling::{list, nearest};
 
 const PREFIX: &str = "MODELSWITCH_";
@@ -33,7 +33,11 @@ impl Variables {
             let mut path: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();
             let first = path.first().cloned().unwrap_or_default();
             if !TOP.contains(&first.as_str()) {
-                not_ours(&mut found, &variable, &first);
+                not_ours(
+                    &mut found,
+                    if looks_like_a_key(rest) { "MODELSWITCH_…" } else { &variable },
+                    &first,
+                );
                 continue;
             }
             if matches!(first.as_str(), "providers" | "models" | "profiles")

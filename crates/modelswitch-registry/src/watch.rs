@@ -178,9 +178,11 @@ impl Watching {
 
     /// Waits for a change; false when it is time to end.
     fn wait(&mut self) -> bool {
+        // What goes on beside the files doesn't put the next look off.
+        let next_look = Instant::now() + POLL;
         while !self.touched {
             let note = if self.polls {
-                match self.notes.recv_timeout(POLL) {
+                match self.notes.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
                     Err(RecvTimeoutError::Timeout) => return true,
                     note => note.ok(),
                 }
@@ -347,8 +349,8 @@ impl Places {
 mod tests {
     use super::*;
 
-    #[test]
-    fn where_the_system_tells_nothing_the_files_are_looked_at() {
+    /// A change is seen though nothing is told of it, whatever else is told meanwhile.
+    fn a_change_is_seen_while(happens: impl Fn(&Sender<Note>)) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("modelswitch.toml");
         let write = |model: &str| {
@@ -364,14 +366,27 @@ mod tests {
         watching.point_at_files();
         let thread = std::thread::spawn(move || watching.run());
         let watch = Watch { notes, thread: Some(thread) };
+        // Let the look go by with which it begins.
         std::thread::sleep(Duration::from_millis(200));
         write("new");
-        let late = Instant::now() + Duration::from_secs(8);
+        let late = Instant::now() + Duration::from_secs(30);
         while registry.aliases()[0].1 != "a/new" {
             assert!(Instant::now() < late);
+            happens(&watch.notes);
             std::thread::sleep(Duration::from_millis(20));
         }
         drop(watch);
+    }
+
+    #[test]
+    fn where_the_system_tells_nothing_the_files_are_looked_at() {
+        a_change_is_seen_while(|_| {});
+    }
+
+    #[test]
+    fn what_happens_to_other_files_does_not_put_the_look_off() {
+        let other = notify::Event::new(notify::EventKind::Any).add_path("/elsewhere/another".into());
+        a_change_is_seen_while(|notes| notes.send(Note::Event(Ok(other.clone()))).unwrap());
     }
 
     #[cfg(unix)]

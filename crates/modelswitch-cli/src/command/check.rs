@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
-use modelswitch_provider::Result;
-use modelswitch_registry::{CheckOptions, CheckReport, Outcome, StageReport};
+use futures_util::stream::StreamExt;
+use modelswitch_registry::{CheckOptions, CheckReport, KeyReport, Outcome, StageReport};
 
 use super::write_json;
 use crate::args::Common;
@@ -33,9 +32,6 @@ pub(crate) struct Args {
     no_completion: bool,
 }
 
-/// How many providers are checked at once.
-const AT_ONCE: usize = 8;
-
 pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
     let registry = common.registry()?;
     let configured: Vec<String> = registry.providers().into_iter().map(|provider| provider.name).collect();
@@ -47,19 +43,18 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
 
     let wheels = Wheels::new(&wanted);
     let watched = wheels.clone();
-    let mut options =
-        CheckOptions::new().on_stage(move |provider, stage| watched.say(provider, stage.as_str()));
+    let mut options = CheckOptions::new()
+        .only(&wanted)
+        .on_stage(move |provider, stage| watched.say(provider, stage.as_str()));
     if let Some(limit) = args.timeout {
         options = options.timeout(limit);
     }
     if args.no_completion {
         options = options.without_completion();
     }
-    let checks = wanted.iter().map(|name| Box::pin(registry.check_provider_with(name, &options)));
-    let mut checks = stream::iter(checks).buffer_unordered(AT_ONCE);
+    let mut checks = registry.check_all(options);
     let mut reports = Vec::new();
     while let Some(report) = checks.next().await {
-        let report = report?;
         wheels.stop(&report.provider);
         if !args.json {
             wheels.pause(|| write(&report))?;
@@ -79,29 +74,43 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
     if reports.iter().all(CheckReport::passed) { Ok(()) } else { Err(Failure::told()) }
 }
 
-/// One provider's stages.
+/// One provider's stages, and its keys where there are several.
 pub(super) fn write(report: &CheckReport) -> io::Result<()> {
     let mut out = stdout();
     let url = report.base_url.as_deref().unwrap_or_default();
     writeln!(out, "{BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", one_line(&report.provider), one_line(url))?;
     for stage in &report.stages {
-        write_stage(&mut out, stage)?;
+        let StageReport { stage, outcome, detail, remedy, duration, .. } = stage;
+        let text = format!("{:<13} {}", stage.as_str(), one_line(detail));
+        write_line(&mut out, *outcome, &text, *duration, remedy.as_deref())?;
+    }
+    if !report.keys.is_empty() {
+        writeln!(out, "  each of its {} keys", report.keys.len())?;
+    }
+    for KeyReport { source, outcome, detail, remedy, duration, .. } in &report.keys {
+        let text = format!("{}: {}", one_line(source), one_line(detail));
+        write_line(&mut out, *outcome, &text, *duration, remedy.as_deref())?;
     }
     writeln!(out)
 }
 
-fn write_stage(out: &mut impl Write, stage: &StageReport) -> io::Result<()> {
-    let (mark, style) = match stage.outcome {
+fn write_line(
+    out: &mut impl Write,
+    outcome: Outcome,
+    text: &str,
+    took: Duration,
+    remedy: Option<&str>,
+) -> io::Result<()> {
+    let (mark, style) = match outcome {
         Outcome::Passed => ('✓', GOOD),
         Outcome::Failed => ('✗', BAD),
         Outcome::Skipped => ('–', DIM),
     };
-    let name = stage.stage.as_str();
-    let (detail, took) = (one_line(&stage.detail), duration(stage.duration));
-    let quiet = if stage.outcome == Outcome::Skipped { DIM } else { anstyle::Style::new() };
-    write!(out, "  {style}{mark}{style:#} {quiet}{name:<13} {detail}{quiet:#}")?;
+    let took = duration(took);
+    let quiet = if outcome == Outcome::Skipped { DIM } else { anstyle::Style::new() };
+    write!(out, "  {style}{mark}{style:#} {quiet}{text}{quiet:#}")?;
     writeln!(out, "{DIM}{took}{DIM:#}")?;
-    for line in stage.remedy.iter().flat_map(|remedy| remedy.lines()) {
+    for line in remedy.into_iter().flat_map(str::lines) {
         writeln!(out, "                  {NOTE}{}{NOTE:#}", clean(line))?;
     }
     Ok(())
@@ -113,9 +122,10 @@ fn write_table(reports: &[CheckReport]) -> io::Result<()> {
         return Ok(());
     }
     let rows = reports.iter().map(|report| {
-        let (result, note) = match report.failure() {
-            Some(failure) => ("failed", format!("{}: {}", failure.stage.as_str(), failure.detail)),
-            None => ("passed", report.metadata.serving_model.clone().unwrap_or_default()),
+        let (result, note) = match (report.failure(), report.failed_keys().next()) {
+            (Some(failure), _) => ("failed", format!("{}: {}", failure.stage.as_str(), failure.detail)),
+            (None, Some(key)) => ("failed", format!("{}: {}", key.source, key.detail)),
+            (None, None) => ("passed", report.metadata.serving_model.clone().unwrap_or_default()),
         };
         [report.provider.clone(), result.to_owned(), duration(report.duration).trim().to_owned(), note]
     });

@@ -1,9 +1,8 @@
 //! `modelswitch config`: what counts and where it comes from, whether it is right, and what may be written.
 
 use std::io::Write;
-use std::path::Path;
 
-use modelswitch_registry::{Registry, Setting, config_schema};
+use modelswitch_registry::{Invalid, NO_PROVIDER, Registry, Setting, config_schema};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -77,30 +76,36 @@ fn remark(registry: &Registry) -> std::io::Result<()> {
 }
 
 fn validate(common: &Common) -> Result<(), Failure> {
-    let registry = common.registry()?;
-    remark(&registry)?;
-    let sections = sections(&registry.source());
-    let mut is_wrong = false;
-    for section in &sections {
-        if let Err(mistake) = common.builder().profile(section).build() {
-            is_wrong = true;
-            let mut notes = stderr();
-            writeln!(notes, "{DIM}with MODELSWITCH_PROFILE={}:{DIM:#}", clean(section))?;
-            error::show(&mistake, common.verbose);
+    let builder = common.builder();
+    let invalid = builder.validate();
+    for Invalid { section, error, .. } in &invalid {
+        if let Some(section) = section {
+            writeln!(stderr(), "{DIM}with MODELSWITCH_PROFILE={}:{DIM:#}", clean(section))?;
         }
+        error::show(error, common.verbose);
     }
-    if is_wrong {
+    if !invalid.is_empty() {
         return Err(Failure::told_before_the_call());
     }
+    let sections = builder.sections()?;
+    let registry = match builder.build() {
+        Ok(registry) => registry,
+        // Each section has providers of its own, and none is chosen.
+        Err(error) if error.code() == Some(NO_PROVIDER) && !sections.is_empty() => {
+            return Ok(writeln!(
+                stdout(),
+                "{GOOD}no mistakes{GOOD:#}: {}",
+                count(sections.len(), "section")
+            )?);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    remark(&registry)?;
     let missing = registry.providers().into_iter().filter(|provider| !provider.is_usable());
     for provider in missing {
         let (name, source) = (clean(&provider.name), clean(&provider.key.source));
         writeln!(stderr(), "{NOTE}warning:{NOTE:#} the key of `{name}` is not there: {source}")?;
     }
-    let count = |number: usize, what: &str| match number {
-        1 => format!("1 {what}"),
-        number => format!("{number} {what}s"),
-    };
     let found = [
         Some(count(registry.providers().len(), "provider")),
         Some(count(registry.aliases().len(), "alias")).map(|text| text.replace("aliass", "aliases")),
@@ -110,10 +115,9 @@ fn validate(common: &Common) -> Result<(), Failure> {
     Ok(writeln!(stdout(), "{GOOD}no mistakes{GOOD:#}: {}", found.join(", "))?)
 }
 
-/// The environments that the file has sections for. A file in another format than TOML has its chosen one checked only.
-fn sections(source: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(Path::new(source)).unwrap_or_default();
-    let table: toml::Table = toml::from_str(&text).unwrap_or_default();
-    let sections = table.get("profile").and_then(toml::Value::as_table);
-    sections.into_iter().flat_map(toml::Table::keys).cloned().collect()
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    }
 }

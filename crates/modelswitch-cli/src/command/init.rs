@@ -13,7 +13,7 @@ use super::check;
 use crate::args::Common;
 use crate::error::Failure;
 use crate::terminal::{GOOD, clean, stderr, stdout, wheel};
-use file::{Answers, Provider, looks_like_a_key};
+use file::{Answers, Provider, is_no_variable};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -73,14 +73,15 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
     }
     let answers = if args.providers.is_empty() { asked(&args)? } else { given(&args)? };
     let text = file::text(&answers);
-    // What isn't right isn't written.
-    Registry::builder().toml(&text).build().map_err(Failure::before_the_call)?;
+    // What isn't right isn't written. It has no section yet that MODELSWITCH_PROFILE could choose.
+    common.builder().toml(&text).without_profile().build().map_err(Failure::before_the_call)?;
     write(&path, &text, args.force)?;
     writeln!(stdout(), "{GOOD}written:{GOOD:#} {}", clean(&path.display().to_string()))?;
     if args.no_check {
         return Ok(());
     }
-    test(&path, &answers).await
+    let registry = common.builder().file(&path).without_profile().build()?;
+    test(&registry, &answers).await
 }
 
 fn asked(args: &Args) -> Result<Answers, Failure> {
@@ -126,7 +127,7 @@ fn given(args: &Args) -> Result<Answers, Failure> {
 }
 
 fn checked(provider: Provider) -> Result<Provider, Failure> {
-    if provider.key_env.as_deref().is_some_and(looks_like_a_key) {
+    if provider.key_env.as_deref().is_some_and(is_no_variable) {
         return Err(Failure::usage(
             "--key-env looks like a key itself (not shown), not like the name of a variable",
             "name the variable, such as DEEPSEEK_API_KEY; and make a new key: this one stands in the shell's history",
@@ -179,8 +180,7 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     Ok(file.write_all(text.as_bytes())?)
 }
 
-async fn test(path: &Path, answers: &Answers) -> Result<(), Failure> {
-    let registry = Registry::builder().file(path).build()?;
+async fn test(registry: &Registry, answers: &Answers) -> Result<(), Failure> {
     let mut all_passed = true;
     for provider in &answers.providers {
         let wheel = wheel(format!("checking {}", provider.name));

@@ -5,10 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use console::Term;
-use keyring_core::{Entry, Error};
+use keyring_core::Entry;
 use modelswitch_openai::Profile;
-use modelswitch_provider::ApiKey;
+use modelswitch_provider::{ApiKey, Error};
+use modelswitch_registry::{Keyring, NO_PROVIDER, Setting};
 use serde::Serialize;
+use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::write_json;
 use crate::args::Common;
@@ -49,13 +52,11 @@ enum What {
     },
 }
 
-/// Under what all keys are kept.
-const SERVICE: &str = modelswitch_registry::Keyring::SERVICE;
-
 pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
-    // Providers that are configured may be asked for by name; a configuration with mistakes has none.
-    let configured = common.registry().map(|registry| registry.providers()).unwrap_or_default();
-    let configured: Vec<String> = configured.into_iter().map(|provider| provider.name).collect();
+    let configured = match args.what {
+        What::List { .. } => configured(common)?,
+        What::Set { .. } | What::Remove { .. } => Vec::new(),
+    };
     // A keyring may wait for its owner to unlock it, and brings a runtime of its own.
     let done = tokio::task::spawn_blocking(move || act(&args.what, configured, &Desktop));
     done.await.map_err(|_| {
@@ -63,15 +64,36 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
     })?
 }
 
-fn act(what: &What, configured: Vec<String>, keyring: &dyn Keyring) -> Result<(), Failure> {
+/// The names under which the configuration's keys may be kept: those that it says, and its providers'. Where nothing is
+/// configured, there are none.
+fn configured(common: &Common) -> Result<Vec<String>, Failure> {
+    let registry = match common.registry() {
+        Err(error) if error.code() == Some(NO_PROVIDER) => return Ok(Vec::new()),
+        registry => registry?,
+    };
+    let providers = registry.providers().into_iter().map(|provider| provider.name);
+    let said = registry.settings().into_iter().flat_map(|Setting { path, value, .. }| match value {
+        Value::String(name) if path.ends_with(".api_key.keyring") => vec![name],
+        Value::Array(pool) if path.ends_with(".api_key") => {
+            pool.iter().filter_map(|key| Some(key.get("keyring")?.as_str()?.to_owned())).collect()
+        }
+        _ => Vec::new(),
+    });
+    Ok(providers.chain(said).collect())
+}
+
+fn act(what: &What, configured: Vec<String>, keyring: &dyn Place) -> Result<(), Failure> {
     match what {
         What::Set { more, .. } if !more.is_empty() => Err(Failure::usage(
             "a key doesn't go on the command line (not shown)",
             "pipe it in, or type it at the prompt; if it was one, make a new key: it stands in the shell's history",
         )),
+        What::Set { name, .. } if name.trim().is_empty() => {
+            Err(Failure::usage("a key needs a name", "name it after its provider, such as deepseek"))
+        }
         What::Set { name, .. } => {
-            let key = ApiKey::new(read_key(name)?)?;
-            set(name, &key, keyring)?;
+            let key = ApiKey::new(read_key(name)?.as_str())?;
+            keyring.set(name, &key).map_err(failure)?;
             let name = clean(name);
             Ok(writeln!(stderr(), "kept; write {DIM}api_key = {{ keyring = \"{name}\" }}{DIM:#}")?)
         }
@@ -94,22 +116,25 @@ struct Kept {
     name: String,
 }
 
-fn read_key(name: &str) -> Result<String, Failure> {
+fn read_key(name: &str) -> Result<Zeroizing<String>, Failure> {
     if io::stdin().is_terminal() {
         write!(stderr(), "the key for {} (not shown): ", clean(name))?;
-        return Ok(Term::stderr().read_secure_line()?);
+        return Ok(Zeroizing::new(Term::stderr().read_secure_line()?));
     }
-    // A key is a line; whoever pipes more has piped something else.
-    const LONGEST: u64 = 64 << 10;
-    let mut line = String::new();
-    io::stdin().lock().take(LONGEST).read_line(&mut line)?;
+    // A key is a line; whoever pipes more has piped something else. The whole has room from the beginning: what grows
+    // leaves a copy behind.
+    const LONGEST: u16 = u16::MAX;
+    let mut line = Zeroizing::new(String::with_capacity(LONGEST.into()));
+    io::stdin().lock().take(LONGEST.into()).read_line(&mut line)?;
     Ok(line)
 }
 
 /// Where keys are kept.
-trait Keyring {
-    /// The place for a key, whether there is one or not.
-    fn entry(&self, name: &str) -> Result<Entry, Error>;
+trait Place {
+    fn set(&self, name: &str, key: &ApiKey) -> Result<(), Error>;
+    fn has(&self, name: &str) -> Result<bool, Error>;
+    /// Says whether there was one.
+    fn remove(&self, name: &str) -> Result<bool, Error>;
     /// The names that the keyring itself can tell; not every one can.
     fn names(&self) -> Vec<String>;
 }
@@ -117,98 +142,79 @@ trait Keyring {
 /// The keyring of the desktop: Keychain, Credential Manager, Secret Service.
 struct Desktop;
 
-impl Keyring for Desktop {
-    fn entry(&self, name: &str) -> Result<Entry, Error> {
-        keyring::Entry::new(SERVICE, name).map(|entry| entry.inner)
+impl Place for Desktop {
+    fn set(&self, name: &str, key: &ApiKey) -> Result<(), Error> {
+        Keyring::set(name, key)
+    }
+
+    fn has(&self, name: &str) -> Result<bool, Error> {
+        Ok(Keyring::get(name)?.is_some())
+    }
+
+    fn remove(&self, name: &str) -> Result<bool, Error> {
+        Keyring::remove(name)
     }
 
     fn names(&self) -> Vec<String> {
         if keyring::Entry::store_status().is_err() {
             return Vec::new();
         }
-        let found = Entry::search(&HashMap::from([("service", SERVICE)])).unwrap_or_default();
-        let ours = found.iter().filter_map(Entry::get_specifiers).filter(|(service, _)| service == SERVICE);
-        ours.map(|(_, name)| name).collect()
+        let found = Entry::search(&HashMap::from([("service", Keyring::SERVICE)])).unwrap_or_default();
+        let ours = found.iter().filter_map(Entry::get_specifiers);
+        ours.filter(|(service, _)| service == Keyring::SERVICE).map(|(_, name)| name).collect()
     }
-}
-
-fn set(name: &str, key: &ApiKey, keyring: &dyn Keyring) -> Result<(), Failure> {
-    if name.trim().is_empty() {
-        return Err(Failure::usage("a key needs a name", "name it after its provider, such as deepseek"));
-    }
-    let entry = keyring.entry(name).map_err(|error| failure(&error))?;
-    entry.set_password(key.expose()).map_err(|error| failure(&error))
 }
 
 /// The names that are asked for: those that the keyring tells, that are configured, and that have a profile.
-fn list(configured: Vec<String>, keyring: &dyn Keyring) -> Result<Vec<String>, Failure> {
+fn list(configured: Vec<String>, keyring: &dyn Place) -> Result<Vec<String>, Failure> {
     let profiles = Profile::embedded_names().map(str::to_owned);
     let names: BTreeSet<String> = keyring.names().into_iter().chain(configured).chain(profiles).collect();
     let mut there = Vec::new();
     for name in names {
-        let read = keyring.entry(&name).and_then(|entry| entry.get_password());
-        match read {
-            Ok(_) => there.push(name),
-            Err(Error::NoEntry) => {}
-            Err(error) => return Err(failure(&error)),
+        if keyring.has(&name).map_err(failure)? {
+            there.push(name);
         }
     }
     Ok(there)
 }
 
-fn remove(name: &str, keyring: &dyn Keyring) -> Result<(), Failure> {
-    match keyring.entry(name).and_then(|entry| entry.delete_credential()) {
-        Ok(()) => Ok(()),
-        Err(Error::NoEntry) => Err(Failure::local(
-            format!("there is no key under `{name}`"),
-            "`modelswitch keys list` shows the names",
-        )),
-        Err(error) => Err(failure(&error)),
+fn remove(name: &str, keyring: &dyn Place) -> Result<(), Failure> {
+    if keyring.remove(name).map_err(failure)? {
+        return Ok(());
     }
+    Err(Failure::local(
+        format!("there is no key under `{}`", clean(name)),
+        "`modelswitch keys list` shows the names",
+    ))
 }
 
-/// Its own words stay out: they may hold what was read.
-fn failure(error: &Error) -> Failure {
-    let (what, hint) = match error {
-        Error::NoDefaultStore | Error::PlatformFailure(_) => (
-            "there is no keyring that can be used here",
-            "a keyring belongs to a desktop session; elsewhere keep the key in a variable or a file",
-        ),
-        Error::NoStorageAccess(_) => ("the keyring is locked", "unlock it, and try again"),
-        Error::TooLong(..) => ("the name or the key is too long for this keyring", "take a shorter name"),
-        Error::Invalid(..) => {
-            ("the keyring takes no such name", "name it after its provider, such as deepseek")
-        }
-        Error::Ambiguous(_) => (
-            "the keyring has several keys under this name",
-            "take all but one away with the desktop's own program",
-        ),
-        _ => ("the keyring failed", "look at it with the desktop's own program"),
-    };
-    Failure::local(what, hint)
+/// It is this machine that fails, not the configuration.
+fn failure(error: Error) -> Failure {
+    Failure::local(error.message(), error.hint())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::cell::RefCell;
 
-    use keyring_core::{CredentialStore, mock};
+    use clap::Parser;
 
     use super::*;
 
-    const CANARY: &str = "sk-canary0123456789";
+    /// A keyring that can't be searched.
+    #[derive(Default)]
+    struct InMemory(RefCell<BTreeSet<String>>);
 
-    struct InMemory(Arc<CredentialStore>);
-
-    impl InMemory {
-        fn new() -> Self {
-            Self(mock::Store::new().unwrap())
+    impl Place for InMemory {
+        fn set(&self, name: &str, _: &ApiKey) -> Result<(), Error> {
+            self.0.borrow_mut().insert(name.to_owned());
+            Ok(())
         }
-    }
-
-    impl Keyring for InMemory {
-        fn entry(&self, name: &str) -> Result<Entry, Error> {
-            Entry::new_in_store(&self.0, SERVICE, name)
+        fn has(&self, name: &str) -> Result<bool, Error> {
+            Ok(self.0.borrow().contains(name))
+        }
+        fn remove(&self, name: &str) -> Result<bool, Error> {
+            Ok(self.0.borrow_mut().remove(name))
         }
         fn names(&self) -> Vec<String> {
             Vec::new()
@@ -217,12 +223,11 @@ mod tests {
 
     #[test]
     fn a_key_is_kept_listed_and_forgotten() {
-        let keyring = InMemory::new();
-        let key = ApiKey::new(CANARY).unwrap();
-        set("deepseek", &key, &keyring).unwrap();
-        set("mine", &key, &keyring).unwrap();
+        let keyring = InMemory::default();
+        let key = ApiKey::new("sk-canary0123456789").unwrap();
+        keyring.set("deepseek", &key).unwrap();
+        keyring.set("mine", &key).unwrap();
         assert_eq!(list(vec!["mine".to_owned()], &keyring).unwrap(), ["deepseek", "mine"]);
-        assert_eq!(keyring.entry("mine").unwrap().get_password().unwrap(), CANARY);
         remove("mine", &keyring).unwrap();
         assert_eq!(list(vec!["mine".to_owned()], &keyring).unwrap(), ["deepseek"]);
         let failure = format!("{:?}", remove("mine", &keyring).unwrap_err());
@@ -230,17 +235,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_keyring_says_about_a_failure_is_not_repeated() {
-        for error in [
-            Error::NoDefaultStore,
-            Error::BadEncoding(CANARY.into()),
-            Error::BadStoreFormat(CANARY.to_owned()),
-            Error::TooLong(CANARY.to_owned(), 1),
-            Error::PlatformFailure(CANARY.into()),
-            Error::NoStorageAccess(CANARY.into()),
-        ] {
-            let shown = format!("{:?}", failure(&error));
-            assert!(!shown.contains("canary"), "{shown}");
-        }
+    fn names_that_the_configuration_keeps_keys_under_are_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("modelswitch.toml");
+        let text = "[providers.deepseek]\napi_key = { keyring = 'work' }\n[providers.openai]\n\
+                    api_key = [{ keyring = 'one' }, { env = 'X' }, { keyring = 'two' }]\n";
+        std::fs::write(&config, text).unwrap();
+        let cli = |path: &std::path::Path| {
+            crate::args::Cli::parse_from(["modelswitch", "--config", path.to_str().unwrap(), "keys", "list"])
+        };
+        let mut names = configured(&cli(&config).common).unwrap();
+        names.sort();
+        assert_eq!(names, ["deepseek", "one", "openai", "two", "work"]);
+        let failure = configured(&cli(&folder.path().join("nowhere.toml")).common).unwrap_err();
+        assert!(format!("{failure:?}").contains("nowhere.toml"), "a wrong --config is told");
     }
 }

@@ -178,3 +178,28 @@ async fn plain_text_where_tls_was_expected_fails_at_tls_with_what_to_write() {
         assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_key_of_a_pool_is_shown_and_a_bad_one_is_not_hidden_by_those_that_work() {
+    let sim = Sim::start().await.unwrap();
+    let place = Place::with_deepseek(&sim)
+        .file("[providers.deepseek]\napi_key = [{ env = 'GOOD' }, { env = 'BAD' }, { env = 'NONE' }]\n")
+        .variable("GOOD", sim.key())
+        .variable("BAD", "sk-wrong0123456789");
+    let outcome = place.run(&["check"]).ends(1);
+    for part in [
+        "✓ completion",
+        "each of its 3 keys",
+        "✓ $GOOD: it is taken",
+        "✗ $BAD: HTTP 401",
+        "check the key from $BAD;",
+        "✗ $NONE: ",
+        "It failed.",
+    ] {
+        assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
+    }
+    assert!(!outcome.out.contains("sk-wrong"), "{}", outcome.out);
+    let report = place.run(&["check", "--json"]).ends(1).json();
+    assert_eq!(report[0]["keys"][1]["source"], "$BAD");
+    assert_eq!(report[0]["keys"][1]["outcome"], "failed");
+}

@@ -152,6 +152,65 @@ fn config_validate_tells_every_mistake_in_sections_too() {
 }
 
 #[test]
+fn config_validate_tells_what_is_wrong_above_and_in_every_section_in_one_run_and_each_once() {
+    let place = Place::empty().file(
+        "[providers.deepseek]\nbase_ulr = 'x'\n[profile.test]\ndefualt = 'x'\n[profile.live.timeout]\nidel = '5s'\n",
+    );
+    let outcome = place.run(&["config", "validate"]).ends(2);
+    let times = |part: &str| outcome.err.matches(part).count();
+    for part in ["toml:2:1", "toml:4:1", "toml:6:1"] {
+        assert_eq!(times(part), 1, "{part}: {outcome:#?}");
+    }
+    assert!(outcome.err.find("`base_url`") < outcome.err.find("MODELSWITCH_PROFILE=live"), "{outcome:#?}");
+    // A key in place of a name hides no other mistake.
+    let place = Place::empty()
+        .file(&format!("[providers.deepseek]\ndefault_model = '{CANARY}'\nbase_ulr = 'x'\n[models]\n'{CANARY}' = 'deepseek/x'\n"));
+    let outcome = place.run(&["config", "validate"]).ends(2);
+    for part in ["toml:2:1", "toml:3:1", "toml:5:1"] {
+        assert_eq!(outcome.err.matches(part).count(), 1, "{part}: {outcome:#?}");
+    }
+    assert!(!outcome.err.contains(CANARY), "{outcome:#?}");
+}
+
+#[test]
+fn config_validate_looks_into_the_sections_of_yaml_and_json_too() {
+    for (name, text) in [
+        ("modelswitch.yaml", "providers:\n  deepseek: {}\nprofile:\n  test:\n    defualt: x\n"),
+        (
+            "modelswitch.json",
+            "{ \"providers\": { \"deepseek\": {} }, \"profile\": { \"test\": { \"defualt\": \"x\" } } }",
+        ),
+    ] {
+        let place = Place::empty();
+        fs::write(place.folder.path().join(name), text).unwrap();
+        let outcome = place.run(&["config", "validate"]).ends(2);
+        assert!(outcome.err.contains("did you mean `default`?"), "{outcome:#?}");
+        assert!(outcome.err.contains("MODELSWITCH_PROFILE=test"), "{outcome:#?}");
+    }
+}
+
+#[test]
+fn config_validate_takes_a_file_whose_providers_stand_in_sections_alone() {
+    let place = Place::empty().file("[profile.a.providers.deepseek]\n[profile.b.providers.openai]\n");
+    let outcome = place.run(&["config", "validate"]).ends(0);
+    assert!(outcome.out.contains("no mistakes: 2 sections"), "{outcome:#?}");
+    let wrong =
+        Place::empty().file("[profile.a.providers.deepseek]\n[profile.b.providers.openai]\nprofil = 'x'\n");
+    let outcome = wrong.run(&["config", "validate"]).ends(2);
+    assert!(outcome.err.contains("did you mean `profile`?"), "{outcome:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_tests_with_the_variables_of_a_file_and_whatever_section_is_chosen() {
+    let sim = modelswitch_sim::Sim::start().await.unwrap();
+    let place = Place::empty().variable("MODELSWITCH_PROFILE", "production");
+    let variables = format!("DEEPSEEK_API_KEY={}\nDEEPSEEK_BASE_URL={}\n", sim.key(), sim.base_url());
+    fs::write(place.folder.path().join("keys.env"), variables).unwrap();
+    let outcome = place.run(&["init", "--provider", "deepseek", "--env-file", "keys.env"]).ends(0);
+    assert!(outcome.out.contains("✓ completion"), "{outcome:#?}");
+}
+
+#[test]
 fn config_schema_takes_the_files_of_the_documentation() {
     let schema = Place::empty().run(&["config", "schema"]).ends(0).json();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -224,4 +283,93 @@ fn the_manual_page_tells_the_commands_and_exit_codes() {
         outcome.out
     );
     Place::empty().run(&["man", "nonsense"]).ends(2);
+}
+
+/// The README's two environments in processes of their own, the key of one rotated between them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_two_environments_are_shown_and_checked_each_with_its_key() {
+    let readme = include_str!("../../../../README.md");
+    let begin = readme.find("# two-environments.toml").unwrap();
+    let text = readme[begin..].split("```").next().unwrap();
+    let sim = modelswitch_sim::Sim::start().await.unwrap();
+    let place = || {
+        let place = Place::empty().file(text).variable("DEEPSEEK_BASE_URL", sim.base_url());
+        fs::create_dir(place.folder.path().join("keys")).unwrap();
+        place.variable("DEEPSEEK_DEV_KEY", sim.key())
+    };
+    let dev = place();
+    assert!(dev.run(&["providers"]).ends(0).out.contains("$DEEPSEEK_DEV_KEY"));
+    assert!(dev.run(&["check", "deepseek"]).ends(0).out.contains("It passed."));
+
+    let production = place().variable("MODELSWITCH_PROFILE", "production");
+    let key = production.folder.path().join("keys/production");
+    fs::write(&key, CANARY).unwrap();
+    assert!(production.run(&["providers"]).ends(0).out.contains("keys/production"));
+    let outcome = production.run(&["check", "deepseek"]).ends(1);
+    assert!(outcome.out.contains("✗ authorised") && !outcome.out.contains(CANARY), "{outcome:#?}");
+    fs::write(&key, sim.key()).unwrap();
+    assert!(production.run(&["check", "deepseek"]).ends(0).out.contains("It passed."));
+}
+
+/// Wherever a key comes from, and wherever somebody put one by mistake, the program's output has none.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_output_of_the_program_shows_a_key() {
+    let sim = modelswitch_sim::Sim::builder().any_key(true).start().await.unwrap();
+    let sources = [
+        "{ env = 'MINE' }",
+        "{ file = 'key' }",
+        "{ command = ['cat', 'key'] }",
+        "{ command = ['vault', '--token=KEY'] }",
+        "[{ env = 'MINE' }, { file = 'key' }, { command = ['vault', '--token=KEY'] }]",
+        "'KEY'",
+    ];
+    for key in [
+        CANARY,
+        "gsk_Canary0123456789abcdef",
+        "AIzaCanary-01_23-45_67-89_ab-cd_ef",
+        "c0a1b2c3d4e5f60718293a4b5c6d7e8f",
+    ] {
+        for source in sources {
+            let text = format!(
+                "[providers.deepseek]\nbase_url = '{}'\nheaders = {{ x-team = '{key}' }}\napi_key = {}\n\
+                 [models.fast]\ntarget = 'deepseek/x'\noverrides = {{ user = '{key}' }}\n[retry]\nattempts = 1\n",
+                sim.base_url(),
+                source.replace("KEY", key)
+            );
+            let place = Place::empty().file(&text);
+            fs::write(place.folder.path().join("key"), key).unwrap();
+            fs::write(place.folder.path().join("keys.env"), format!("MINE={key}\n")).unwrap();
+            for arguments in [
+                &["config", "show"][..],
+                &["config", "show", "--json"],
+                &["config", "validate", "-v"],
+                &["providers"],
+                &["providers", "--json"],
+                &["models", "--json"],
+                &["balance"],
+                &["check"],
+                &["check", "--json"],
+                &["--log", "trace", "chat", "--model", "fast", "hello"],
+            ] {
+                let outcome = place.run(&[arguments, &["--env-file", "keys.env"]].concat());
+                assert!(
+                    !outcome.out.contains(key) && !outcome.err.contains(key),
+                    "{arguments:?}: {outcome:#?}"
+                );
+            }
+        }
+        for (variable, arguments) in [
+            ("X", &["--config", key, "providers"][..]),
+            ("X", &["--env-file", key, "providers"]),
+            ("X", &["init", "--provider", "deepseek", "--key-env", key]),
+            ("MODELSWITCH_CONFIG", &["providers"]),
+            ("MODELSWITCH_PROFILE", &["providers"]),
+            ("MODELSWITCH_PROVIDERS__DEEPSEEK__API_KEY", &["providers"]),
+            ("MODELSWITCH_PROVIDERS__DEEPSEEK__DEFAULT_MODEL", &["config", "show"]),
+        ] {
+            let place = Place::empty().file("[providers.deepseek]").variable(variable, key);
+            let outcome = place.run(arguments);
+            assert!(!outcome.out.contains(key) && !outcome.err.contains(key), "{arguments:?}: {outcome:#?}");
+        }
+    }
 }

@@ -24,9 +24,9 @@ use store::Store;
 /// say of context, abilities and prices. Made by [`Registry::catalogue`].
 ///
 /// A list is asked for once by however many callers, and kept for an hour. One that is older is asked for again by the
-/// first who wants it, and served to others meanwhile, and to the first too if the service doesn't answer. The asking is
-/// done in the caller's own future: nothing runs on in the background. Clones share what is kept; a reload of the
-/// registry is followed.
+/// first who wants it, and served to others meanwhile, and to the first too if the service doesn't answer. Such a service
+/// is left alone for half a minute, unless it is to be asked anew. The asking is done in the caller's own future: nothing
+/// runs on in the background. Clones share what is kept; a reload of the registry is followed.
 ///
 /// ```
 /// use modelswitch_openai::Capability;
@@ -67,7 +67,7 @@ pub struct ProviderModels {
 
 /// A list is a small file. Tries and waits together must not take longer than somebody looks at a wheel.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long a service that didn't answer is left alone while there is an older list.
+/// How long a service that didn't answer is left alone, while an older list serves or none.
 const REST: Duration = Duration::from_secs(30);
 
 impl Catalogue {
@@ -160,22 +160,19 @@ impl Catalogue {
         if now.times != kept.times {
             return now;
         }
-        let answer = ask(connected).await;
+        let answer = ask(connected).await.map(|models| List {
+            models: models.into(),
+            read: SystemTime::now(),
+            fresh: self.fresh_for(Duration::ZERO),
+        });
+        if let (Some(store), Ok(list)) = (&self.store, &answer) {
+            store.put(&shelf.owner, list);
+        }
         let mut state = shelf.state();
         state.asked = Some(Instant::now());
         state.times = state.times.wrapping_add(1);
         match answer {
-            Ok(models) => {
-                let list = List {
-                    models: models.into(),
-                    read: SystemTime::now(),
-                    fresh: self.fresh_for(Duration::ZERO),
-                };
-                if let Some(store) = &self.store {
-                    store.put(&shelf.owner, &list);
-                }
-                (state.list, state.error) = (Some(list), None);
-            }
+            Ok(list) => (state.list, state.error) = (Some(list), None),
             Err(error) => state.error = Some(error),
         }
         state.clone()
@@ -188,28 +185,46 @@ impl Catalogue {
     }
 
     fn shelf(&self, connected: &Connected) -> Arc<Shelf> {
-        let owner =
-            Owner { provider: connected.info.name.clone(), base_url: connected.info.base_url.clone() };
-        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || {
-            let stored = self.store.as_ref().and_then(|store| store.get(&owner));
-            let list = stored.map(|(models, read)| {
-                // A clock that was set back makes it old, not young for ever.
-                let fresh = SystemTime::now().duration_since(read).ok().and_then(|age| self.fresh_for(age));
-                List { models: models.into(), read, fresh }
-            });
-            let state = Mutex::new(State { list, ..State::default() });
-            Arc::new(Shelf { owner: owner.clone(), state, asking: tokio::sync::Mutex::default() })
-        };
-        shelves.entry(owner.clone()).or_insert_with(new).clone()
+        let owner = Owner::of(connected);
+        if let Some(shelf) = self.shelves().get(&owner) {
+            return shelf.clone();
+        }
+        // Without the lock: a disk may be slow.
+        let stored = self.store.as_ref().and_then(|store| store.get(&owner));
+        let list = stored.map(|(models, read)| {
+            // A clock that was set back makes it old, not young for ever.
+            let fresh = SystemTime::now().duration_since(read).ok().and_then(|age| self.fresh_for(age));
+            List { models: models.into(), read, fresh }
+        });
+        let state = Mutex::new(State { list, ..State::default() });
+        let shelf = Arc::new(Shelf { owner: owner.clone(), state, asking: tokio::sync::Mutex::default() });
+        let mut shelves = self.shelves();
+        // What the provider was before a reload, nobody asks for again.
+        shelves.retain(|other, _| other.provider != owner.provider || *other == owner);
+        shelves.entry(owner).or_insert(shelf).clone()
+    }
+
+    fn shelves(&self) -> MutexGuard<'_, BTreeMap<Owner, Arc<Shelf>>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whose list it is. The same name at another place is another provider.
+/// Whose list it is. The same name at another place is another provider, and under other rules it has other models.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner {
     provider: String,
     base_url: Option<String>,
+    rules: Option<String>,
+}
+
+impl Owner {
+    fn of(connected: &Connected) -> Self {
+        Self {
+            provider: connected.info.name.clone(),
+            base_url: connected.info.base_url.clone(),
+            rules: connected.rules.as_ref().and_then(|rules| rules.of_models()),
+        }
+    }
 }
 
 struct Shelf {
@@ -238,10 +253,11 @@ struct State {
 
 impl State {
     fn is_good_enough(&self) -> bool {
-        let Some(list) = &self.list else { return false };
-        let is_fresh = list.fresh.is_some_and(|fresh| Instant::now() < fresh);
-        let rests = self.error.is_some() && self.asked.is_some_and(|asked| asked.elapsed() < REST);
-        is_fresh || rests
+        let fresh = self.list.as_ref().and_then(|list| list.fresh);
+        // Where nothing was sent, for want of a key, asking again costs nothing.
+        let was_asked = self.error.as_ref().is_some_and(|error| error.kind() != ErrorKind::Config);
+        let rests = was_asked && self.asked.is_some_and(|asked| asked.elapsed() < REST);
+        rests || fresh.is_some_and(|fresh| Instant::now() < fresh)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use modelswitch_openai::Moment;
@@ -17,6 +18,8 @@ use super::{List, Owner};
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     path: PathBuf,
+    /// Held while a list is put beside the others.
+    putting: Arc<Mutex<()>>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -29,6 +32,9 @@ struct Contents {
 #[derive(Serialize, Deserialize)]
 struct Entry {
     base_url: Option<String>,
+    /// What the configuration allowed when it was asked for: the list has no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rules: Option<String>,
     read: Moment,
     models: Vec<Listed>,
 }
@@ -37,21 +43,24 @@ const VERSION: u32 = 1;
 
 impl Store {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { path: folder.join("models.json") }
+        Self { path: folder.join("models.json"), putting: Arc::default() }
     }
 
     /// What was listed, and when.
     pub(super) fn get(&self, owner: &Owner) -> Option<(Vec<Listed>, SystemTime)> {
         let entry = self.contents().lists.remove(&owner.provider)?;
-        (entry.base_url == owner.base_url).then_some((entry.models, entry.read.time()))
+        let is_theirs = entry.base_url == owner.base_url && entry.rules == owner.rules;
+        is_theirs.then_some((entry.models, entry.read.time()))
     }
 
     /// Puts a list beside the others. Of two processes that do so at once, one may lose its list, and asks again.
     pub(super) fn put(&self, owner: &Owner, list: &List) {
+        let _one_at_a_time = self.putting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut contents = self.contents();
         contents.version = VERSION;
         let entry = Entry {
             base_url: owner.base_url.clone(),
+            rules: owner.rules.clone(),
             read: Moment::from(list.read),
             models: list.models.to_vec(),
         };

@@ -1,5 +1,6 @@
 //! The connection check: what works with a provider, stage by stage, and what to do about what doesn't.
 
+mod keys;
 mod options;
 mod report;
 mod route;
@@ -24,7 +25,7 @@ use crate::mistake::looks_like_a_key;
 use crate::spelling::nearest;
 pub use options::CheckOptions;
 use report::Found;
-pub use report::{CheckMetadata, CheckReport, Outcome, Stage, StageReport};
+pub use report::{CheckMetadata, CheckReport, KeyReport, Outcome, Stage, StageReport};
 use route::{Route, Walk};
 
 /// A name is looked up and a connection made within moments, across the world too.
@@ -65,6 +66,7 @@ pub(crate) async fn check(connected: &Connected, options: &CheckOptions) -> Chec
     if run.goes_on() {
         Box::pin(complete(&mut run, model.as_deref(), &listed_models, connected, options)).await;
     }
+    run.keys = Box::pin(keys::each(connected, model.as_deref(), run.failed, options)).await;
     run.into_report(connected, started.elapsed())
 }
 
@@ -147,6 +149,7 @@ struct Run {
     planned: Vec<Stage>,
     stages: Vec<StageReport>,
     failed: Option<Stage>,
+    keys: Vec<KeyReport>,
     metadata: CheckMetadata,
 }
 
@@ -171,6 +174,7 @@ impl Run {
             planned: planned.into_iter().flatten().collect(),
             stages: Vec::new(),
             failed: None,
+            keys: Vec::new(),
             metadata: CheckMetadata::default(),
         }
     }
@@ -220,6 +224,7 @@ impl Run {
             provider: connected.info.name.clone(),
             base_url: connected.info.base_url.clone(),
             stages: self.stages,
+            keys: self.keys,
             duration,
             metadata: self.metadata,
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Stage;
 
-/// How a check is made: what is tried, how long, and how many providers at once.
+/// How a check is made: which providers, what is tried, how long, and how many at once.
 ///
 /// ```
 /// use modelswitch_registry::CheckOptions;
@@ -21,6 +21,7 @@ pub struct CheckOptions {
     pub(crate) at_once: usize,
     pub(super) timeout: Option<Duration>,
     pub(super) completion: bool,
+    only: Option<Vec<String>>,
     observer: Option<Observer>,
 }
 
@@ -33,6 +34,7 @@ impl Default for CheckOptions {
             at_once: 8,       // as many connections as a small machine's resolver takes without queueing
             timeout: None,    // each stage's own: a list is short, a model may have to be loaded first
             completion: true, // only an answer shows that everything works
+            only: None,
             observer: None,
         }
     }
@@ -47,6 +49,12 @@ impl CheckOptions {
     /// So many providers at once, at least one.
     pub fn at_once(mut self, providers: usize) -> Self {
         self.at_once = providers.max(1);
+        self
+    }
+
+    /// These providers only; of a name that is none nothing is told.
+    pub fn only<S: Into<String>>(mut self, providers: impl IntoIterator<Item = S>) -> Self {
+        self.only = Some(providers.into_iter().map(Into::into).collect());
         self
     }
 
@@ -69,6 +77,10 @@ impl CheckOptions {
         self
     }
 
+    pub(crate) fn wants(&self, provider: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == provider))
+    }
+
     pub(super) fn tell(&self, provider: &str, stage: Stage) {
         if let Some(observer) = &self.observer {
             observer(provider, stage);
@@ -86,6 +98,7 @@ impl fmt::Debug for CheckOptions {
             .field("at_once", &self.at_once)
             .field("timeout", &self.timeout)
             .field("completion", &self.completion)
+            .field("only", &self.only)
             .finish_non_exhaustive()
     }
 }

@@ -19,6 +19,10 @@ pub struct CheckReport {
     /// The stages in their order. After one that failed the others are skipped. A stage that a provider can't have, such
     /// as TLS on plain http, isn't there.
     pub stages: Vec<StageReport>,
+    /// Each of several keys, in the order of the configuration, tried by itself: calls would go on with another where one
+    /// fails, and nobody would notice. Empty for a single key, which the stages tell of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyReport>,
     /// How long the whole check took.
     #[serde(rename = "duration_ms", serialize_with = "as_millis")]
     pub duration: Duration,
@@ -27,9 +31,14 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// True when no stage failed.
+    /// True when no stage failed, and none of several keys.
     pub fn passed(&self) -> bool {
-        self.failure().is_none()
+        self.failure().is_none() && self.failed_keys().next().is_none()
+    }
+
+    /// Those of several keys that failed. The provider may work all the same, with the others.
+    pub fn failed_keys(&self) -> impl Iterator<Item = &KeyReport> {
+        self.keys.iter().filter(|key| key.outcome == Outcome::Failed)
     }
 
     /// The stage that failed; the ones after it were skipped.
@@ -84,6 +93,24 @@ pub struct StageReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
     /// How long it took; nothing for a stage that is read off another one's answer.
+    #[serde(rename = "duration_ms", serialize_with = "as_millis")]
+    pub duration: Duration,
+}
+
+/// What a check found of one of several keys. Never the key.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct KeyReport {
+    /// Where it comes from, as [`KeyInfo::source`](crate::KeyInfo::source) has it.
+    pub source: String,
+    /// How it went. Skipped is what shows nothing of the key, such as a service that is overloaded.
+    pub outcome: Outcome,
+    /// What was found, or why it doesn't show.
+    pub detail: String,
+    /// What to do about a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// How long it took.
     #[serde(rename = "duration_ms", serialize_with = "as_millis")]
     pub duration: Duration,
 }

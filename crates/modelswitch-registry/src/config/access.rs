@@ -25,6 +25,13 @@ impl ModelPattern {
     }
 }
 
+impl ModelPattern {
+    /// The id, or its beginning.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 impl fmt::Display for ModelPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.text, if self.is_beginning { "*" } else { "" })

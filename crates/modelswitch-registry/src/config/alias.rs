@@ -15,9 +15,9 @@ pub(crate) struct AliasConfig {
     /// One target, in a table of its own or as all that is written.
     pub(crate) target: Option<String>,
     /// Several, in the order in which they are tried.
-    pub(crate) targets: Option<NotEmpty<String>>,
+    pub(crate) targets: Option<NotEmpty<Weighted>>,
     pub(crate) strategy: Option<Word<Strategy>>,
-    /// One for each of `targets`.
+    /// One for each of `targets`, where they don't say it themselves.
     pub(crate) weights: Option<NotEmpty<Weight>>,
     /// Parameters for requests that don't say them.
     pub(crate) defaults: BTreeMap<String, Free>,
@@ -30,9 +30,49 @@ impl AliasConfig {
     pub(crate) fn targets(&self) -> Vec<String> {
         match (&self.target, &self.targets) {
             (Some(target), _) => vec![target.clone()],
-            (None, Some(NotEmpty(targets))) => targets.clone(),
+            (None, Some(NotEmpty(targets))) => targets.iter().map(|target| target.model.clone()).collect(),
             (None, None) => Vec::new(),
         }
+    }
+
+    /// The positions of the targets that say their own weight.
+    pub(crate) fn weighted(&self) -> Vec<usize> {
+        let targets = self.targets.iter().flat_map(|NotEmpty(targets)| targets).enumerate();
+        targets.filter(|(_, target)| target.weight.is_some()).map(|(position, _)| position).collect()
+    }
+}
+
+/// One of several targets: `"provider/model"`, or a table that gives it a weight.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Weighted {
+    pub(crate) model: String,
+    pub(crate) weight: Option<Weight>,
+}
+
+impl<'de> Deserialize<'de> for Weighted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Table {
+            model: Option<String>,
+            weight: Option<Weight>,
+        }
+        struct Target;
+        impl<'de> Visitor<'de> for Target {
+            type Value = Weighted;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"provider/model\", or { model = \"provider/model\", weight = 3 }")
+            }
+            fn visit_str<E: de::Error>(self, model: &str) -> Result<Self::Value, E> {
+                Ok(Weighted { model: model.to_owned(), weight: None })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let Table { model, weight } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                // One that names no model is told of where its place is known.
+                Ok(Weighted { model: model.unwrap_or_default(), weight })
+            }
+        }
+        deserializer.deserialize_any(Target)
     }
 }
 
@@ -53,7 +93,7 @@ impl<'de> Deserialize<'de> for AliasConfig {
         #[serde(default, deny_unknown_fields)]
         struct Table {
             target: Option<String>,
-            targets: Option<NotEmpty<String>>,
+            targets: Option<NotEmpty<Weighted>>,
             strategy: Option<Word<Strategy>>,
             weights: Option<NotEmpty<Weight>>,
             defaults: BTreeMap<String, Free>,

@@ -124,6 +124,35 @@ impl Keyed {
         self.slots.iter().for_each(Slot::expire);
     }
 
+    /// Whether there are several keys.
+    pub(crate) fn is_pool(&self) -> bool {
+        self.slots.len() > 1
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Where the key of this number comes from.
+    pub(crate) fn source(&self, number: usize) -> String {
+        self.slots.get(number).map(Slot::shown).unwrap_or_default()
+    }
+
+    /// Asks with this key and no other, and leaves it in peace or use whatever comes of it.
+    ///
+    /// # Errors
+    /// Why there is no key, or whatever the asking fails with.
+    pub(crate) async fn ask_with<T>(
+        &self,
+        number: usize,
+        ask: impl AsyncFnOnce(&Service) -> Result<T>,
+    ) -> Result<T> {
+        let slot = self.slots.get(number).ok_or_else(|| self.without_key(None))?;
+        let state = slot.current(None).await;
+        let service = state.service().map_err(|error| self.without_key(Some(error)))?;
+        ask(service).await.map_err(|error| self.named(slot, error))
+    }
+
     /// Reads every key again.
     pub(crate) async fn refresh(&self) -> Vec<KeyRefresh> {
         let all = self.slots.iter().enumerate().map(|(number, slot)| async move {

@@ -31,7 +31,7 @@ pub(super) async fn read(_name: &str) -> Result<ApiKey> {
 #[cfg(feature = "keyring")]
 pub(super) async fn read(name: &str) -> Result<ApiKey> {
     let owned = name.to_owned();
-    let found = answer_of(name, move || Keyring::get(&owned)).await?;
+    let found = answer_of(name, move || Keyring::get(&owned).map_err(|error| without_key(&error))).await?;
     found.ok_or_else(|| {
         Error::config(format!("there is no key: the keyring has no entry `{name}`")).with_hint(format!(
             "put it in: the keyring's service is `{SERVICE}` and its user `{name}`, or run `modelswitch keys set {name}`"
@@ -131,19 +131,32 @@ fn entry(name: &str) -> Result<::keyring::Entry> {
     ::keyring::Entry::new(SERVICE, name).map_err(|error| wrong(&error))
 }
 
+#[cfg(feature = "keyring")]
+fn without_key(error: &Error) -> Error {
+    Error::config(format!("there is no key: {}", error.message())).with_hint(error.hint().to_owned())
+}
+
 /// The library's own text stays out: some of its errors carry what the entry holds.
 #[cfg(feature = "keyring")]
 fn wrong(error: &::keyring::Error) -> Error {
     use ::keyring::Error as Why;
     let (what, hint) = match error {
-        Why::NoDefaultStore | Why::NotSupportedByStore(_) => (
-            "this system has no keyring that can be asked",
-            "on Linux start a Secret Service such as gnome-keyring, or write { env = \"VARIABLE\" }",
+        Why::NoDefaultStore | Why::PlatformFailure(_) | Why::NotSupportedByStore(_) => (
+            "there is no keyring that can be used here",
+            "a keyring belongs to a desktop session, on Linux a Secret Service such as gnome-keyring; elsewhere keep the key in a variable or a file",
         ),
-        Why::NoStorageAccess(_) => ("the keyring is closed", "open it"),
+        Why::NoStorageAccess(_) => ("the keyring is locked", "unlock it, and try again"),
+        Why::TooLong(..) => ("the name or the key is too long for this keyring", "take a shorter name"),
+        Why::Invalid(..) => {
+            ("the keyring takes no such name", "name the entry after its provider, such as deepseek")
+        }
+        Why::Ambiguous(_) => (
+            "the keyring has several entries under this name",
+            "take all but one away with the system's own program",
+        ),
         _ => ("the keyring can't be used", "look at the entry with the system's own program"),
     };
-    Error::config(format!("there is no key: {what}")).with_hint(hint)
+    Error::config(what).with_hint(hint)
 }
 
 #[cfg(all(test, feature = "keyring"))]

@@ -14,7 +14,7 @@ use super::command::KeyCommand;
 use super::keyring;
 use crate::config::{KeyConfig, KeyEntry};
 use crate::environment::Environment;
-use crate::mistake::looks_like_a_key;
+use crate::mistake::{begins_like_a_key, looks_like_a_key};
 
 /// A key is a line. What is longer is something else, and isn't read into memory.
 pub(super) const LONGEST: usize = 16 << 10;
@@ -290,9 +290,9 @@ fn checked_command(
     else {
         return Err(WrongKey::of("command", "names no program", hint));
     };
-    // Random letters may be the id of an entry; only what begins like a key is one for sure.
-    let is_key = |text: &String| ["sk-", "sk_", "Bearer "].iter().any(|mark| text.trim().starts_with(mark));
-    if argv.iter().any(is_key) {
+    // Random letters may be the id of an entry, or of a folder; only what begins like a key is one for sure.
+    let is_key = |text: &String| begins_like_a_key(text);
+    if argv.iter().any(is_key) || (looks_like_a_key(program) && !program.contains(['/', '\\'])) {
         return Err(WrongKey::of(
             "command",
             "holds a key itself (not shown): keys don't stand in the configuration",

@@ -160,6 +160,37 @@ async fn forms_paths_and_lists_of_models_to_fall_back_to_are_held_against_the_ru
 }
 
 #[tokio::test]
+async fn a_body_that_names_its_model_in_two_ways_never_leaves() {
+    let sim = Sim::start().await.unwrap();
+    let registry = over(&sim, "allow_models = ['deepseek-flash']");
+    let provider = registry.provider("deepseek").unwrap();
+    let raw = |text: &'static str| Payload::Raw {
+        content_type: "application/json".parse().unwrap(),
+        bytes: text.into(),
+    };
+    let parsed = |text: &'static str| Payload::from(modelswitch_provider::Document::parse(text).unwrap());
+    for unclear in [
+        raw(r#"{"model":"deepseek-v4-pro","messages":[],"model":"deepseek-flash"}"#),
+        raw(r#"{"mod\u0065l":"deepseek-v4-pro","messages":[],"model":"deepseek-flash"}"#),
+        raw(r#"{"model":"deepseek-flash","models":["deepseek-v4-pro"],"models":[]}"#),
+        raw(r#"{"Model":"deepseek-v4-pro","model":"deepseek-flash","messages":[]}"#),
+        parsed(r#"{"model":"deepseek-flash","MODEL":"deepseek-v4-pro","messages":[]}"#),
+        parsed(r#"{"model":"deepseek-flash","modelſ":["deepseek-v4-pro"],"messages":[]}"#),
+    ] {
+        let answer = provider.send(request(Method::POST, "/chat/completions", unclear)).await;
+        let error = answer.map(drop).unwrap_err();
+        assert_eq!((error.kind(), error.param()), (ErrorKind::InvalidRequest, Some("model")), "{error}");
+    }
+    assert!(sim.requests().is_empty());
+    // One that was parsed goes out with the name alone that counts.
+    let twice =
+        r#"{"model":"deepseek-v4-pro","messages":[{"role":"user","content":"?"}],"model":"deepseek-flash"}"#;
+    provider.send(request(Method::POST, "/chat/completions", parsed(twice))).await.unwrap();
+    let sent = String::from_utf8(sim.requests()[0].body.to_vec()).unwrap();
+    assert!(!sent.contains("deepseek-v4-pro"), "{sent}");
+}
+
+#[tokio::test]
 async fn lists_of_models_leave_out_what_is_not_allowed() {
     let sim = Sim::start().await.unwrap();
     let registry =

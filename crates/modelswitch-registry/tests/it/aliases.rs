@@ -131,6 +131,43 @@ fn what_is_not_done_yet_is_told() {
 }
 
 #[test]
+fn a_target_says_its_weight_itself_or_all_are_weighed_in_one_list() {
+    let wrong = |alias: &str| {
+        let toml = format!("[providers.deepseek]\n[models]\nsmart = {alias}");
+        text(&toml).build().map(drop).map_err(|error| error.message().to_owned())
+    };
+    for right in [
+        "{ targets = [{ model = 'deepseek/a', weight = 3 }, 'deepseek/b'], strategy = 'balance' }",
+        "{ targets = [{ model = 'deepseek/a', weight = '1.5' }], strategy = 'balance' }",
+        "{ targets = [{ model = 'deepseek/a' }, { model = 'deepseek/b' }] }",
+        "[{ model = 'deepseek/a' }, 'deepseek/b']",
+    ] {
+        assert_eq!(wrong(right), Ok(()), "{right}");
+    }
+    for (alias, what) in [
+        (
+            "{ targets = [{ model = 'deepseek/a', weight = 3 }], strategy = 'balance', weights = [1] }",
+            "`models.smart.targets.0.weight` weighs what `weights` weighs too",
+        ),
+        (
+            "{ targets = ['deepseek/b', { model = 'deepseek/a', weight = 3 }] }",
+            "`models.smart.targets.1.weight` weighs a target of those that are tried one after the other",
+        ),
+        ("{ targets = [{ weight = 3 }], strategy = 'balance' }", "`models.smart.targets.0` names no model"),
+        (
+            "{ targets = [{ model = 'deepseek/a', weight = 0 }] }",
+            "targets.0.weight` must be a number above 0",
+        ),
+        ("{ targets = [{ modle = 'deepseek/a' }] }", "did you mean `model`?"),
+        ("{ targets = ['deepseek/a'], weight = 3 }", "did you mean `weights`?"),
+    ] {
+        let error = wrong(alias).unwrap_err();
+        assert!(error.contains(what) && error.starts_with("line 3"), "{error}");
+        assert!(!error.contains('\n'), "it is told once: {error}");
+    }
+}
+
+#[test]
 fn an_unknown_model_is_told_with_those_that_are_spelt_like_it_and_where_each_comes_from() {
     let registry = text(
         "[providers.deepseek]\n[providers.local]\nprofile = 'llamacpp'\nmodels = ['deepseek-flsh']\n[models]\nflash = 'local/x'",

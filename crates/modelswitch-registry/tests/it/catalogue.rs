@@ -99,6 +99,10 @@ async fn fifty_callers_ask_once_and_share_a_failure_too() {
     let answers = join_all((0..50).map(|_| catalogue.provider("a"))).await;
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap().error.is_some()));
     assert_eq!(service.asked(), 1);
+    // Nor does the next one wait for it, as long as it is left alone.
+    assert!(catalogue.provider("a").await.unwrap().error.is_some());
+    assert_eq!(service.asked(), 1);
+    tokio::time::advance(Duration::from_secs(31)).await;
     service.fails.store(false, Ordering::SeqCst);
     let answers = join_all((0..50).map(|_| catalogue.models())).await;
     assert!(answers.iter().all(|models| names(models) == ["a/list-1"]));
@@ -210,4 +214,55 @@ async fn models_that_may_not_be_asked_for_are_not_in_it() {
         .unwrap();
     let ids: Vec<String> = registry.catalogue().models().await.into_iter().map(|model| model.id).collect();
     assert_eq!(ids, ["deepseek-flash"]);
+}
+
+#[tokio::test]
+async fn rules_that_are_loosened_or_tightened_count_at_once() {
+    let sim = Sim::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("modelswitch.toml");
+    let write = |rule: &str| {
+        let text = format!("[providers.deepseek]\nbase_url = '{}'\n{rule}\n", sim.base_url());
+        std::fs::write(&path, text).unwrap();
+    };
+    write("allow_models = ['deepseek-flash']");
+    let builder = || with(&[("DEEPSEEK_API_KEY", sim.key())]).file(&path);
+    let registry = builder().build().unwrap();
+    let catalogue = registry.catalogue().on_disk(folder.path());
+    let mut counts = Vec::new();
+    for rule in ["allow_models = ['deepseek-flash']", "", "deny_models = ['deepseek-v4-pro']"] {
+        write(rule);
+        registry.reload().unwrap();
+        let models = catalogue.models().await;
+        // So is what is kept for the next process.
+        let next = builder().build().unwrap().catalogue().on_disk(folder.path()).models().await;
+        assert_eq!(names(&models), names(&next));
+        let listed = models.iter().filter(|model| model.is_listed()).count();
+        counts.push((listed, models.iter().any(|model| model.id == "deepseek-v4-pro")));
+    }
+    assert_eq!(counts[0], (1, false));
+    assert!(counts[1].0 > counts[2].0 && counts[1].1 && !counts[2].1, "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn lists_that_are_put_on_disk_at_once_are_all_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..8).map(|number| format!("p{number}")).collect();
+    let list = |_: &Request| Response::json(&json!({ "data": [{ "id": "m" }] }));
+    let builder = names
+        .iter()
+        .fold(with(&[]), |builder, name| builder.provider(name.as_str(), Diary::default().provider(list)));
+    let registry = builder.build().unwrap();
+    for round in 0..20 {
+        let folder = folder.path().join(round.to_string());
+        let catalogue = registry.catalogue().on_disk(&folder);
+        let asking = names.iter().cloned().map(|name| {
+            let catalogue = catalogue.clone();
+            tokio::spawn(async move { catalogue.provider(&name).await.map(drop) })
+        });
+        assert!(join_all(asking).await.into_iter().all(|asked| asked.unwrap().is_ok()));
+        let kept: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("models.json")).unwrap()).unwrap();
+        assert_eq!(kept["lists"].as_object().unwrap().len(), 8, "in round {round}");
+    }
 }

@@ -80,3 +80,19 @@ fn nothing_that_may_be_a_key_is_shown() {
         registry.settings().iter().all(|setting| setting.origin != Origin::Other { name: String::new() })
     );
 }
+
+#[test]
+fn of_a_command_the_program_is_shown_and_no_argument() {
+    let registry = text(&format!(
+        "[providers.a]\nprofile = 'openai'\napi_key = {{ command = ['vault', 'read', '-token={CANARY}'] }}\n\
+         [providers.b]\nprofile = 'openai'\napi_key = [{{ command = ['pass', 'work/deepseek'] }}, {{ command = ['keys'] }}]\n"
+    ))
+    .build()
+    .unwrap();
+    let (value, _) = setting(&registry, "providers.a.api_key.command");
+    assert_eq!(value, json!(["vault", "(2 arguments, not shown)"]));
+    let (value, _) = setting(&registry, "providers.b.api_key");
+    assert_eq!(value[0]["command"], json!(["pass", "(1 argument, not shown)"]));
+    let shown = serde_json::to_string(&registry.settings()).unwrap();
+    assert!(!shown.contains("canary") && !shown.contains("work/deepseek"), "{shown}");
+}

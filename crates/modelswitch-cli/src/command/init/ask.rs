@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use super::file::{Answers, Provider, known, looks_like_a_key};
+use super::file::{Answers, Provider, is_no_variable, known};
 use crate::error::Failure;
 
 /// Asks until there is a provider, and for one alias.
@@ -21,7 +21,7 @@ pub(super) fn ask(input: &mut impl BufRead, output: &mut impl Write) -> Result<A
             Some(usual) => answer(input, output, question, Some(usual))?,
             None => answer(input, output, question, Some("none"))?,
         };
-        if !looks_like_a_key(&variable) {
+        if !is_no_variable(&variable) {
             break Some(variable).filter(|variable| variable != "none");
         }
         writeln!(output, "That looks like a key itself. A key never stands in the file: name a variable.")?;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use modelswitch_openai::Profile;
+use modelswitch_registry::looks_like_a_key;
 
 /// What was asked or said.
 #[derive(Debug, Default)]
@@ -53,11 +54,9 @@ pub(super) fn known() -> Vec<&'static str> {
     Profile::embedded_names().filter(is_one).collect()
 }
 
-/// A guess, to be on the safe side: a variable's name is in capitals, a key has a prefix or is long and mixed.
-pub(super) fn looks_like_a_key(value: &str) -> bool {
-    let is_prefixed = ["sk-", "sk_", "gsk_"].iter().any(|prefix| value.starts_with(prefix));
-    let is_random = |run: &str| run.len() >= 20 && run.contains(|c: char| c.is_ascii_digit());
-    is_prefixed || value.contains('-') || value.split('_').any(is_random)
+/// True for a key in the place of the variable's name that is to hold it. A hyphen is in no variable's name.
+pub(super) fn is_no_variable(name: &str) -> bool {
+    looks_like_a_key(name) || name.contains('-')
 }
 
 /// The file, with comments.
@@ -182,11 +181,11 @@ mod tests {
 
     #[test]
     fn variables_are_told_from_keys() {
-        for key in ["sk-0123", "gsk_a1B2", "0123456789abcdef0123456789abcdef"] {
-            assert!(looks_like_a_key(key), "{key}");
+        for key in ["sk-0123", "gsk_a1B2c3D4e5F6", "team-key", "0123456789abcdef0123456789abcdef"] {
+            assert!(is_no_variable(key), "{key}");
         }
         for name in ["DEEPSEEK_API_KEY", "MY_COMPANY_PRODUCTION_DEEPSEEK_V4_API_KEY"] {
-            assert!(!looks_like_a_key(name), "{name}");
+            assert!(!is_no_variable(name), "{name}");
         }
     }
 }
