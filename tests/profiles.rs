@@ -159,7 +159,8 @@ async fn perplexitys_chat_is_refused_with_what_to_use_instead_and_its_responses_
 #[tokio::test]
 async fn a_service_without_chat_is_checked_by_its_responses() {
     let sim = Sim::builder().personality(Personality::OpenAi).any_key(true).start().await.unwrap();
-    let answer = json!({ "id": "r", "object": "response", "output": [] });
+    let said = json!({ "type": "message", "content": [{ "type": "output_text", "text": "ok" }] });
+    let answer = json!({ "id": "r", "object": "response", "output": [said] });
     sim.script_path("/responses", Script::status(200).json(answer));
     let text = format!("[providers.perplexity]\nbase_url = '{}'", sim.base_url());
     let key = [("PERPLEXITY_API_KEY".to_owned(), "sk-0123".to_owned())];

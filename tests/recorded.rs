@@ -99,6 +99,7 @@ impl Doors {
         let mut profile = known.unwrap();
         // What it said while it lived is still good to read.
         profile.gone = None;
+        profile.gone_endpoints.clear();
         let builder = OpenAiProvider::builder(profile).base_url(sim.base_url()).default_model("m");
         let provider = Arc::new(builder.api_key(ApiKey::new(sim.key()).unwrap()).build().unwrap());
         let service = HttpService::new(provider.clone());

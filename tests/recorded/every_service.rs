@@ -10,10 +10,7 @@ use super::meaning::Meaning;
 use super::*;
 
 /// Recordings whose meaning doesn't come through yet, by a part of their source.
-const OPEN: [&str; 1] = [
-    // Summaries in `reasoning_details`, and `reasoning: null` beside them.
-    "openai_gpt-5_2_searches_transparently",
-];
+const OPEN: [&str; 0] = [];
 
 #[tokio::test]
 async fn nothing_that_any_service_said_is_lost_through_any_door() {

@@ -2,7 +2,8 @@
 //!
 //! In this order:
 //!
-//! 1. **The profile's own patterns.** Whoever wrote them knows the service: they win over any status.
+//! 1. **The profile's own patterns.** Whoever wrote them knows the service: they win over any status. Those of `invalid_request`
+//!    and `upstream` say no more than that it failed, so they come after the phrases, and where the status says no more either.
 //! 2. **Names**, the whole of `code` or `type`: they can't be anything that a user wrote. A status says which of them may
 //!    count, see [`may_become`]: a 401 is never a rate limit, and a 429 is never an unknown model.
 //! 3. **Phrases** in the message, for fewer kinds: a 500 that speaks of a rate limit remains a failure of the service, since
@@ -54,17 +55,20 @@ impl<'a> Heard<'a> {
     /// The kind of an error with a status.
     pub(super) fn kind(&self, status: StatusCode, names_model: bool) -> ErrorKind {
         let may = |kind, by| may_become(status.as_u16(), kind, by) && !self.only_waits(status, kind, by);
-        self.own()
+        let by_status = by_status(status.as_u16(), names_model);
+        self.own(|kind| !says_little(kind))
             .or_else(|| self.name(&WORDS.names, |kind| may(kind, By::Name)))
             .or_else(|| self.phrase(&WORDS.phrases, |kind| may(kind, By::Phrase)))
-            .unwrap_or_else(|| by_status(status.as_u16(), names_model))
+            .or_else(|| self.own(says_little).filter(|_| says_little(by_status)))
+            .unwrap_or(by_status)
     }
 
     /// The kind of an error without one.
     pub(super) fn kind_without_status(&self) -> ErrorKind {
-        self.own()
+        self.own(|kind| !says_little(kind))
             .or_else(|| self.name(&WORDS.names, |_| true))
             .or_else(|| self.phrase(&WORDS.phrases, |_| true))
+            .or_else(|| self.own(says_little))
             .or_else(|| self.name(&WORDS.vague, |_| true))
             .unwrap_or(ErrorKind::Upstream)
     }
@@ -78,14 +82,14 @@ impl<'a> Heard<'a> {
     }
 
     /// What the profile's own patterns say. One that begins with `=` is the whole of a name.
-    fn own(&self) -> Option<ErrorKind> {
+    fn own(&self, may: impl Fn(ErrorKind) -> bool) -> Option<ErrorKind> {
         let fits = |pattern: &String| match pattern.strip_prefix('=') {
             Some(name) => self.names.iter().any(|said| *said == name.to_lowercase()),
             None => self.says(pattern),
         };
         // Names are surer than phrases, whichever kind they are of.
         let of = |is_name: bool| {
-            let own = self.profile.patterns.iter();
+            let own = self.profile.patterns.iter().filter(|(kind, _)| may(kind.kind()));
             own.filter_map(move |(kind, patterns)| {
                 let mut own = patterns.iter().filter(|pattern| pattern.starts_with('=') == is_name);
                 own.any(fits).then(|| kind.kind())
@@ -121,6 +125,11 @@ impl<'a> Heard<'a> {
         let to = end + quoted.map(char::len_utf8).sum::<usize>();
         self.message.get(from..to).is_some_and(|piece| self.cleaner.wrote(piece))
     }
+}
+
+/// True for the kinds that stand for every failure of one side.
+fn says_little(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidRequest | ErrorKind::Upstream)
 }
 
 fn is_quote(c: char) -> bool {

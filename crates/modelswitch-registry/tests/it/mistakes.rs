@@ -414,8 +414,8 @@ fn a_service_that_is_gone_is_told_with_what_to_use_instead() {
     check(
         "[providers.old]\n[profiles.old]\nbase_url = 'https://x.example'\ngone = 'it was switched off on 2026-07-30; use openai'",
         &[],
-        "line 1, column 12: `providers.old`: an OpenAI-compatible service can't be asked any more: it was switched off on 2026-07-30; use openai",
-        "take it out of the configuration, and ask what stands for it",
+        "line 1, column 12: `providers.old`: an OpenAI-compatible service can't be asked any more",
+        "it was switched off on 2026-07-30; use openai",
     );
 }
 

@@ -51,6 +51,8 @@ pub struct Service {
     pub(crate) finish: &'static [(&'static str, &'static str)],
     pub(crate) stream: Stream,
     pub(crate) envelope: Envelope,
+    /// The code of an error that says that there is no money.
+    pub(crate) no_money: &'static str,
     pub(crate) request_id: &'static str,
 }
 

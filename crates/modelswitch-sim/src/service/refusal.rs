@@ -54,7 +54,7 @@ impl Service {
     /// The answer of a service in trouble.
     pub(super) fn failure(&self, status: u16) -> Answer {
         let (code, message) = match status {
-            402 => ("insufficient_quota", "[simulated] Insufficient balance"),
+            402 => (self.no_money, "[simulated] Insufficient balance"),
             429 => ("rate_limit_exceeded", "[simulated] Rate limit reached for requests"),
             503 => ("unavailable", "[simulated] The service is unavailable"),
             500.. => ("server_error", "[simulated] The server had an error"),

@@ -35,6 +35,7 @@ const PLAIN: Service = Service {
     finish: &[],
     stream: STREAM,
     envelope: Envelope::OpenAi,
+    no_money: "insufficient_quota",
     request_id: "x-request-id",
 };
 
@@ -52,8 +53,13 @@ const AZURE: Service = Service {
 const MOONSHOT: Service =
     Service { name: "moonshot", history: History::Needed, usage: UsageAt::LastChoice, ..PLAIN };
 
-const DASHSCOPE: Service =
-    Service { name: "dashscope", prefix: "/compatible-mode/v1", refuses: &["logit_bias"], ..PLAIN };
+const DASHSCOPE: Service = Service {
+    name: "dashscope",
+    prefix: "/compatible-mode/v1",
+    refuses: &["logit_bias"],
+    no_money: "Arrearage",
+    ..PLAIN
+};
 
 const ZHIPU: Service = Service {
     name: "zhipu",
