@@ -56,7 +56,9 @@ impl Meaning {
                 }
                 meaning.finish = finish(choice).or(meaning.finish);
             }
-            meaning.tokens = tokens(&chunk["usage"]).or(meaning.tokens);
+            // Groq counts in a member of its own while it streams.
+            let told = tokens(&chunk["usage"]).or_else(|| tokens(&chunk["x_groq"]["usage"]));
+            meaning.tokens = told.or(meaning.tokens);
         }
         meaning.calls =
             calls.into_iter().map(|(_, name, arguments)| (name, json_or_text(&arguments))).collect();

@@ -141,8 +141,15 @@ fn shape_value(context: &Context, seen: &mut Seen, value: &mut Value) -> Result<
         Some(Value::Null) | None => true,
         Some(_) => false,
     };
-    Ok(!(had_usage && is_empty("usage") && is_empty("choices")))
+    let says_more = value.as_object().is_some_and(|members| {
+        members.iter().any(|(name, value)| !OF_EACH_CHUNK.contains(&name.as_str()) && !value.is_null())
+    });
+    Ok(says_more || !(had_usage && is_empty("usage") && is_empty("choices")))
 }
+
+/// What is in every chunk, or is looked at by itself.
+const OF_EACH_CHUNK: [&str; 8] =
+    ["id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"];
 
 /// True when it had a usage, whether it still has it or not.
 fn repair_chunk(context: &Context, seen: &mut Seen, object: &mut Map<String, Value>) -> Result<bool> {

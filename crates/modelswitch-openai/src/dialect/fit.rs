@@ -15,14 +15,30 @@ const MOST_ROUNDS: usize = 64;
 /// [`Decode`](modelswitch_provider::ErrorKind::Decode) with the path of what doesn't fit.
 pub(super) fn fit<T: DeserializeOwned>(value: &mut Value, essential: &[&str], what: &str) -> Result<()> {
     for _ in 0..MOST_ROUNDS {
-        let Err(error) = serde_path_to_error::deserialize::<_, T>(&*value) else { return Ok(()) };
+        let Err(error) = read::<T>(value) else { return Ok(()) };
         if !set_aside(value, error.path(), essential) {
             return Err(at(what, &error));
         }
     }
-    match serde_path_to_error::deserialize::<_, T>(&*value) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(at(what, &error)),
+    read::<T>(value).map_err(|error| at(what, &error))
+}
+
+/// Decodes a value as it would be decoded from its text. Only for numbers beyond an `f32` is that another thing: a value has
+/// none that is too large, and a text has.
+fn read<T: DeserializeOwned>(value: &Value) -> Result<(), serde_path_to_error::Error<serde_json::Error>> {
+    if !has_huge_number(value) {
+        return serde_path_to_error::deserialize::<_, T>(value).map(drop);
+    }
+    let text = value.to_string();
+    serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(&text)).map(drop)
+}
+
+fn has_huge_number(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() > f64::from(f32::MAX)),
+        Value::Array(items) => items.iter().any(has_huge_number),
+        Value::Object(members) => members.values().any(has_huge_number),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 
@@ -89,6 +105,9 @@ mod tests {
         let mut value = json!({"list":[{"text":"a","extra":"b"}]});
         assert!(fit::<Outer>(&mut value, &essential, "it").is_ok());
         assert_eq!(value, json!({"list":[{"text":"a","native_extra":"b"}]}));
+
+        // Not `Outer`'s affair, but a text can't hold it and a value can.
+        assert!(read::<f32>(&json!(1e300)).is_err() && read::<f64>(&json!(1e300)).is_ok());
 
         let mut value = json!({"list":[{"text":"a"},{"text":7}]});
         let error = fit::<Outer>(&mut value, &essential, "it").unwrap_err();
