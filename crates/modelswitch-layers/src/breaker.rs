@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use self::machine::{Change, Machine, Outcome, Pass, Settings};
 use crate::layer::Wrapped;
-use crate::refusal::refused;
+use crate::refusal::{BREAKER_OPEN, refused};
+use crate::targets::Chance;
 use crate::{Ending, Layer, genai, on_end};
 
 /// Leaves a target alone that keeps failing, instead of letting each call find out for itself.
@@ -24,6 +25,9 @@ use crate::{Ending, Layer, genai, on_end};
 /// * **Half open**: after its rest a few calls pass as [`probes`](Self::probes). One that is answered closes it; one that
 ///   fails opens it again, for twice as long each time up to a limit ([`rest`](Self::rest)). A target that fails again soon
 ///   after it was closed rests longer, too.
+///
+/// When every target of a [`Fallback`](crate::Fallback) or [`Balance`](crate::Balance) has failed, those that were refused here
+/// are asked all the same, as probes before their time: the call fails anyway. Only the rest that a service asked for is kept.
 ///
 /// A 429 or 503 that says `Retry-After` rests the target that long at once, up to an hour
 /// ([`max_retry_after`](Self::max_retry_after)).
@@ -103,7 +107,7 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// Opens when half of at least ten calls within thirty seconds failed; rests five seconds, doubling up to five minutes;
+    /// Opens when half of at least ten calls within thirty seconds failed; rests five seconds, doubling up to a minute;
     /// lets two probes pass at a time.
     pub fn new() -> Self {
         Self::default()
@@ -231,7 +235,7 @@ impl Provider for Wrapped<Breaker> {
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
-        let mut call = Call::begin(&self.layer, self.name())?;
+        let mut call = Call::begin(&self.layer, self.name(), Chance::is_last(&request))?;
         match self.inner.send(request).await {
             Ok(response) => {
                 call.answered();
@@ -256,14 +260,14 @@ struct Call {
 }
 
 impl Call {
-    fn begin(breaker: &Breaker, provider: &str) -> Result<Self> {
-        let (admitted, change) = breaker.machine().admit(Instant::now());
+    fn begin(breaker: &Breaker, provider: &str, is_last_chance: bool) -> Result<Self> {
+        let (admitted, change) = breaker.machine().admit(Instant::now(), is_last_chance);
         breaker.tell(provider, change);
         match admitted {
             Ok(pass) => Ok(Self { breaker: breaker.clone(), provider: provider.into(), pass: Some(pass) }),
             Err(refusal) => {
                 let message = format!("the call was not sent: {}", refusal.why);
-                Err(refused(provider, "breaker_open", message, Some(refusal.wait))
+                Err(refused(provider, BREAKER_OPEN, message, Some(refusal.wait))
                     .with_hint("wait until the target has rested, or use another one"))
             }
         }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use modelswitch_provider::{Error, ErrorKind};
 
+/// The code of a [`Breaker`](crate::Breaker)'s refusal.
+pub(crate) const BREAKER_OPEN: &str = "breaker_open";
+
 /// A call that a layer refused: nothing was sent. The code tells which layer it was, the wait when it may go well.
 pub(crate) fn refused(
     provider: &str,

@@ -216,7 +216,7 @@ impl Provider for Wrapped<Retry> {
                         ?wait,
                         "trying again"
                     );
-                    record(&mut failures, &error, started.elapsed());
+                    record(&mut failures, &error.with_provider(self.name()), started.elapsed());
                     sleep(wait).await;
                 }
                 Verdict::GiveUp => return Err(error.with_failures(failures).into_exhausted()),

@@ -31,8 +31,8 @@ impl Default for Settings {
             failure_rate: 0.5,
             // A restart or a lost connection is over by then.
             rest: Duration::from_secs(5),
-            // What is down for long is found to be up again within minutes.
-            max_rest: Duration::from_secs(300),
+            // A probe a minute costs nothing, and what is well again shouldn't be left alone for longer.
+            max_rest: Duration::from_secs(60),
             // Services also send what is left of a day. One probe an hour costs nothing.
             max_retry_after: Duration::from_secs(3600),
             // One alone may be a request that takes minutes.
@@ -189,10 +189,16 @@ impl Machine {
         }
     }
 
-    pub(super) fn admit(&mut self, now: Instant) -> (Result<Pass, Refusal>, Option<Change>) {
+    /// Lets a call pass, or not. When nobody else could answer it, it may be a probe before the rest is over.
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        is_last_chance: bool,
+    ) -> (Result<Pass, Refusal>, Option<Change>) {
         let mut change = None;
         if let State::Open { until, why } = self.state {
-            if now < until {
+            let is_rested = now >= until || (is_last_chance && !matches!(why, Why::Asked(_)));
+            if !is_rested {
                 return (Err(Refusal { why, wait: until.duration_since(now) }), None);
             }
             change = Some(self.become_half_open());

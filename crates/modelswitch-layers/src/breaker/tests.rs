@@ -252,9 +252,59 @@ async fn each_change_is_told_with_its_reason_and_a_fallback_goes_on() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn when_all_targets_rest_they_are_asked_all_the_same_unless_they_asked_for_it() {
+    for (kind, asked, served) in
+        [(ErrorKind::Upstream, None, true), (ErrorKind::RateLimited, Some(20 * SECOND), false)]
+    {
+        let resting = || {
+            let (told, breaker) = (Told::default(), breaker());
+            let llm = told.behind(&breaker);
+            let error = match asked {
+                Some(wait) => fault(kind).with_retry_after(wait),
+                None => fault(kind),
+            };
+            (llm, told, error, if asked.is_some() { 1 } else { 4 })
+        };
+        let (one, other) = (resting(), resting());
+        for (llm, told, error, times) in [&one, &other] {
+            fail(llm, told, error.clone(), *times).await;
+        }
+        let both = Fallback::new("both", [Target::new(one.0.clone()), Target::new(other.0)]);
+        one.1.will(Err(fault(ErrorKind::Upstream)));
+        let answer = both.send(question()).await;
+        let tries = match &answer {
+            Ok(response) => response.head.failures.clone(),
+            Err(error) => error.failures().to_vec(),
+        };
+        let kinds: Vec<_> = tries.iter().map(|failed| failed.kind).collect();
+        let third = if served { ErrorKind::Upstream } else { ErrorKind::Rejected };
+        assert_eq!((answer.is_ok(), kinds), (served, vec![ErrorKind::Rejected, ErrorKind::Rejected, third]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_an_alias_within_an_alias_those_that_rest_are_asked_after_all_others() {
+    for others_fail in [false, true] {
+        let (told, breaker) = (Told::default(), breaker());
+        let rests = told.behind(&breaker);
+        fail(&rests, &told, fault(ErrorKind::Upstream), 4).await;
+        let inner = Fallback::new("inner", [Target::new(rests)]);
+        let other = match others_fail {
+            true => MockProvider::error(fault(ErrorKind::Upstream)),
+            false => MockProvider::reply("Elsewhere."),
+        };
+        let outer = Fallback::new("outer", [Target::new(inner), Target::new(other)]);
+        let failures = outer.send(question()).await.unwrap().head.failures;
+        assert_eq!(failures.len(), if others_fail { 2 } else { 1 });
+        assert_eq!(breaker.state() == BreakerState::Closed, others_fail);
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Begin,
+    /// Perhaps one that nobody else could answer.
+    Begin(bool),
     /// One of those under way ends like this.
     End(usize, Outcome),
     Answered(usize),
@@ -272,7 +322,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Outcome::Unclear),
     ];
     let step = prop_oneof![
-        5 => Just(Step::Begin),
+        5 => prop::bool::weighted(0.1).prop_map(Step::Begin),
         5 => (0_usize..9, outcome).prop_map(|(call, outcome)| Step::End(call, outcome)),
         1 => (0_usize..9).prop_map(Step::Answered),
         2 => (0_u32..9).prop_map(Step::Wait),
@@ -288,6 +338,8 @@ struct Model {
     era: u32,
     state: BreakerState,
     until: u64,
+    /// The service asked for the rest.
+    asked: bool,
     /// Ends of calls since it was closed: when, and whether it failed.
     ended: Vec<(u64, bool)>,
     closed_at: Option<u64>,
@@ -302,7 +354,8 @@ impl Model {
         self.era += 1;
     }
 
-    fn open(&mut self, rest: u64) {
+    fn open(&mut self, rest: u64, asked: bool) {
+        self.asked = asked;
         self.until = self.now + rest;
         self.turn(BreakerState::Open);
     }
@@ -332,8 +385,9 @@ impl Model {
         }
     }
 
-    fn begin(&mut self) -> bool {
-        if self.state == BreakerState::Open && self.now >= self.until {
+    fn begin(&mut self, is_last_chance: bool) -> bool {
+        let is_rested = self.now >= self.until || (is_last_chance && !self.asked);
+        if self.state == BreakerState::Open && is_rested {
             self.turn(BreakerState::HalfOpen);
         }
         let passes = match self.state {
@@ -364,14 +418,14 @@ impl Model {
             Outcome::Good => {}
             Outcome::Fault { rest, .. } if is_current && is_probe => {
                 self.openings += 1;
-                self.open(self.rest().max(rest.unwrap_or_default().as_secs()));
+                self.open(self.rest().max(rest.unwrap_or_default().as_secs()), false);
             }
             Outcome::Fault { rest: Some(rest), .. } => {
                 if self.state == BreakerState::Closed && self.was_well() {
                     self.openings = 0;
                 }
                 if self.state != BreakerState::Open || self.now + rest.as_secs() > self.until {
-                    self.open(rest.as_secs());
+                    self.open(rest.as_secs(), true);
                 }
             }
             Outcome::Fault { rest: None, .. } if is_current => {
@@ -380,7 +434,7 @@ impl Model {
                 let failed = recent.iter().filter(|(_, failed)| *failed).count();
                 if recent.len() >= 4 && failed * 2 >= recent.len() {
                     self.openings = if self.was_well() { 1 } else { self.openings + 1 };
-                    self.open(self.rest());
+                    self.open(self.rest(), false);
                 }
             }
             Outcome::Fault { rest: None, .. } => {}
@@ -396,15 +450,15 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let begun = runtime.block_on(async { Instant::now() });
         let mut machine = Machine::new(breaker().probes(2).settings);
-        let mut model = Model { now: 0, era: 0, state: BreakerState::Closed, until: 0, ended: Vec::new(), closed_at: None,
+        let mut model = Model { now: 0, era: 0, state: BreakerState::Closed, until: 0, asked: false, ended: Vec::new(), closed_at: None,
             openings: 0, calls: Vec::new() };
         let mut passes = Vec::new();
         for step in steps {
             let now = begun + Duration::from_secs(model.now);
             match step {
-                Step::Begin => {
-                    let admitted = machine.admit(now).0;
-                    prop_assert_eq!(admitted.is_ok(), model.begin());
+                Step::Begin(last) => {
+                    let admitted = machine.admit(now, last).0;
+                    prop_assert_eq!(admitted.is_ok(), model.begin(last));
                     passes.extend(admitted.ok());
                 }
                 Step::Answered(call) if call < passes.len() => {

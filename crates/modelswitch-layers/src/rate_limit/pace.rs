@@ -148,6 +148,7 @@ impl Pace {
                 wait
             };
             tokio::select! {
+                biased;
                 () = sleep(wait) => {}
                 () = self.room.notified() => {}
             }
