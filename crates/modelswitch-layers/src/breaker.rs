@@ -27,7 +27,8 @@ use crate::{Ending, Layer, genai, on_end};
 ///   after it was closed rests longer, too.
 ///
 /// When every target of a [`Fallback`](crate::Fallback) or [`Balance`](crate::Balance) has failed, those that were refused here
-/// are asked all the same, as probes before their time: the call fails anyway. Only the rest that a service asked for is kept.
+/// are asked all the same, as probes before their time and ten times as many: the call fails anyway. Only the rest that a service
+/// asked for is kept.
 ///
 /// A 429 or 503 that says `Retry-After` rests the target that long at once, up to an hour
 /// ([`max_retry_after`](Self::max_retry_after)).

@@ -43,6 +43,8 @@ impl Default for Settings {
 
 /// While others are probing: they will know soon.
 const PROBES_TAKE: Duration = Duration::from_secs(1);
+/// So many times as many may probe at a time when nobody else could answer: they would fail at once instead.
+const LAST_CHANCES: u32 = 10;
 /// The window moves on in so many steps.
 const STEPS: u32 = 30;
 
@@ -204,8 +206,10 @@ impl Machine {
             change = Some(self.become_half_open());
         }
         let generation = self.generation;
+        let more = if is_last_chance { LAST_CHANCES } else { 1 };
+        let most = self.settings.probes.saturating_mul(more);
         let admitted = match &mut self.state {
-            State::HalfOpen { probing } if *probing < self.settings.probes => {
+            State::HalfOpen { probing } if *probing < most => {
                 *probing += 1;
                 Ok(Pass { generation, is_probe: true })
             }

@@ -393,7 +393,7 @@ impl Model {
         let passes = match self.state {
             BreakerState::Closed => true,
             BreakerState::Open => false,
-            BreakerState::HalfOpen => self.probing() < 2,
+            BreakerState::HalfOpen => self.probing() < if is_last_chance { 20 } else { 2 },
         };
         if passes {
             self.calls.push((self.era, self.state == BreakerState::HalfOpen));

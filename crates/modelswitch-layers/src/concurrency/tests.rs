@@ -264,6 +264,21 @@ async fn a_429_that_a_repeat_mended_takes_the_limit_down_too() {
     assert_eq!(few.limit(), 7);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_place_on_its_way_to_one_who_leaves_is_not_one_too_many_when_the_limit_went_down() {
+    let places = Places::new(2, 1..=4);
+    let (first, second) = (places.take().unwrap(), places.take().unwrap());
+    let mut waiting = Box::pin(places.queue_up(1).unwrap().place());
+    assert!((&mut waiting).now_or_never().is_none());
+    drop(first);
+    second.learn(Sign::TooMuch);
+    drop(waiting);
+    assert_eq!((places.limit(), places.in_flight(), places.waiting()), (1, 1, 0));
+    assert!(places.take().is_none());
+    drop(second);
+    assert!(places.take().is_some());
+}
+
 #[test]
 fn limits_of_any_size_are_taken() {
     assert_eq!(Concurrency::new(0).limit(), 1);

@@ -1,5 +1,6 @@
 //! Who may begin when: what was used within the window, and those who wait, in the order of coming.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,7 +50,6 @@ impl Use<Option<u64>> {
     }
 }
 
-#[derive(Debug)]
 pub(super) struct Pace {
     limits: Use<Option<u64>>,
     per: Duration,
@@ -60,7 +60,6 @@ pub(super) struct Pace {
     room: Notify,
 }
 
-#[derive(Debug)]
 struct Counts {
     used: Window<Use<u64>>,
     /// What those want that wait, together.
@@ -203,6 +202,14 @@ impl Pace {
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is left; what was used when says nothing to a reader.
+impl fmt::Debug for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Use { requests, tokens } = self.left();
+        write!(f, "{requests:?} requests and {tokens:?} tokens left, {} waiting", self.waiting())
     }
 }
 

@@ -23,7 +23,10 @@ use crate::paused;
 const SECOND: Duration = Duration::from_secs(1);
 /// Half an hour.
 const SPAN: u32 = 1800;
-const CALLS: usize = 3000;
+/// What a call has, and what a service asks for, in seconds.
+const DEADLINE: u32 = 60;
+const RETRY_AFTER: u32 = 20;
+const CALLS: usize = 2000;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Trouble {
@@ -97,7 +100,7 @@ impl Service {
             Trouble::Outage if chance < 0.2 => std::future::pending().await,
             Trouble::Outage => Err(fails(ErrorKind::Connection)),
             Trouble::Storm if chance < 0.5 => {
-                Err(fails(ErrorKind::RateLimited).with_retry_after(20 * SECOND))
+                Err(fails(ErrorKind::RateLimited).with_retry_after(RETRY_AFTER * SECOND))
             }
             Trouble::Storm => Err(fails(ErrorKind::RateLimited)),
             Trouble::SlowStart => {
@@ -162,16 +165,16 @@ impl World {
             }
             Some(strategy) => Arc::new(Balance::new("smart", targets).strategy(strategy)),
         };
-        let llm = Stack::new().layer(Timeout::new().total(60 * SECOND)).over(top);
+        let llm = Stack::new().layer(Timeout::new().total(DEADLINE * SECOND)).over(top);
         Self { llm, offsets, models }
     }
 
-    /// Whether one target is well for the whole time that a call has.
+    /// Whether one target is well for the whole time that a call has. One that asked to be left alone isn't until that is over.
     fn has_a_well_one(&self, second: u32) -> bool {
-        TROUBLES
-            .iter()
-            .zip(self.offsets)
-            .any(|(trouble, offset)| (second..=second + 60).all(|second| !trouble.bites(offset, second)))
+        TROUBLES.iter().zip(self.offsets).any(|(trouble, offset)| {
+            let since = if *trouble == Trouble::Storm { second.saturating_sub(RETRY_AFTER) } else { second };
+            (since..=second + DEADLINE).all(|second| !trouble.bites(offset, second))
+        })
     }
 
     /// Whether the call is served to its last event.
