@@ -40,6 +40,8 @@
 //! | counts or limits what a caller asked for | above `Retry` | a repeated try is no new wish of the caller |
 //! | falls back to other providers | above `Retry` | the same provider comes first; an exhausted error may still succeed elsewhere |
 //! | keeps something from a provider: [`ReasoningOrigin`] | above `Retry` | no try may see it; what is handed on is what was given |
+//! | limits what a target gets: [`RateLimit`], then [`Concurrency`] | above `Retry`, one of each for a target | who waits for the minute holds no place; who waits for the next try keeps its own, which slows the others down |
+//! | leaves a target alone: [`Breaker`] | above `Retry`, one for a target | it counts calls that failed in spite of their repeats, and an open one is asked by no repeat |
 //! | limits the time of one try | below `Retry` | a try that hangs must end before the next can start |
 //!
 //! # What each layer does, when it bites and what it costs
@@ -48,6 +50,9 @@
 //! |---|---|---|
 //! | [`Log`] | never; it tells | a look at a static variable while nobody listens, else a line a call and a search through each event |
 //! | [`Retry`] | a try failed in a way that may pass, and nothing was handed on yet | one clone of the request, which shares the body; a stream is handed on at its first content instead of at its headers |
+//! | [`RateLimit`] | a minute's requests or tokens are used up: calls wait in the order of coming, or are refused | two locks and a sum over 120 slices of time a call; with tokens also a look through the request's text and each event |
+//! | [`Concurrency`] | so many calls and streams run already: calls wait in the order of coming, or are refused | two locks a call |
+//! | [`Breaker`] | a target keeps failing, or asked to be left alone: calls are refused at once | two locks a call |
 //! | [`ReasoningOrigin`] | a conversation carries what another provider thought | a look for the word in a chat request, an answer and each event; a hash of the reasoning that there is |
 //!
 //! # Invariants
@@ -59,23 +64,31 @@
 //!   former two. Names of what is logged are in [`genai`].
 
 mod balance;
+mod breaker;
+mod concurrency;
 mod ending;
 mod fallback;
 pub mod genai;
 mod layer;
 mod log;
+mod rate_limit;
 mod reasoning_origin;
+mod refusal;
 mod repeatable;
 mod retry;
 mod stack;
 mod targets;
 mod timeout;
+mod window;
 
 pub use balance::{Balance, StickyBy, StickyKey, Strategy};
+pub use breaker::{Breaker, BreakerChange, BreakerState};
+pub use concurrency::Concurrency;
 pub use ending::{Ending, on_end};
 pub use fallback::Fallback;
 pub use layer::{Layer, LayerFn, layer_fn};
 pub use log::Log;
+pub use rate_limit::RateLimit;
 pub use reasoning_origin::ReasoningOrigin;
 pub use retry::Retry;
 pub use stack::Stack;

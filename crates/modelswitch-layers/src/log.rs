@@ -17,7 +17,8 @@ use crate::layer::Wrapped;
 use crate::{Layer, genai};
 
 mod content;
-mod told;
+
+pub(crate) mod told;
 
 /// Tells what became of each call, in one line when it has ended: after the last event of a stream, when it fails, or when
 /// whoever reads it has had enough.

@@ -216,7 +216,7 @@ impl Provider for Wrapped<Retry> {
                         ?wait,
                         "trying again"
                     );
-                    record(&mut failures, &error, started.elapsed());
+                    record(&mut failures, &error.with_provider(self.name()), started.elapsed());
                     sleep(wait).await;
                 }
                 Verdict::GiveUp => return Err(error.with_failures(failures).into_exhausted()),
@@ -301,10 +301,14 @@ fn is_repeated_once(kind: ErrorKind) -> bool {
 
 /// A provider that doesn't count its tries has still made one, if a service answered or the kind says that one was asked.
 fn counted(error: Error) -> Error {
-    if error.attempts() == 0 && (error.is_retryable() || error.status().is_some()) {
-        return error.with_attempts(1);
-    }
-    error
+    let tries = tries(&error);
+    if tries == error.attempts() { error } else { error.with_attempts(tries) }
+}
+
+/// How many tries an error stands for; 0 when nothing was sent.
+pub(crate) fn tries(error: &Error) -> u32 {
+    let one_was_made = error.is_retryable() || error.status().is_some();
+    error.attempts().max(u32::from(one_was_made))
 }
 
 #[cfg(test)]

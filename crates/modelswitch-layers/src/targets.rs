@@ -1,5 +1,6 @@
 //! Several providers that may answer one call, tried in an order until one does.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use rust_decimal::Decimal;
 use tokio::time::{Instant, sleep};
 
 use crate::genai;
+use crate::refusal::BREAKER_OPEN;
 use crate::repeatable::wants_an_answer;
 
 /// One of several providers that may answer, and as which model.
@@ -99,6 +101,9 @@ impl fmt::Display for Target {
 /// Asks targets in order until one answers. After `hedge` without an answer the next one is asked beside it, and whoever
 /// has content first wins; the others are dropped, which ends their calls.
 ///
+/// Those whose [`Breaker`](crate::Breaker) refused are asked once more when nobody else is left: the call fails anyway, and one
+/// of them may be well again before its rest is over.
+///
 /// Nothing is asked elsewhere once content was handed on, when the error says that it would fail everywhere, when no time
 /// is left, or when the request isn't a question to a model: files and batches live at one provider.
 ///
@@ -113,27 +118,31 @@ pub(crate) async fn first_answer<'a>(
     let begun = Instant::now();
     let question = wants_an_answer(request);
     let hedge = hedge.filter(|_| question);
-    let mut waiting = order.into_iter();
+    // Whoever asked this one may have others to ask first, or none left.
+    let outside = request.extensions.get::<Chance>().copied();
+    let first = outside.unwrap_or(Chance::First);
+    let mut waiting: VecDeque<_> = order.into_iter().map(|target| (target, first)).collect();
     let mut running = FuturesUnordered::new();
     let mut failures = Vec::new();
-    let begin = |target| {
+    let begin = |(target, chance): (usize, Chance)| {
         let mut this_try = request.clone();
         TimeLeft::spend(&mut this_try, begun.elapsed());
+        this_try.extensions.insert(chance);
         let started = Instant::now();
-        ask(target, this_try).map(move |outcome| (started, outcome))
+        ask(target, this_try).map(move |outcome| (target, chance, started, outcome))
     };
-    match waiting.next() {
+    match waiting.pop_front() {
         Some(first) => running.push(begin(first)),
         None => return Err(Error::new(ErrorKind::Config, "there is no target to ask")),
     }
     loop {
-        let finished = match (hedge, waiting.size_hint().1) {
-            (Some(patience), most) if most != Some(0) => {
+        let finished = match hedge {
+            Some(patience) if !waiting.is_empty() => {
                 tokio::select! {
                     biased;
                     finished = running.next() => finished,
                     () = sleep(patience) => {
-                        if let Some(next) = waiting.next() {
+                        if let Some(next) = waiting.pop_front() {
                             running.push(begin(next));
                         }
                         continue;
@@ -142,7 +151,7 @@ pub(crate) async fn first_answer<'a>(
             }
             _ => running.next().await,
         };
-        let Some((started, outcome)) = finished else {
+        let Some((target, chance, started, outcome)) = finished else {
             return Err(Error::new(ErrorKind::Config, "there is no target to ask"));
         };
         let error = match outcome {
@@ -157,12 +166,29 @@ pub(crate) async fn first_answer<'a>(
         if !question || none_left || !error.may_succeed_elsewhere() {
             return Err(error.with_failures(failures));
         }
+        if outside.is_none() && chance == Chance::First && error.code() == Some(BREAKER_OPEN) {
+            waiting.push_back((target, Chance::Last));
+        }
         if running.is_empty() {
-            let Some(next) = waiting.next() else { return Err(error.with_failures(failures)) };
+            let Some(next) = waiting.pop_front() else { return Err(error.with_failures(failures)) };
             tell(&error);
             running.push(begin(next));
         }
         record(&mut failures, &error, started.elapsed());
+    }
+}
+
+/// In a request's extensions: whether there is anybody else to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chance {
+    First,
+    Last,
+}
+
+impl Chance {
+    /// True when nobody else is left to ask.
+    pub(crate) fn is_last(request: &Request) -> bool {
+        request.extensions.get() == Some(&Self::Last)
     }
 }
 

@@ -7,13 +7,13 @@ use serde_json::value::RawValue;
 
 /// Found in an answer, or in the events of one.
 #[derive(Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     pub(super) id: Option<String>,
     pub(super) model: Option<String>,
     /// With commas between.
     pub(super) finish_reasons: Option<String>,
-    pub(super) input: Option<u64>,
-    pub(super) output: Option<u64>,
+    pub(crate) input: Option<u64>,
+    pub(crate) output: Option<u64>,
     pub(super) cached: Option<u64>,
     pub(super) reasoning: Option<u64>,
     events: u32,
@@ -26,7 +26,7 @@ const MOST_REASONS: usize = 256;
 
 impl Told {
     /// Takes in a whole answer.
-    pub(super) fn hear(&mut self, json: &[u8]) {
+    pub(crate) fn hear(&mut self, json: &[u8]) {
         // What can't be read tells nothing.
         if let Ok(answer) = serde_json::from_slice::<Answer<'_>>(json) {
             self.take(&answer);
@@ -34,7 +34,7 @@ impl Told {
     }
 
     /// Takes in an event, if there can be something in it.
-    pub(super) fn hear_event(&mut self, json: &[u8]) {
+    pub(crate) fn hear_event(&mut self, json: &[u8]) {
         self.events = self.events.saturating_add(1);
         let is_opening = self.events <= OPENING && (self.id.is_none() || self.model.is_none());
         if is_opening || has_news(json) {
