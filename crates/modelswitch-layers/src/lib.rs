@@ -39,6 +39,9 @@
 //! | tells what became of a call: [`Log`] | on top | it is one line a call, with all that the others did |
 //! | counts or limits what a caller asked for | above `Retry` | a repeated try is no new wish of the caller |
 //! | falls back to other providers | above `Retry` | the same provider comes first; an exhausted error may still succeed elsewhere |
+//! | says what a call cost: [`Cost`] | above a router | it is one entry a call, of the target that answered |
+//! | has an answer already: [`Cache`] | below `Cost`, above a router | an answer that costs nothing is counted as such, and no target is asked |
+//! | limits what may be spent: [`Budget`] | below a router, above `Retry` | the target and its price are known; a call is charged once |
 //! | keeps something from a provider: [`ReasoningOrigin`] | above `Retry` | no try may see it; what is handed on is what was given |
 //! | limits the time of one try | below `Retry` | a try that hangs must end before the next can start |
 //!
@@ -48,6 +51,9 @@
 //! |---|---|---|
 //! | [`Log`] | never; it tells | a look at a static variable while nobody listens, else a line a call and a search through each event |
 //! | [`Retry`] | a try failed in a way that may pass, and nothing was handed on yet | one clone of the request, which shares the body; a stream is handed on at its first content instead of at its headers |
+//! | [`Cost`] | never; it says and writes down | a search through each event of a stream, and one more parsing of what tells the tokens |
+//! | [`Budget`] | a call may cost more than is left | an estimate and a step of the counter a call, and the same search |
+//! | [`Cache`] | a question was asked before | a parse and a hash of the request; a copy of the events of a stream |
 //! | [`ReasoningOrigin`] | a conversation carries what another provider thought | a look for the word in a chat request, an answer and each event; a hash of the reasoning that there is |
 //!
 //! # Invariants
@@ -59,23 +65,38 @@
 //!   former two. Names of what is logged are in [`genai`].
 
 mod balance;
+mod budget;
+mod cache;
+mod cost;
+mod counter;
 mod ending;
 mod fallback;
 pub mod genai;
 mod layer;
+mod ledger;
 mod log;
+mod money;
+mod period;
 mod reasoning_origin;
 mod repeatable;
 mod retry;
 mod stack;
 mod targets;
 mod timeout;
+mod usage;
 
 pub use balance::{Balance, StickyBy, StickyKey, Strategy};
+pub use budget::{Budget, Scope};
+pub use cache::{Cache, CacheStatus, CacheUse};
+pub use cost::{CallCost, Cost};
+pub use counter::{Allowance, Counter, MemoryCounter, Taken};
 pub use ending::{Ending, on_end};
 pub use fallback::Fallback;
 pub use layer::{Layer, LayerFn, layer_fn};
+pub use ledger::{By, Entry, Ledger, MemoryLedger, Outcome, Query, Sum, Tokens};
 pub use log::Log;
+pub use money::{Alias, Money, Priced, Prices, Tag};
+pub use period::{Period, Window};
 pub use reasoning_origin::ReasoningOrigin;
 pub use retry::Retry;
 pub use stack::Stack;
