@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use modelswitch_provider::Result;
 use rust_decimal::Decimal;
 
-/// Where a [`Budget`](crate::Budget) keeps what was spent. In memory it is [`MemoryCounter`]; a store for many machines implements
-/// this trait.
+/// Where a [`Budget`](crate::Budget) keeps what was spent. In memory it is [`MemoryCounter`], in a file `Sqlite` (feature
+/// `sqlite`), which several programs of a machine can share; a store for many machines implements this trait.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};

@@ -18,8 +18,8 @@ use crate::Priced;
 pub(crate) use self::sums::Sums;
 pub use self::sums::{By, Query, Sum};
 
-/// Where [`Cost`](crate::Cost) writes down each call. In memory it is [`MemoryLedger`]; a store for many machines
-/// implements this trait.
+/// Where [`Cost`](crate::Cost) writes down each call. In memory it is [`MemoryLedger`], in a file `Sqlite` (feature
+/// `sqlite`); a store for many machines implements this trait.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};

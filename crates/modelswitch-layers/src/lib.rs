@@ -58,7 +58,8 @@
 //!
 //! # Invariants
 //!
-//! * A layer spawns nothing: dropping the call or the stream ends whatever it was doing.
+//! * A layer spawns nothing: dropping the call or the stream ends whatever it was doing. The file of a ledger (`Sqlite`, with
+//!   the feature `sqlite`) has a thread of its own, which no call waits for.
 //! * State lives in the layer. One layer around several providers is one policy over all of them.
 //! * [`committed`](modelswitch_provider::committed) is the one idea of "too late to try again".
 //! * No prompt, answer, key or upstream message is in a layer's log or `Debug`, unless [`Log::with_content`] asks for the
@@ -80,6 +81,8 @@ mod period;
 mod reasoning_origin;
 mod repeatable;
 mod retry;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stack;
 mod targets;
 mod timeout;
@@ -99,6 +102,8 @@ pub use money::{Alias, Money, Priced, Prices, Tag};
 pub use period::{Period, Window};
 pub use reasoning_origin::ReasoningOrigin;
 pub use retry::Retry;
+#[cfg(feature = "sqlite")]
+pub use sqlite::Sqlite;
 pub use stack::Stack;
 pub use targets::Target;
 pub use timeout::Timeout;
