@@ -14,6 +14,7 @@ use rust_decimal::Decimal;
 
 use self::estimate::estimated_usage;
 use crate::layer::Wrapped;
+use crate::log::shown as shown_name;
 use crate::money::Clock;
 use crate::period::shown;
 use crate::repeatable::{may_be_billed, wants_an_answer};
@@ -232,7 +233,8 @@ impl Budget {
 
     async fn reserve(&self, provider: &str, request: &Request) -> Result<Option<Reservation>> {
         let now = self.clock.now();
-        let model = request.model().unwrap_or_default().into_owned();
+        // It goes into errors and keys, and may be a key that stands in the wrong place.
+        let model = shown_name(&request.model().unwrap_or_default());
         let usage = estimated_usage(request, self.assumed_output);
         let Some(estimate) = self.price(provider, &model, &usage, now) else {
             return if self.unpriced_pass { Ok(None) } else { Err(self.unpriced(provider, &model)) };

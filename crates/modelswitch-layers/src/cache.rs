@@ -25,7 +25,7 @@ use crate::{Ending, Layer};
 /// A question is the same when it goes to the same provider and endpoint and its JSON says the same, whatever the order of
 /// members and the blanks between them. What changes nothing of the answer isn't looked at: `stream`, `stream_options`,
 /// `user`, `safety_identifier`, `prompt_cache_key`, `prompt_cache_retention`, `service_tier` and `metadata`; nor are headers.
-/// A chat's answer that was given whole is given as a stream where one is asked for, and the other way round.
+/// An answer that was given whole is given as a stream where one is asked for, and the other way round.
 ///
 /// What is kept: whole answers and finished streams of `/chat/completions`, `/completions` and `/embeddings`. Never an error,
 /// a stream that was cut or dropped, an answer larger than a [MiB](Self::max_answer), and never one that leaves something at

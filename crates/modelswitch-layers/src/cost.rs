@@ -10,6 +10,7 @@ use modelswitch_provider::{Error, Head, Provider, Request, Response, Result, Usa
 use tokio::time::Instant;
 
 use crate::layer::Wrapped;
+use crate::log::shown;
 use crate::money::Clock;
 use crate::repeatable::{may_be_billed, wants_an_answer};
 use crate::usage::{ask_for_usage, hide_usage, on_usage};
@@ -31,7 +32,8 @@ use crate::{Alias, CacheStatus, Ending, Entry, Layer, Ledger, Outcome, Priced, P
 /// didn't ask. [`without_asking`](Self::without_asking) is for services that refuse the parameter.
 ///
 /// It belongs above a router: then it is one entry a call, with the target that answered. It never bites. It costs a search
-/// for the word in each event of a stream, and one more parsing of those that have it and of whole answers.
+/// for the word in each event of a stream, one more parsing of those that have it and of whole answers, and a copy of a
+/// request that is changed.
 ///
 /// ```
 /// use modelswitch_layers::{By, CallCost, Cost, Ledger, MemoryLedger, Money, Query, Stack, Tag};
@@ -168,7 +170,7 @@ struct Call {
 
 impl Call {
     fn begin(layer: Cost, provider: &str, request: &Request) -> Self {
-        let asked = request.model().map(std::borrow::Cow::into_owned);
+        let asked = request.model().map(|model| shown(&model));
         let mut entry = Entry::at(layer.clock.now());
         entry.provider = provider.to_owned();
         entry.model = asked.clone().unwrap_or_default();
@@ -189,7 +191,7 @@ impl Call {
             provider.clone_into(&mut self.entry.provider);
         }
         if let Some(model) = model {
-            model.clone_into(&mut self.entry.model);
+            self.entry.model = shown(model);
         }
         let asked = self.asked.take().filter(|asked| *asked != self.entry.model);
         self.entry.alias = self.entry.alias.take().or(asked);

@@ -73,11 +73,17 @@ impl UsageSeen {
         let answer = count("output_tokens");
         let cached = detail("input_tokens_details", "cached_tokens").or((read > 0).then_some(read));
         let thought = detail("output_tokens_details", "reasoning_tokens");
-        json!({
+        let mut usage = self.0.clone();
+        let counts = json!({
             "prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt.saturating_add(answer),
             "prompt_tokens_details": cached.map(|tokens| json!({ "cached_tokens": tokens })),
             "completion_tokens_details": thought.map(|tokens| json!({ "reasoning_tokens": tokens })),
-        })
+        });
+        // What else is told, such as a cost of the service's own, stays for whoever knows its price list.
+        usage.extend(
+            counts.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
+        );
+        usage.into()
     }
 }
 
@@ -172,13 +178,13 @@ pub(crate) fn hide_usage(response: Response, hide: bool) -> Response {
 pub(crate) fn is_only_usage(event: &Event) -> bool {
     #[derive(Deserialize)]
     struct Chunk<'a> {
-        #[serde(default, borrow)]
-        choices: Vec<&'a RawValue>,
+        #[serde(borrow)]
+        choices: Option<Vec<&'a RawValue>>,
         usage: Option<serde::de::IgnoredAny>,
     }
     has_member(&event.data, b"\"usage\"", b'{')
         && serde_json::from_slice::<Chunk<'_>>(&event.data)
-            .is_ok_and(|chunk| chunk.choices.is_empty() && chunk.usage.is_some())
+            .is_ok_and(|chunk| chunk.choices.unwrap_or_default().is_empty() && chunk.usage.is_some())
 }
 
 #[cfg(test)]

@@ -107,6 +107,15 @@ async fn what_has_no_price_is_refused_unless_it_may_pass() {
     }
 }
 
+#[tokio::test]
+async fn a_key_in_place_of_a_model_is_not_repeated() {
+    let llm = Budget::new("test", |_: &str, _: &str, _: &Usage, _: SystemTime| None, "USD")
+        .day(1)
+        .wrap(Arc::new(MockProvider::reply("Yes.")));
+    let error = llm.send(question("sk-0123456789abcdef0123", 1)).await.unwrap_err();
+    assert!(!error.report().contains("0123456789abcdef"), "{}", error.report());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_is_charged_once_however_often_it_is_tried_and_wherever_it_ends() {
     let counter = MemoryCounter::new();

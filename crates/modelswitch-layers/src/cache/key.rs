@@ -4,7 +4,7 @@ use modelswitch_provider::{Document, Endpoint, Request};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{Cache, Form};
+use super::Cache;
 use crate::Tag;
 use crate::repeatable::wants_an_answer;
 
@@ -37,10 +37,6 @@ pub(super) fn key_of(cache: &Cache, provider: &str, request: &Request) -> Option
     if let Some(tag) = request.extensions.get::<Tag>().filter(|_| cache.per_tag) {
         part("tag");
         part(&tag.0);
-    }
-    // Only a chat's answer can be told in the other form.
-    if request.endpoint.path() != Endpoint::CHAT_COMPLETIONS.path() && Form::of(request) != Form::Whole {
-        part("stream");
     }
     let mut names: Vec<&str> = body.names().filter(|name| !DONT_MATTER.contains(name)).collect();
     names.sort_unstable();

@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use modelswitch_provider::{
-    Body, ChatChunk, ChatCompletion, Collector, Event, EventStream, Head, Request, Response, Result,
+    Body, ChatCompletion, Collector, Completion, Event, EventStream, Head, Request, Response, Result,
 };
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::usage::{is_only_usage, wants_usage};
@@ -95,26 +96,38 @@ fn as_stream(events: Vec<Event>) -> Body {
 
 /// A whole answer as one chunk, and one for its tokens where they are wanted.
 fn told_at_once(json: &[u8], usage: bool) -> Result<Vec<Event>> {
+    let whole: Value = Event::new(json.to_vec()).json()?;
     let mut chunk =
-        ChatCompletion::from_wire(&Event::new(json.to_vec()).json::<serde_json::Value>()?)?.into_chunk();
-    let mut last = chunk.clone();
-    last.choices.clear();
-    last.usage = chunk.usage.take();
-    let mut events = vec![event(&chunk)?];
-    if usage && last.usage.is_some() {
-        events.push(event(&last)?);
+        if is_text(&whole) { whole } else { ChatCompletion::from_wire(&whole)?.into_chunk().to_wire()? };
+    let told =
+        chunk.as_object_mut().and_then(|members| members.remove("usage")).filter(|usage| !usage.is_null());
+    let mut events = vec![Event::new(chunk.to_string())];
+    if let (Some(told), Some(members), true) = (told, chunk.as_object_mut(), usage) {
+        members.insert("choices".to_owned(), Value::Array(Vec::new()));
+        members.insert("usage".to_owned(), told);
+        events.push(Event::new(chunk.to_string()));
     }
     Ok(events)
 }
 
-fn event(chunk: &ChatChunk) -> Result<Event> {
-    Ok(Event::new(chunk.to_wire::<serde_json::Value>()?.to_string()))
+fn collected(events: &[Event]) -> Result<Bytes> {
+    let (mut chat, mut text) = (Collector::new(), Completion::default());
+    let mut of_texts = false;
+    for event in events {
+        let chunk: Value = event.json()?;
+        of_texts |= is_text(&chunk);
+        if of_texts {
+            text.push(Completion::from_wire(&chunk)?);
+        } else {
+            chat.push(event.json()?);
+        }
+    }
+    let whole: Value = if of_texts { text.to_wire()? } else { chat.finish().to_wire()? };
+    Ok(whole.to_string().into())
 }
 
-fn collected(events: &[Event]) -> Result<Bytes> {
-    let mut collector = Collector::new();
-    for event in events {
-        collector.push(event.json()?);
-    }
-    Ok(collector.finish().to_wire::<serde_json::Value>()?.to_string().into())
+/// True for answers of the older completions endpoint, whose chunks have the same form as the whole.
+fn is_text(answer: &Value) -> bool {
+    let first = answer.get("choices").and_then(|choices| choices.get(0));
+    first.is_some_and(|choice| choice.get("text").is_some())
 }

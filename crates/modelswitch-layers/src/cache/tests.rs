@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::{FutureExt, StreamExt, future};
 use modelswitch_provider::mock::{MockProvider, events, reply};
-use modelswitch_provider::{Error, ErrorKind, EventStream};
+use modelswitch_provider::{Completion, Document, Endpoint, Error, ErrorKind, EventStream, FinishReason};
 use serde_json::{Value, json};
 
 use super::*;
@@ -89,6 +89,40 @@ async fn the_same_question_has_the_same_answer_in_whichever_form_it_is_wanted() 
         assert_eq!(ask(&llm, with_usage).await, told("0", Some(2), "hit"));
         assert_eq!(ask(&llm, question("b", false)).await, told("1", Some(2), "miss"));
         assert_eq!(calls.load(Ordering::Relaxed), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_older_completions_change_their_form_too() {
+    let piece = |text: &str, finish: Value| {
+        json!({ "id": "1", "object": "text_completion", "created": 0, "model": "m",
+            "choices": [{ "index": 0, "text": text, "finish_reason": finish }] })
+    };
+    let request = |stream: bool| {
+        let body = json!({ "model": "m", "prompt": "p", "stream": stream });
+        Request::new(Endpoint::COMPLETIONS, Document::from_serialize(&body).unwrap())
+    };
+    for first in [false, true] {
+        let llm = Cache::new().wrap(Arc::new(MockProvider::script([Ok(if first {
+            events([Ok(piece("a", json!(null))), Ok(piece("b", json!("stop")))])
+        } else {
+            Response::json(&piece("ab", json!("stop"))).unwrap()
+        })])));
+        for stream in [first, !first, first] {
+            let response = llm.send(request(stream)).await.unwrap();
+            let mut whole = Completion::default();
+            match response.body {
+                Body::Json(json) => whole.push(Event::new(json).json().unwrap()),
+                Body::Events(mut events) => {
+                    while let Some(event) = events.next().await {
+                        whole.push(event.unwrap().json().unwrap());
+                    }
+                }
+                _ => panic!("an answer"),
+            }
+            assert_eq!((whole.text(), whole.finish_reason()), ("ab", Some(&FinishReason::Stop)));
+            assert_eq!(whole.extra["object"], "text_completion");
+        }
     }
 }
 

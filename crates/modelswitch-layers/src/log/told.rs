@@ -153,7 +153,7 @@ fn has_news(json: &[u8]) -> bool {
 }
 
 /// A name or an id that somebody else chose: not longer than one is, without line breaks, and no key.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 128;
     let mut short: String =
         text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
