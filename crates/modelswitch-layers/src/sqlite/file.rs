@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use modelswitch_provider::{Error, ErrorKind, Result};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use rust_decimal::Decimal;
 
 use crate::counter::{KEPT, weigh};
@@ -26,32 +26,40 @@ const VERSION: i64 = 1;
 /// How long somebody else may have the file: a call may be waiting.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How often, and after which pause, a file is tried to open that somebody else has.
+const MOST_TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
 pub(super) struct File(Connection);
 
 impl File {
+    /// Opens a file, or makes it. Programs that make one at the same time are in each other's way for a moment, without any
+    /// patience of SQLite's own where it changes to its write-ahead log.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let cannot = |error: rusqlite::Error| {
-            Error::config(format!("the ledger `{}` can't be opened", path.display()))
-                .with_hint("name a file in a folder that may be written to, or one that was made as a ledger")
-                .with_source(error)
-        };
-        let mut connection = Connection::open(path).map_err(cannot)?;
-        connection.busy_timeout(PATIENCE).map_err(cannot)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(cannot)?;
-        connection.pragma_update(None, "synchronous", "NORMAL").map_err(cannot)?;
-        let version: i64 =
-            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(cannot)?;
+        let mut tries = 0;
+        loop {
+            match Self::open_once(path) {
+                Err(Unopened::Sqlite(error)) if is_busy(&error) && tries < MOST_TRIES => tries += 1,
+                opened => return opened.map_err(|unopened| unopened.told(path)),
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn open_once(path: &Path) -> Result<Self, Unopened> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version > VERSION {
-            return Err(Error::config(format!(
-                "the ledger `{}` was made by a later version of this program",
-                path.display()
-            )));
+            return Err(Unopened::Later);
         }
         if version < VERSION {
-            let all = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(cannot)?;
-            all.execute_batch(TABLES).map_err(cannot)?;
-            all.pragma_update(None, "user_version", VERSION).map_err(cannot)?;
-            all.commit().map_err(cannot)?;
+            let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            all.execute_batch(TABLES)?;
+            all.pragma_update(None, "user_version", VERSION)?;
+            all.commit()?;
         }
         Ok(Self(connection))
     }
@@ -129,6 +137,36 @@ impl File {
         all.commit().map_err(unreadable)?;
         Ok(done)
     }
+}
+
+enum Unopened {
+    Later,
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Unopened {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Unopened {
+    fn told(self, path: &Path) -> Error {
+        let path = path.display();
+        match self {
+            Self::Later => {
+                Error::config(format!("the ledger `{path}` was made by a later version of this program"))
+                    .with_hint("use the later version, or name another file")
+            }
+            Self::Sqlite(error) => Error::config(format!("the ledger `{path}` can't be opened"))
+                .with_hint("name a file in a folder that may be written to, or one that was made as a ledger")
+                .with_source(error),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn unreadable(error: rusqlite::Error) -> Error {

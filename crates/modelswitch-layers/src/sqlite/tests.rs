@@ -94,6 +94,17 @@ fn programs_that_share_a_file_share_a_budget() {
     assert_eq!(taken, 100);
 }
 
+#[test]
+fn programs_that_make_the_file_at_the_same_time_all_open_it() {
+    let (_folder, path) = folder();
+    thread::scope(|scope| {
+        let programs: Vec<_> = (0..12).map(|_| scope.spawn(|| Sqlite::open(&path).map(drop))).collect();
+        for program in programs {
+            program.join().unwrap().unwrap();
+        }
+    });
+}
+
 #[tokio::test]
 async fn a_locked_file_fails_no_call_and_its_entries_are_written_later() {
     let (_folder, path) = folder();
