@@ -43,7 +43,7 @@ pub enum Scope {
 /// It **reserves before and settles after**. Before a call it takes what the call can cost from all its sums, in one step, so
 /// that calls at the same time don't spend the same money; when the answer has ended it puts the sums right. So they are
 /// never over a limit by more than calls cost beyond their estimate. The estimate is of a token for each three bytes of the
-/// request, which is too many for an image that stands in it, and of as many tokens for the answer as the request allows
+/// request, of 2000 for each image or sound that stands in it, and of as many tokens for the answer as the request allows
 /// (`max_completion_tokens`, `max_tokens`, `max_output_tokens`, times `n`); where it allows any number, of
 /// [4096](Self::assume_output).
 ///

@@ -1,5 +1,6 @@
 //! What a call can take before anybody knows what it took.
 
+use memchr::{memchr, memmem};
 use modelswitch_provider::{Payload, Request, Usage};
 use serde_json::{Value, json};
 
@@ -7,23 +8,41 @@ use serde_json::{Value, json};
 /// have more tokens.
 const BYTES_PER_TOKEN: u64 = 3;
 
+/// Services count an image or a piece of sound by what is seen or heard, whatever its size: up to some two thousand tokens.
+const TOKENS_PER_PIECE: u64 = 2000;
+
 /// A token for each three bytes of the request, and all the tokens that the answer may have.
 pub(super) fn estimated_usage(request: &Request, assumed_output: u64) -> Usage {
-    let size = match &request.body {
+    let input = match &request.body {
         // Writing a document that was changed anew would copy the whole conversation.
         Payload::Json(document) => {
-            document.names().filter_map(|name| document.get_raw(name)).map(str::len).sum()
+            let texts = document.names().filter_map(|name| document.get_raw(name));
+            texts.map(tokens_of).fold(0, u64::saturating_add)
         }
-        Payload::Raw { bytes, .. } => bytes.len(),
+        Payload::Raw { bytes, .. } => count(bytes.len()).div_ceil(BYTES_PER_TOKEN),
         _ => 0,
     };
-    let input = u64::try_from(size).unwrap_or(u64::MAX).div_ceil(BYTES_PER_TOKEN);
     let output = most_output(request, assumed_output);
     let mut usage = Usage::default();
     usage.prompt_tokens = input;
     usage.completion_tokens = output;
     usage.total_tokens = input.saturating_add(output);
     usage
+}
+
+/// Of JSON text, in which images and sound stand as the base64 of a data URL.
+fn tokens_of(json: &str) -> u64 {
+    let (mut size, mut pieces) = (json.len(), 0_u64);
+    for begin in memmem::find_iter(json.as_bytes(), b";base64,") {
+        let data = json.as_bytes().get(begin..).unwrap_or_default();
+        size = size.saturating_sub(memchr(b'"', data).unwrap_or(data.len()));
+        pieces += 1;
+    }
+    count(size).div_ceil(BYTES_PER_TOKEN).saturating_add(pieces.saturating_mul(TOKENS_PER_PIECE))
+}
+
+fn count(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
 }
 
 fn most_output(request: &Request, assumed: u64) -> u64 {
@@ -60,5 +79,13 @@ mod tests {
         let body = json!({ "messages": "x".repeat(300) });
         let usage = estimated_usage(&Request::chat(&body).unwrap(), 0);
         assert!((100..105).contains(&usage.prompt_tokens));
+    }
+
+    #[test]
+    fn an_image_is_not_counted_by_its_size() {
+        let image = json!({ "url": format!("data:image/png;base64,{}", "x".repeat(5_000_000)) });
+        let body = json!({ "messages": [{ "content": [image, image, { "text": "y".repeat(3000) }] }] });
+        let usage = estimated_usage(&Request::chat(&body).unwrap(), 0);
+        assert!((5000..5100).contains(&usage.prompt_tokens), "{}", usage.prompt_tokens);
     }
 }
