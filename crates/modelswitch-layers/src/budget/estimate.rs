@@ -32,13 +32,16 @@ pub(super) fn estimated_usage(request: &Request, assumed_output: u64) -> Usage {
 
 /// Of JSON text, in which images and sound stand as the base64 of a data URL.
 fn tokens_of(json: &str) -> u64 {
-    let (mut size, mut pieces) = (json.len(), 0_u64);
-    for begin in memmem::find_iter(json.as_bytes(), b";base64,") {
-        let data = json.as_bytes().get(begin..).unwrap_or_default();
-        size = size.saturating_sub(memchr(b'"', data).unwrap_or(data.len()));
+    const BEGIN: &[u8] = b";base64,";
+    let (mut rest, mut size, mut pieces) = (json.as_bytes(), 0, 0_u64);
+    while let Some(begin) = memmem::find(rest, BEGIN) {
+        size += begin;
         pieces += 1;
+        let data = rest.get(begin..).unwrap_or_default();
+        // On from its end: a text of nothing but such beginnings must not be looked through anew for each of them.
+        rest = memchr(b'"', data).and_then(|end| data.get(end..)).unwrap_or_default();
     }
-    count(size).div_ceil(BYTES_PER_TOKEN).saturating_add(pieces.saturating_mul(TOKENS_PER_PIECE))
+    count(size + rest.len()).div_ceil(BYTES_PER_TOKEN).saturating_add(pieces.saturating_mul(TOKENS_PER_PIECE))
 }
 
 fn count(size: usize) -> u64 {
@@ -87,5 +90,12 @@ mod tests {
         let body = json!({ "messages": [{ "content": [image, image, { "text": "y".repeat(3000) }] }] });
         let usage = estimated_usage(&Request::chat(&body).unwrap(), 0);
         assert!((5000..5100).contains(&usage.prompt_tokens), "{}", usage.prompt_tokens);
+    }
+
+    #[test]
+    fn a_text_of_nothing_but_beginnings_is_looked_through_once() {
+        let body = json!({ "messages": ";base64,".repeat(500_000) });
+        let usage = estimated_usage(&Request::chat(&body).unwrap(), 0);
+        assert_eq!(usage.prompt_tokens, 1 + TOKENS_PER_PIECE);
     }
 }
