@@ -39,6 +39,9 @@
 //! | tells what became of a call: [`Log`] | on top | it is one line a call, with all that the others did |
 //! | counts or limits what a caller asked for | above `Retry` | a repeated try is no new wish of the caller |
 //! | falls back to other providers | above `Retry` | the same provider comes first; an exhausted error may still succeed elsewhere |
+//! | says what a call cost: [`Cost`] | above a router | it is one entry a call, of the target that answered |
+//! | has an answer already: [`Cache`] | below `Cost`, above a router | an answer that costs nothing is counted as such, and no target is asked |
+//! | limits what may be spent: [`Budget`] | below a router, above `Retry` | the target and its price are known; a call is charged once |
 //! | keeps something from a provider: [`ReasoningOrigin`] | above `Retry` | no try may see it; what is handed on is what was given |
 //! | limits what a target gets: [`RateLimit`], then [`Concurrency`] | above `Retry`, one of each for a target | who waits for the minute holds no place; who waits for the next try keeps its own, which slows the others down |
 //! | leaves a target alone: [`Breaker`] | above `Retry`, one for a target | it counts calls that failed in spite of their repeats, and an open one is asked by no repeat |
@@ -53,11 +56,15 @@
 //! | [`RateLimit`] | a minute's requests or tokens are used up: calls wait in the order of coming, or are refused | two locks and a sum over 120 slices of time a call; with tokens also a look through the request's text and each event |
 //! | [`Concurrency`] | so many calls and streams run already: calls wait in the order of coming, or are refused | two locks a call |
 //! | [`Breaker`] | a target keeps failing, or asked to be left alone: calls are refused at once | two locks a call |
+//! | [`Cost`] | never; it says and writes down | a search through each event of a stream, and one more parsing of what tells the tokens |
+//! | [`Budget`] | a call may cost more than is left | an estimate and a step of the counter a call, and the same search |
+//! | [`Cache`] | a question was asked before | a parse and a hash of the request; a copy of the events of a stream |
 //! | [`ReasoningOrigin`] | a conversation carries what another provider thought | a look for the word in a chat request, an answer and each event; a hash of the reasoning that there is |
 //!
 //! # Invariants
 //!
-//! * A layer spawns nothing: dropping the call or the stream ends whatever it was doing.
+//! * A layer spawns nothing: dropping the call or the stream ends whatever it was doing. The file of a ledger (`Sqlite`, with
+//!   the feature `sqlite`) has a thread of its own, which no call waits for.
 //! * State lives in the layer. One layer around several providers is one policy over all of them.
 //! * [`committed`](modelswitch_provider::committed) is the one idea of "too late to try again".
 //! * No prompt, answer, key or upstream message is in a layer's log or `Debug`, unless [`Log::with_content`] asks for the
@@ -65,32 +72,51 @@
 
 mod balance;
 mod breaker;
+mod budget;
+mod cache;
 mod concurrency;
+mod cost;
+mod counter;
 mod ending;
 mod fallback;
 pub mod genai;
 mod layer;
+mod ledger;
 mod log;
+mod money;
+mod period;
 mod rate_limit;
 mod reasoning_origin;
 mod refusal;
 mod repeatable;
 mod retry;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stack;
 mod targets;
 mod timeout;
+mod usage;
 mod window;
 
 pub use balance::{Balance, StickyBy, StickyKey, Strategy};
 pub use breaker::{Breaker, BreakerChange, BreakerState};
+pub use budget::{Budget, Scope};
+pub use cache::{Cache, CacheStatus, CacheUse};
 pub use concurrency::Concurrency;
+pub use cost::{CallCost, Cost};
+pub use counter::{Allowance, Counter, MemoryCounter, Taken};
 pub use ending::{Ending, on_end};
 pub use fallback::Fallback;
 pub use layer::{Layer, LayerFn, layer_fn};
+pub use ledger::{By, Entry, Ledger, MemoryLedger, Outcome, Query, Sum, Tokens};
 pub use log::Log;
+pub use money::{Alias, Money, Priced, Prices, Tag};
+pub use period::{Period, Window};
 pub use rate_limit::RateLimit;
 pub use reasoning_origin::ReasoningOrigin;
 pub use retry::Retry;
+#[cfg(feature = "sqlite")]
+pub use sqlite::Sqlite;
 pub use stack::Stack;
 pub use targets::Target;
 pub use timeout::Timeout;

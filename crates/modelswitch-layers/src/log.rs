@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use tracing::{Instrument, Level, Span, field};
 
 use self::content::Conversation;
-use self::told::{Told, shown};
+use self::told::Told;
+pub(crate) use self::told::shown;
 use crate::layer::Wrapped;
 use crate::{Layer, genai};
 

@@ -1,4 +1,4 @@
-//! Which requests may be sent twice.
+//! Which requests may be sent twice, and which may have cost something when they failed.
 
 use http::Method;
 use modelswitch_provider::{Endpoint, ErrorKind, Request};
@@ -32,6 +32,27 @@ pub(crate) fn wants_an_answer(request: &Request) -> bool {
 /// True when the service refused the request before it acted on it. A broken connection doesn't tell how far it got.
 pub(crate) fn did_nothing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::RateLimited | ErrorKind::Overloaded)
+}
+
+/// True when a service may charge for a call that ended so: it worked on it, and what it made was lost on the way. One that
+/// refused, broke or was never reached charges nothing.
+pub(crate) fn may_be_billed(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Timeout | ErrorKind::Interrupted | ErrorKind::Decode => true,
+        ErrorKind::InvalidRequest
+        | ErrorKind::ContextLength
+        | ErrorKind::ContentFiltered
+        | ErrorKind::ModelNotFound
+        | ErrorKind::Authentication
+        | ErrorKind::InsufficientBalance
+        | ErrorKind::RateLimited
+        | ErrorKind::Overloaded
+        | ErrorKind::Upstream
+        | ErrorKind::Connection
+        | ErrorKind::Rejected
+        | ErrorKind::Unsupported
+        | ErrorKind::Config => false,
+    }
 }
 
 #[cfg(test)]

@@ -12,11 +12,25 @@ const OURS: &str = "modelswitch";
 
 impl Error {
     /// The HTTP status that goes with the error: the service's own where it has one that tells of a failure, else the
-    /// one that stands for the kind.
+    /// one that stands for the kind. A refusal by a budget (its code begins with `budget_`) is 402: OpenAI's SDKs repeat a
+    /// 429, and money doesn't come back within seconds.
+    ///
+    /// ```
+    /// use modelswitch_provider::{Error, ErrorKind};
+    ///
+    /// let refused = Error::new(ErrorKind::Rejected, "the budget is used up");
+    /// assert_eq!(refused.http_status(), 429);
+    /// assert_eq!(refused.with_code("budget_exceeded").http_status(), 402);
+    /// ```
     pub fn http_status(&self) -> StatusCode {
-        self.status()
-            .filter(|status| status.is_client_error() || status.is_server_error())
-            .unwrap_or(self.kind().http_status())
+        self.status().filter(|status| status.is_client_error() || status.is_server_error()).unwrap_or_else(
+            || match self.code() {
+                Some(code) if self.kind() == ErrorKind::Rejected && code.starts_with("budget_") => {
+                    StatusCode::PAYMENT_REQUIRED
+                }
+                _ => self.kind().http_status(),
+            },
+        )
     }
 
     /// OpenAI's error object. Code and type are the service's own where it gave them, else the kind's. The upstream
@@ -69,6 +83,7 @@ impl Error {
         put("hint", self.hint().into());
         put("attempts", self.attempts().into());
         put("exhausted", self.is_exhausted().into());
+        put("last_word", if self.is_last_word() { true.into() } else { Value::Null });
         put("failures", failures.into());
         Value::Object(facts)
     }
@@ -121,6 +136,9 @@ impl Error {
         if facts.get("exhausted").and_then(Value::as_bool) == Some(true) {
             error = error.into_exhausted();
         }
+        if facts.get("last_word").and_then(Value::as_bool) == Some(true) {
+            error = error.into_last_word();
+        }
         Some(error)
     }
 }
@@ -170,11 +188,12 @@ mod tests {
                 .with_param("q")
                 .with_attempts(1)
                 .with_failures(vec![Attempt::of(&inner, Duration::from_secs(2))])
-                .into_exhausted();
+                .into_exhausted()
+                .into_last_word();
             let back = Error::from_body(&error.to_body()).unwrap();
             assert_eq!(back.facts(), error.facts());
             assert_eq!(back.failures(), error.failures());
-            assert_eq!(back.attempts(), 2);
+            assert_eq!((back.attempts(), back.may_succeed_elsewhere()), (2, false));
         }
     }
 

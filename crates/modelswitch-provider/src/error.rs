@@ -55,6 +55,7 @@ struct Inner {
     failures: Vec<Attempt>,
     attempts: u32,
     exhausted: bool,
+    last_word: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -360,7 +361,12 @@ impl Error {
 
     /// True when another provider may be able to answer.
     pub fn may_succeed_elsewhere(&self) -> bool {
-        self.0.kind.elsewhere()
+        !self.0.last_word && self.0.kind.elsewhere()
+    }
+
+    /// True when the refusal holds for every provider, whatever its kind says.
+    pub fn is_last_word(&self) -> bool {
+        self.0.last_word
     }
 
     /// What a person should do now.
@@ -418,6 +424,7 @@ impl Error {
             failures: Vec::new(),
             attempts: 0,
             exhausted: false,
+            last_word: false,
             source: None,
         }))
     }
@@ -534,6 +541,19 @@ impl Error {
     /// Marks that a retry has spent its tries on this error.
     pub fn into_exhausted(self) -> Self {
         self.change(|inner| inner.exhausted = true)
+    }
+
+    /// Marks that the refusal holds for every provider, so that none is asked instead: a budget that is one for all.
+    ///
+    /// ```
+    /// use modelswitch_provider::{Error, ErrorKind};
+    ///
+    /// let refused = Error::new(ErrorKind::Rejected, "the budget is used up");
+    /// assert!(refused.may_succeed_elsewhere());
+    /// assert!(!refused.into_last_word().may_succeed_elsewhere());
+    /// ```
+    pub fn into_last_word(self) -> Self {
+        self.change(|inner| inner.last_word = true)
     }
 
     fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {

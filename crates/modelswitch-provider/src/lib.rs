@@ -40,7 +40,7 @@
 //! | `Connection` | connect, reset | if not committed | yes | 502 |
 //! | `Interrupted` | a stream or body cut after it began | if not committed | if not committed | 502 |
 //! | `Decode` | a 200 that is not what the API promises | once | yes | 502 |
-//! | `Rejected` | a layer refused | no | yes | 429 |
+//! | `Rejected` | a layer refused | no | yes, unless it is the [last word](Error::is_last_word) | 429, of a budget 402 |
 //! | `Unsupported` | this provider can't honour the request | no | yes | 400 |
 //! | `Config` | before any request | no | no | 500 |
 //!

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Version};
+use http::{Extensions, HeaderMap, StatusCode, Version};
 use serde::Serialize;
 
 use crate::{ByteStream, Error, ErrorKind, EventStream, Result};
@@ -90,7 +90,7 @@ impl fmt::Debug for Body {
 /// assert_eq!(head.target().as_deref(), Some("deepseek/deepseek-flash"));
 /// assert_eq!(head.attempts(), 1);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Head {
     /// The provider that answered.
@@ -109,6 +109,33 @@ pub struct Head {
     pub failures: Vec<Attempt>,
     /// What was changed in the request so that this provider could take it.
     pub adaptations: Vec<Adaptation>,
+    /// Typed values that layers leave for whoever is above: what the call cost, whether a cache had it.
+    pub extensions: Extensions,
+}
+
+/// By all but the extensions, which can't be compared.
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            provider,
+            model,
+            status,
+            version,
+            headers,
+            request_id,
+            failures,
+            adaptations,
+            extensions: _,
+        } = self;
+        *provider == other.provider
+            && *model == other.model
+            && *status == other.status
+            && *version == other.version
+            && *headers == other.headers
+            && *request_id == other.request_id
+            && *failures == other.failures
+            && *adaptations == other.adaptations
+    }
 }
 
 impl Head {

@@ -172,7 +172,19 @@ impl Completion {
     }
 
     /// Adds the next chunk of a stream.
-    pub(crate) fn push(&mut self, chunk: Self) {
+    ///
+    /// ```
+    /// use modelswitch_provider::Completion;
+    /// use serde_json::json;
+    ///
+    /// let mut whole = Completion::default();
+    /// for text in ["a, ", "b"] {
+    ///     whole.push(Completion::from_wire(&json!({ "choices": [{ "index": 0, "text": text }] }))?);
+    /// }
+    /// assert_eq!(whole.text(), "a, b");
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn push(&mut self, chunk: Self) {
         if self.id.is_empty() {
             self.id = chunk.id;
         }

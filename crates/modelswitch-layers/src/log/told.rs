@@ -1,9 +1,9 @@
 //! What an answer tells of itself, without what it says.
 
-use memchr::memmem;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::usage::{UsageSeen, has_member};
 
 /// Found in an answer, or in the events of one.
 #[derive(Default)]
@@ -16,6 +16,7 @@ pub(crate) struct Told {
     pub(crate) output: Option<u64>,
     pub(super) cached: Option<u64>,
     pub(super) reasoning: Option<u64>,
+    usage: UsageSeen,
     events: u32,
 }
 
@@ -50,8 +51,8 @@ impl Told {
     fn take(&mut self, answer: &Answer<'_>) {
         set(&mut self.id, answer.id.and_then(text));
         set(&mut self.model, answer.model.and_then(text));
-        if let Some(usage) = answer.usage.and_then(parsed::<Value>) {
-            self.take_usage(&usage);
+        if let Some(usage) = answer.usage {
+            self.take_usage(usage);
         }
         for choice in answer.choices.and_then(parsed::<Vec<Choice<'_>>>).into_iter().flatten() {
             self.ended_for(choice.finish_reason.and_then(text));
@@ -69,23 +70,14 @@ impl Told {
         }
     }
 
-    fn take_usage(&mut self, usage: &Value) {
-        let number = |path: &str| usage.pointer(path).and_then(Value::as_u64);
-        let first = |paths: &[&str]| paths.iter().find_map(|path| number(path));
-        set(&mut self.input, first(&["/prompt_tokens", "/input_tokens"]));
-        set(&mut self.output, first(&["/completion_tokens", "/output_tokens"]));
-        let cached = first(&[
-            "/prompt_tokens_details/cached_tokens",
-            "/input_tokens_details/cached_tokens",
-            "/prompt_cache_hit_tokens",
-            "/cache_read_input_tokens",
-        ]);
-        set(&mut self.cached, cached);
-        let reasoning = first(&[
-            "/completion_tokens_details/reasoning_tokens",
-            "/output_tokens_details/reasoning_tokens",
-        ]);
-        set(&mut self.reasoning, reasoning);
+    fn take_usage(&mut self, usage: &RawValue) {
+        self.usage.take(usage);
+        if let Some(usage) = self.usage.usage() {
+            self.input = Some(usage.prompt_tokens);
+            self.output = Some(usage.completion_tokens);
+            set(&mut self.cached, usage.cached_tokens());
+            set(&mut self.reasoning, usage.reasoning_tokens());
+        }
     }
 
     fn ended_for(&mut self, reason: Option<String>) {
@@ -148,8 +140,7 @@ fn text(value: &RawValue) -> Option<String> {
     parsed::<String>(value).filter(|text| !text.is_empty()).map(|text| shown(&text))
 }
 
-/// True when an event may tell why something ended, or what it took. Text inside of strings is never taken for it: its
-/// quotes are escaped.
+/// True when an event may tell why something ended, or what it took.
 fn has_news(json: &[u8]) -> bool {
     [
         (&b"\"usage\""[..], b'{'),
@@ -158,17 +149,11 @@ fn has_news(json: &[u8]) -> bool {
         (b"\"response\"", b'{'),
     ]
     .into_iter()
-    .any(|(name, value)| {
-        memmem::find_iter(json, name).any(|at| {
-            let rest = json.get(at + name.len()..).unwrap_or_default().trim_ascii_start();
-            let rest = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
-            rest.first() == Some(&value)
-        })
-    })
+    .any(|(name, value)| has_member(json, name, value))
 }
 
 /// A name or an id that somebody else chose: not longer than one is, without line breaks, and no key.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const LONGEST: usize = 128;
     let mut short: String =
         text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
@@ -202,7 +187,7 @@ pub(super) fn without_keys(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
