@@ -6,8 +6,8 @@ use bytes::Bytes;
 use modelswitch_provider::{ByteStream, EventStream, Head, Request, Result};
 
 use super::{Context, Kind, events, inward, outward};
-use crate::Profile;
 use crate::scrub::Scrub;
+use crate::{Policies, Profile};
 
 /// A profile's steps for chats.
 #[derive(Clone)]
@@ -22,9 +22,19 @@ impl Steps {
         let profile = Arc::new(Profile::embedded(profile).unwrap_or_default());
         let mut head = Head::default();
         head.model = Some("asked".into());
-        let scrub = Scrub::default();
-        let kind = Kind::Chat;
-        Self { context: Context { profile, kind, wants_stream: true, is_download: false, head, scrub } }
+        let context = Context {
+            profile,
+            kind: Kind::Chat,
+            wants_stream: true,
+            is_download: false,
+            wants_usage: false,
+            asked_functions: false,
+            wants_base64: false,
+            salt: 7,
+            head,
+            scrub: Scrub::default(),
+        };
+        Self { context }
     }
 
     /// A request, put as the service takes it.
@@ -32,7 +42,8 @@ impl Steps {
     /// # Errors
     /// As a call's.
     pub fn inward(&self, request: Request) -> Result<Request> {
-        inward::adapt(&self.context.profile, Kind::Chat, request).map(|(request, _)| request)
+        inward::adapt(&self.context.profile, Policies::default(), Kind::Chat, request)
+            .map(|adapted| adapted.request)
     }
 
     /// A whole answer, in the one shape.
