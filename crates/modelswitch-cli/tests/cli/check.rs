@@ -203,3 +203,16 @@ async fn each_key_of_a_pool_is_shown_and_a_bad_one_is_not_hidden_by_those_that_w
     assert_eq!(report[0]["keys"][1]["source"], "$BAD");
     assert_eq!(report[0]["keys"][1]["outcome"], "failed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_without_its_path_does_not_pass() {
+    let sim = plain_sim().await;
+    let bare = sim.base_url().trim_end_matches("/v1").to_owned();
+    let place = Place::empty()
+        .variable("MINE_KEY", sim.key())
+        .file(&format!("[providers.mine]\nbase_url = '{bare}'\napi_key = {{ env = 'MINE_KEY' }}"));
+    let outcome = place.run(&["check"]).ends(1);
+    assert!(outcome.out.contains("nothing was proved"), "{outcome:#?}");
+    assert!(outcome.out.contains("perhaps /v1 is missing at the end of base_url"), "{outcome:#?}");
+    assert!(!outcome.out.contains("It passed"), "{outcome:#?}");
+}

@@ -50,8 +50,8 @@ async fn a_provider_that_fails_has_its_line_and_only_if_all_fail_does_the_comman
     sim.script(Script::status(503));
     let outcome = place.run(&["models"]).ends(0);
     assert!(outcome.out.contains("other/sim-small"), "{outcome:#?}");
-    let line = outcome.out.lines().find(|line| line.contains("failed: ")).unwrap();
-    assert!(line.contains("deepseek"), "{line}");
+    assert!(outcome.err.contains("error: deepseek"), "{outcome:#?}");
+    assert!(!outcome.out.contains("failed"), "{outcome:#?}");
 
     sim.script(Script::status(503));
     other.script(Script::status(503));

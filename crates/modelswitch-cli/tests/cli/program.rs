@@ -373,3 +373,28 @@ async fn no_output_of_the_program_shows_a_key() {
         }
     }
 }
+
+#[test]
+fn init_writes_toml_where_it_will_be_read_as_toml() {
+    let place = Place::empty();
+    for path in ["d.yaml", "d.json"] {
+        let outcome = place.run(&["init", "--provider", "deepseek", "--path", path, "--no-check"]).ends(2);
+        assert!(outcome.err.contains("write it to d.toml"), "{outcome:#?}");
+        assert!(!place.folder.path().join(path).exists());
+    }
+}
+
+#[test]
+fn init_names_the_file_that_a_second_check_must_read() {
+    let place = Place::empty();
+    let outcome = place.run(&["init", "--provider", "deepseek", "--path", "b.toml"]).ends(1);
+    assert!(outcome.err.contains("`modelswitch --config b.toml check` tests it again"), "{outcome:#?}");
+}
+
+#[test]
+fn init_that_can_write_nothing_ends_with_2() {
+    let place = Place::empty().file("");
+    let inside_a_file = "modelswitch.toml/b.toml";
+    let outcome = place.run(&["init", "--provider", "deepseek", "--path", inside_a_file]).ends(2);
+    assert!(outcome.err.contains("can't be"), "{outcome:#?}");
+}
