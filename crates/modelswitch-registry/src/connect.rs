@@ -548,7 +548,11 @@ pub(crate) fn not_a_name(name: &str) -> Option<(&'static str, &'static str)> {
 ///
 /// # Errors
 /// That there is none; without a mistake where that one has mistakes of its own.
-pub(crate) fn profile_of(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Result<Profile, Vec<Mistake>> {
+pub(crate) fn profile_of(
+    name: &str,
+    config: &ProviderConfig,
+    shared: &Shared<'_>,
+) -> Result<Profile, Vec<Mistake>> {
     const ANY: &str = "openai-compatible";
     let wanted = config.profile.as_deref().unwrap_or(name);
     if shared.profiles.is_broken(wanted) {
@@ -571,8 +575,13 @@ pub(crate) fn profile_of(name: &str, config: &ProviderConfig, shared: &Shared<'_
     let what = format!("`{path}`: there is no profile {}{}", quoted(wanted), meant_or_list(near, &known));
     if near.is_none() && shared.sections.iter().any(|section| section == wanted) {
         let section = crate::mistake::dotted(&["profile", wanted]);
-        let what = format!("`{path}`: there is no profile {}; [{section}] is an environment's section", quoted(wanted));
-        let hint = format!("choose it by MODELSWITCH_PROFILE={wanted}, and name the service here: [profiles.NAME] or a known one");
+        let what = format!(
+            "`{path}`: there is no profile {}; [{section}] is an environment's section",
+            quoted(wanted)
+        );
+        let hint = format!(
+            "choose it by MODELSWITCH_PROFILE={wanted}, and name the service here: [profiles.NAME] or a known one"
+        );
         return Err(vec![Mistake::new(place, what, hint)]);
     }
     let custom = format!("for another service write profile = \"{ANY}\" and base_url = \"https://…\"");

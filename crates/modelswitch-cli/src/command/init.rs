@@ -154,11 +154,22 @@ fn checked(provider: Provider) -> Result<Provider, Failure> {
     }
     if provider.needs_url() && provider.base_url.is_none() {
         return Err(Failure::usage(
-            format!("nothing is known of where `{}` is", clean(&provider.name)),
+            format!(
+                "nothing is known of where `{}` is{}",
+                clean(&provider.name),
+                did_you_mean(&provider.name)
+            ),
             format!("say it with --base-url, or name one of: {}", file::known().join(", ")),
         ));
     }
     Ok(provider)
+}
+
+/// The service that a misspelt name most likely means.
+fn did_you_mean(name: &str) -> String {
+    let far = |known: &&str| strsim::osa_distance(&name.to_lowercase(), known);
+    let near = file::known().into_iter().min_by_key(far).filter(|known| far(known) <= name.len() / 3);
+    near.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
 }
 
 fn aliases(args: &Args) -> Result<Vec<(String, String)>, Failure> {

@@ -18,7 +18,7 @@ pub(crate) struct Args {
     personality: Who,
 
     /// Where it listens; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS", value_parser = address)]
     address: SocketAddr,
 
     /// The key that it accepts, instead of one that it shows
@@ -41,9 +41,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     concurrency: Option<usize>,
 
-    /// What is left on the account, as `USD 3.20`; with nothing left every call is answered 402
+    /// What is left on the account, as USD 3.20; with nothing left every call is answered 402
     #[arg(long, num_args = 2, value_names = ["CURRENCY", "AMOUNT"])]
     balance: Option<Vec<String>>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an address and a port, such as 127.0.0.1:8787".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -65,6 +69,13 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         .keep_alives(args.keep_alives);
     let own_key = args.key.is_some();
     if let Some(key) = args.key {
+        // No client can send any other.
+        if key.is_empty() || !key.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(Failure::usage(
+                "--key is no key that can be sent (not shown)",
+                "give one line of ASCII without spaces",
+            ));
+        }
         builder = builder.key(key);
     }
     if let Some(limit) = args.concurrency {

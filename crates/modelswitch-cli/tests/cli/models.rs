@@ -119,3 +119,11 @@ async fn lists_are_kept_in_the_cache_folder_until_they_are_wanted_anew() {
     place.run(&["models", "--refresh"]).ends(0);
     assert_eq!(sim.requests().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_model_fits_no_table_is_written() {
+    let (_sim, _other, place) = two().await;
+    let outcome = place.run(&["models", "--search", "zzz"]).ends(0);
+    assert_eq!(outcome.out, "");
+    assert!(outcome.err.contains("no model fits"), "{outcome:#?}");
+}

@@ -575,6 +575,26 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_key_file_may_begin_with_a_mark_and_has_no_name_or_quotes_around_the_key() {
+        let (_folder, path) = file(&format!("\u{feff}{CANARY}\r\n"));
+        assert_eq!(read(&of_file(&path, None)).unwrap().expose(), CANARY);
+        for (text, what) in [
+            (format!("DEEPSEEK_API_KEY={CANARY}"), "it holds NAME=KEY, not the key alone"),
+            (format!("export DEEPSEEK_API_KEY={CANARY}\n"), "it holds NAME=KEY, not the key alone"),
+            (format!("\"{CANARY}\"\n"), "the key stands in quotes"),
+            (format!("'{CANARY}'"), "the key stands in quotes"),
+        ] {
+            let (_folder, path) = file(&text);
+            let error = read(&of_file(&path, None)).unwrap_err();
+            assert!(error.message().ends_with(what), "{error}");
+            assert!(!format!("{error:?} {}", error.report()).contains("canary"));
+        }
+        // A key may end in what base64 ends in.
+        let (_folder, path) = file("dGVzdA_==");
+        assert!(read(&of_file(&path, None)).is_ok());
+    }
+
+    #[test]
     fn a_key_with_a_line_break_inside_names_its_source_and_not_itself() {
         let broken = "sk-canary\n0123456789";
         let (_folder, path) = file(broken);
