@@ -20,8 +20,9 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
 }
 
-const AFTER: &str = "\
-Configuration:
+/// What stands below the help of the program: sections, each with a heading and lines that are indented.
+pub(crate) const AFTER: &str = "\
+Files:
   The file that --config or MODELSWITCH_CONFIG names, else ./modelswitch.toml, else
   ~/.config/modelswitch/modelswitch.toml; each may be .yaml, .yml or .json instead.
   Without a file, each provider whose key variable is set (DEEPSEEK_API_KEY,

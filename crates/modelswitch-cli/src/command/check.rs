@@ -144,7 +144,13 @@ fn write_table(reports: &[CheckReport]) -> io::Result<()> {
 fn write_sum(reports: &[CheckReport]) -> io::Result<()> {
     let passed = reports.iter().filter(|report| report.passed()).count();
     let mut out = stdout();
+    let unproved = reports.iter().filter(|report| report.passed() && !report.proved());
+    let unproved: Vec<String> = unproved.map(|report| one_line(&report.provider)).collect();
+    if !unproved.is_empty() {
+        writeln!(out, "{NOTE}Nothing was proved of {}: no model was asked.{NOTE:#}", unproved.join(", "))?;
+    }
     match (passed, reports.len()) {
+        (1, 1) if !unproved.is_empty() => writeln!(out, "Nothing failed."),
         (1, 1) => writeln!(out, "{GOOD}It passed.{GOOD:#}"),
         (0, 1) => writeln!(out, "{BAD}It failed.{BAD:#}"),
         (passed, all) if passed == all => writeln!(out, "{GOOD}All {all} providers passed.{GOOD:#}"),

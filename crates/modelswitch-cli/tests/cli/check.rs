@@ -215,4 +215,7 @@ async fn an_address_without_its_path_does_not_pass() {
     assert!(outcome.out.contains("nothing was proved"), "{outcome:#?}");
     assert!(outcome.out.contains("perhaps /v1 is missing at the end of base_url"), "{outcome:#?}");
     assert!(!outcome.out.contains("It passed"), "{outcome:#?}");
+    let outcome = place.run(&["check", "--no-completion"]).ends(0);
+    assert!(outcome.out.contains("Nothing was proved of mine"), "{outcome:#?}");
+    assert!(!outcome.out.contains("It passed"), "{outcome:#?}");
 }
