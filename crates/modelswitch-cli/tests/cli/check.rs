@@ -219,3 +219,26 @@ async fn an_address_without_its_path_does_not_pass() {
     assert!(outcome.out.contains("Nothing was proved of mine"), "{outcome:#?}");
     assert!(!outcome.out.contains("It passed"), "{outcome:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_key_is_sent_none_is_said_to_be_refused() {
+    let sim = plain_sim().await;
+    let place = Place::empty().file(&format!("[providers.mine]\nbase_url = '{}'", sim.base_url()));
+    let outcome = place.run(&["check"]).ends(1);
+    assert!(outcome.out.contains("completion    the service wants a key"), "{outcome:#?}");
+    assert!(!outcome.out.contains("doesn't take the key"), "{outcome:#?}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_that_others_can_open_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let sim = Sim::start().await.unwrap();
+    let text = format!("[providers.deepseek]\nbase_url = '{}'\napi_key = {{ file = 'key' }}", sim.base_url());
+    let place = Place::empty().file(&text);
+    let path = place.folder.path().join("key");
+    std::fs::write(&path, sim.key()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let outcome = place.run(&["check"]).ends(0);
+    assert!(outcome.err.contains("open to others than its owner"), "{outcome:#?}");
+}
