@@ -20,12 +20,20 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
 }
 
-const AFTER: &str = "\
-Configuration:
+/// What stands below the help of the program: sections, each with a heading and lines that are indented.
+pub(crate) const AFTER: &str = "\
+Files:
   The file that --config or MODELSWITCH_CONFIG names, else ./modelswitch.toml, else
   ~/.config/modelswitch/modelswitch.toml; each may be .yaml, .yml or .json instead.
   Without a file, each provider whose key variable is set (DEEPSEEK_API_KEY,
   OPENAI_API_KEY, ...) is simply there. A .env file is read when --env-file names it.
+
+Environment:
+  MODELSWITCH_CONFIG   the configuration file, as --config
+  MODELSWITCH_PROFILE  the file's section [profile.NAME] counts too, as --profile
+  MODELSWITCH_LOG      what is logged, as --log
+  MODELSWITCH_...      any setting, __ going one level down:
+                       MODELSWITCH_PROVIDERS__DEEPSEEK__BASE_URL, MODELSWITCH_DEFAULT
 
 Exit codes:
   0  it worked
@@ -40,6 +48,10 @@ pub(crate) struct Common {
     /// The configuration file, instead of the usual places
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) config: Option<PathBuf>,
+
+    /// The environment: the file's section [profile.NAME] counts too; instead of MODELSWITCH_PROFILE
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
 
     /// A file of variables, keys among them, for those that the environment lacks; may be given several times
     #[arg(long, global = true, value_name = "PATH")]
@@ -66,7 +78,12 @@ impl Common {
             Some(path) => Registry::builder().file(path),
             None => Registry::builder(),
         };
-        self.env_file.iter().fold(builder, RegistryBuilder::env_file)
+        let builder = match &self.profile {
+            Some(name) => builder.profile(name),
+            None => builder,
+        };
+        // An app's file is to be looked at although the app's code isn't here.
+        self.env_file.iter().fold(builder.stand_ins(), RegistryBuilder::env_file)
     }
 
     /// What is logged.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use anstream::AutoStream;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -30,6 +30,12 @@ pub(crate) fn is_watched() -> bool {
     io::stdout().is_terminal() && io::stderr().is_terminal()
 }
 
+/// A wheel's template: its time stands back where colour is wanted.
+fn wheel_template(words: &str) -> String {
+    let time = if ColorChoice::global() == ColorChoice::Never { "{elapsed}" } else { "{elapsed:.dim}" };
+    format!("{{spinner}} {words} {time}")
+}
+
 /// A text of somebody else's without the control characters that could move the cursor, change the title or fill the
 /// clipboard.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
@@ -51,7 +57,7 @@ pub(crate) fn wheel(message: impl Into<Cow<'static, str>>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new_spinner().with_message(message);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
+    if let Ok(style) = ProgressStyle::with_template(&wheel_template("{msg}")) {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -72,7 +78,7 @@ impl Wheels {
             return Self { all, each: Vec::new() };
         }
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
-        let style = ProgressStyle::with_template("{spinner} {prefix} {msg} {elapsed:.dim}");
+        let style = ProgressStyle::with_template(&wheel_template("{prefix} {msg}"));
         let wheel = |name: &String| {
             let bar = all.add(ProgressBar::new_spinner().with_prefix(format!("{:<width$}", one_line(name))));
             if let Ok(style) = &style {

@@ -9,7 +9,7 @@ use crate::load::{Places, Spoilt};
 use crate::mistake::{Mistake, dotted, quoted};
 use crate::parameters::Parameters;
 use crate::resolve::{Names, Nothing, Target, Written, WrittenAlias};
-use crate::spelling::{did_you_mean, list, nearest};
+use crate::spelling::{did_you_mean, meant_or_list, nearest};
 
 /// What is said besides the names themselves.
 pub(crate) struct Notes<'a> {
@@ -78,9 +78,12 @@ fn warn(
     if let [_, _, ..] = targets {
         for target in targets {
             if let Err(nothing) = names.follow(target, written, &mut Vec::new()) {
-                let known: Vec<&str> = written.aliases.keys().map(String::as_str).collect();
+                let others = written.aliases.keys().filter(|known| *known != alias);
+                let known: Vec<&str> = others.map(String::as_str).collect();
                 let (why, _) = why(&nothing, names, &known, target);
-                notes.warnings.push(format!("`{path}`: {} is left out: {why}", quoted(target)));
+                let place = notes.places.of(&["models", alias]).map(|place| format!("{place}: "));
+                let place = place.unwrap_or_default();
+                notes.warnings.push(format!("{place}`{path}`: {} is left out: {why}", quoted(target)));
             }
         }
     }
@@ -245,13 +248,8 @@ fn why(nothing: &Nothing, names: &Names, known: &[&str], target: &str) -> (Strin
     match nothing {
         Nothing::NoProvider(provider) => {
             let near = nearest(provider, names.providers());
-            let separator = if near.is_some() { "" } else { ";" };
-            let why = format!(
-                "there is no provider {}{}{separator} there are: {}",
-                quoted(provider),
-                did_you_mean(near),
-                list(names.providers())
-            );
+            let known: Vec<&str> = names.providers().collect();
+            let why = format!("there is no provider {}{}", quoted(provider), meant_or_list(near, &known));
             let hint = match near {
                 Some(near) => {
                     let model = target.split_once('/').map_or("…", |(_, model)| model);

@@ -12,11 +12,11 @@ use serde::Serialize;
 
 use crate::alias::{Notes, resolve_aliases, resolve_default};
 use crate::config::ProviderConfig;
-use crate::connect::{Connected, Shared, connect, would_own};
+use crate::connect::{Connected, Shared, connect, not_a_name, profile_of, would_own};
 use crate::env_file;
 use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
-use crate::keys::Folders;
+use crate::keys::{Folders, default_variable};
 use crate::load::{Inputs, Loaded, load};
 use crate::mistake::{Mistake, Wrong, dotted, looks_like_a_key, quoted};
 use crate::registry::{Lasting, Registry};
@@ -54,6 +54,7 @@ pub struct RegistryBuilder {
     mistakes: Vec<Mistake>,
     providers: Vec<(String, Arc<dyn Provider>)>,
     factories: BTreeMap<String, Factory>,
+    stand_ins: bool,
     keys: BTreeMap<String, ApiKey>,
     http_client: Option<HttpClient>,
 }
@@ -207,6 +208,21 @@ impl RegistryBuilder {
         self
     }
 
+    /// Takes a kind that no [`factory`](Self::factory) makes for one that another program makes, instead of a mistake: its
+    /// providers are there to be looked at, calls to them fail, and a warning says so. For tools that read an app's
+    /// configuration without its code.
+    ///
+    /// ```
+    /// # use modelswitch_registry::Registry;
+    /// let registry = Registry::builder().toml("[providers.polly]\nkind = 'parrot'").stand_ins().build()?;
+    /// assert!(registry.warnings()[0].contains("`parrot`"));
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn stand_ins(mut self) -> Self {
+        self.stand_ins = true;
+        self
+    }
+
     /// Adds an alias: a name that stands for `provider/model`, another alias, or a bare name.
     pub fn alias(mut self, alias: impl Into<String>, target: impl Into<String>) -> Self {
         self.code.push((vec!["models".to_owned(), alias.into()], toml::Value::String(target.into())));
@@ -327,7 +343,10 @@ impl RegistryBuilder {
         let environment = &self.variables()?;
         if let FileChoice::Foreign(read) = &self.file {
             let source = "a figment given in code".to_owned();
-            return self.assemble(read()?, Read { environment, source, folder: None, lasting, before });
+            return self.assemble(
+                read()?,
+                Read { environment, source, section: None, folder: None, lasting, before },
+            );
         }
         let source = self.source(environment)?;
         let origin = match &source {
@@ -341,9 +360,14 @@ impl RegistryBuilder {
             Section::Named(name) => Some(name.clone()),
             Section::None => None,
         };
-        let inputs = Inputs { source, section, environment: environment.clone(), code: self.code.clone() };
+        let inputs = Inputs {
+            source,
+            section: section.clone(),
+            environment: environment.clone(),
+            code: self.code.clone(),
+        };
         let folder = folder.as_deref();
-        self.assemble(load(inputs)?, Read { environment, source: origin, folder, lasting, before })
+        self.assemble(load(inputs)?, Read { environment, source: origin, section, folder, lasting, before })
     }
 
     /// The process's variables, or those given in their place, with those of `.env` files.
@@ -375,7 +399,7 @@ impl RegistryBuilder {
     }
 
     fn assemble(&self, mut loaded: Loaded, read: Read<'_>) -> Result<Snapshot, Wrong> {
-        let Read { environment, source, folder, lasting, before } = read;
+        let Read { environment, source, section, folder, lasting, before } = read;
         loaded.mistakes.splice(0..0, self.mistakes.iter().cloned());
         let found = match loaded.lists_providers {
             true => Vec::new(),
@@ -391,6 +415,8 @@ impl RegistryBuilder {
             places: &loaded.places,
             profiles: &loaded.profiles,
             factories: &self.factories,
+            sections: &loaded.sections,
+            stand_ins: self.stand_ins,
             retry: loaded.config.retry,
             timeout: loaded.config.timeout,
             keys: &self.keys,
@@ -398,6 +424,7 @@ impl RegistryBuilder {
             pools: &lasting.pools,
             reasoning: lasting.reasoning.clone(),
             before: before.map(|before| before.providers.as_slice()).unwrap_or_default(),
+            file: folder.map(|_| source.as_str()),
         };
         let (providers, failed) = self.connect_all(&loaded, &found, &shared, &mut mistakes)?;
         let Loaded {
@@ -416,6 +443,8 @@ impl RegistryBuilder {
             return Err(Wrong::Mistakes(mistakes));
         }
         warnings.extend(not_allowed(&names, &providers));
+        warnings.extend(providers.iter().filter_map(|one| without_a_key(one)));
+        warnings.extend(providers.iter().filter_map(|one| self.stood_in_for(one)));
         // Only now does this configuration count, and with it the places that errors name.
         for rules in providers.iter().filter_map(|one| one.rules.as_ref()) {
             rules.stand_in(&places);
@@ -431,7 +460,14 @@ impl RegistryBuilder {
         let settings = settings(&settings_written, &places, &providers, default, environment);
         let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
         let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
-        Ok(Snapshot { source, providers, routes, warnings, settings, files, log })
+        Ok(Snapshot { source, section, providers, routes, warnings, settings, files, log })
+    }
+
+    fn stood_in_for(&self, one: &Connected) -> Option<String> {
+        let kind = one.made.as_ref()?.config.kind.as_ref()?;
+        let (path, kind_shown) = (dotted(&["providers", &one.info.name]), quoted(kind));
+        (!self.factories.contains_key(kind))
+            .then(|| format!("`{path}` is of the kind {kind_shown}, which the app's own code makes: it can't be asked from here"))
     }
 
     /// The profiles whose key variable is set, and whose place is known. A variable of several finds the first.
@@ -472,7 +508,14 @@ impl RegistryBuilder {
             match connect(name, provider, shared) {
                 Ok(provider) => connected.push(provider),
                 Err(found) => {
-                    mistakes.extend(found.into_iter().filter(|mistake| !spoilt.may_cause(mistake, places)));
+                    // That there is no such service may follow from what was taken out, or be a mistake beside it.
+                    let certain = match spoilt.may_name_the_service(name) {
+                        true => Vec::new(),
+                        false => profile_of(name, provider, shared).err().unwrap_or_default(),
+                    };
+                    let is_own =
+                        |mistake: &Mistake| certain.contains(mistake) || !spoilt.may_cause(mistake, places);
+                    mistakes.extend(found.into_iter().filter(is_own));
                     failed.push(Failed { name: name.clone(), owns: would_own(name, provider, shared) });
                 }
             }
@@ -486,15 +529,8 @@ impl RegistryBuilder {
                 ));
                 continue;
             }
-            if name.trim().is_empty() || name.contains('/') {
-                mistakes.push(Mistake::new(
-                    None,
-                    format!(
-                        "{} can't be the name of a provider: `provider/model` splits at the first slash",
-                        quoted(name)
-                    ),
-                    "give the provider a name without a slash",
-                ));
+            if let Some((what, hint)) = not_a_name(name) {
+                mistakes.push(Mistake::new(None, format!("{} {what}", quoted(name)), hint));
             }
             connected.retain(|other: &Arc<Connected>| other.info.name != *name);
             let before = shared.before(name).filter(|before| before.made.is_none()).cloned();
@@ -519,7 +555,9 @@ impl RegistryBuilder {
             }
         }
         if connected.is_empty() && mistakes.is_empty() {
-            return Err(no_providers());
+            return Err(no_providers(
+                shared.file.filter(|_| loaded.written.iter().all(|(path, _)| path.is_empty())),
+            ));
         }
         Ok((connected, failed))
     }
@@ -531,6 +569,7 @@ struct Read<'a> {
     environment: &'a Environment,
     /// What is told of where it was read.
     source: String,
+    section: Option<String>,
     /// The folder of the file.
     folder: Option<&'a Path>,
     lasting: &'a Lasting,
@@ -575,6 +614,19 @@ fn names_of(connected: &[Arc<Connected>], failed: Vec<Failed>) -> Names {
     names
 }
 
+/// How a key is sent was said, and there is none to be sent.
+fn without_a_key(one: &Connected) -> Option<String> {
+    let auth = &one.made.as_ref()?.config.auth;
+    let is_said = auth.header.is_some() || auth.scheme.is_some();
+    let says_none = auth.required.as_ref().is_some_and(|required| !required.0);
+    let name = &one.info.name;
+    (is_said && !says_none && one.keys.is_none() && !one.info.key.set).then(|| {
+        let path = dotted(&["providers", name, "auth"]);
+        let variable = default_variable(name);
+        format!("`{path}` says how a key is sent, and no key is: write api_key = {{ env = \"{variable}\" }} beside it")
+    })
+}
+
 /// Aliases and a default that lead to what their provider's own rules refuse: every request for them fails.
 fn not_allowed(names: &Names, connected: &[Arc<Connected>]) -> Vec<String> {
     let aliases = names.aliases().map(|(alias, target)| (dotted(&["models", alias]), target));
@@ -591,16 +643,20 @@ fn not_allowed(names: &Names, connected: &[Arc<Connected>]) -> Vec<String> {
 /// that has something to offer then, such as a demonstration, can tell it from a mistake.
 pub const NO_PROVIDER: &str = "no_provider";
 
-fn no_providers() -> Error {
+fn no_providers(empty: Option<&str>) -> Error {
     let variables: Vec<String> = Profile::embedded_names()
         .filter_map(Profile::embedded)
         .filter(|profile| profile.auth.required && profile.base_url.is_some())
         .filter_map(|profile| profile.found_by().first().cloned())
         .collect();
-    Error::config("no provider is configured, and no provider's key is in the environment")
-        .with_code(NO_PROVIDER)
-        .with_hint(format!(
-            "set one of {}, or write a file modelswitch.toml with a section such as [providers.deepseek]",
-            list(variables)
-        ))
+    let message = "no provider is configured, and no provider's key is in the environment";
+    let (message, file) = match empty {
+        Some(file) => (format!("{message}; {file} was read, and nothing is set in it"), "the file"),
+        None => (message.to_owned(), "a file modelswitch.toml"),
+    };
+    let hint = format!(
+        "set one of {}, or write {file} with a section such as [providers.deepseek]",
+        list(variables)
+    );
+    Error::config(message).with_code(NO_PROVIDER).with_hint(hint)
 }

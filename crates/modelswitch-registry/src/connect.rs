@@ -25,7 +25,7 @@ use crate::mistake::{Mistake, Place, looks_like_a_key, quoted};
 use crate::pools::Pools;
 use crate::profiles::Profiles;
 use crate::service::{DEEPSEEK, Service, over_http, with_keys};
-use crate::spelling::{did_you_mean, list, nearest};
+use crate::spelling::{meant_or_list, nearest};
 
 /// A provider of the registry, for a person to look at. Never the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -228,6 +228,12 @@ pub(crate) struct Shared<'a> {
     /// The providers of the snapshot that this one replaces. What hasn't changed is taken over as it is, with all that
     /// it knows.
     pub(crate) before: &'a [Arc<Connected>],
+    /// The environments that the file has sections for.
+    pub(crate) sections: &'a [String],
+    /// Whether a kind that nobody makes is stood in for.
+    pub(crate) stand_ins: bool,
+    /// The configuration file, if one was read.
+    pub(crate) file: Option<&'a str>,
 }
 
 impl Shared<'_> {
@@ -489,9 +495,8 @@ fn check_settings(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> V
             hint,
         ));
     };
-    if name.trim().is_empty() || name.contains('/') {
-        let what = "can't be the name of a provider: `provider/model` splits at the first slash".to_owned();
-        wrong(&[], what, "give the provider a name without a slash".to_owned());
+    if let Some((what, hint)) = not_a_name(name) {
+        wrong(&[], what.to_owned(), hint.to_owned());
     }
     let variable = default_variable(name);
     for header in config.headers.0.keys() {
@@ -528,11 +533,26 @@ fn check_settings(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> V
     mistakes
 }
 
+/// What is wrong with a name by itself, and what to do.
+pub(crate) fn not_a_name(name: &str) -> Option<(&'static str, &'static str)> {
+    if name.trim().is_empty() {
+        return Some(("can't be the name of a provider: it is empty", "give the provider a name"));
+    }
+    name.contains('/').then_some((
+        "can't be the name of a provider: `provider/model` splits at the first slash",
+        "give the provider a name without a slash",
+    ))
+}
+
 /// The profile that a provider names, the one of the same name, or the one that fits everything.
 ///
 /// # Errors
 /// That there is none; without a mistake where that one has mistakes of its own.
-fn profile_of(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Result<Profile, Vec<Mistake>> {
+pub(crate) fn profile_of(
+    name: &str,
+    config: &ProviderConfig,
+    shared: &Shared<'_>,
+) -> Result<Profile, Vec<Mistake>> {
     const ANY: &str = "openai-compatible";
     let wanted = config.profile.as_deref().unwrap_or(name);
     if shared.profiles.is_broken(wanted) {
@@ -552,13 +572,18 @@ fn profile_of(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Resul
     let place =
         shared.places.of(&["providers", name, "profile"]).or_else(|| shared.places.of(&["providers", name]));
     let path = if config.profile.is_some() { format!("{}.profile", dotted(name)) } else { dotted(name) };
-    let separator = if near.is_some() { "" } else { ";" };
-    let what = format!(
-        "`{path}`: there is no profile {}{}{separator} there are: {}",
-        quoted(wanted),
-        did_you_mean(near),
-        list(known)
-    );
+    let what = format!("`{path}`: there is no profile {}{}", quoted(wanted), meant_or_list(near, &known));
+    if near.is_none() && shared.sections.iter().any(|section| section == wanted) {
+        let section = crate::mistake::dotted(&["profile", wanted]);
+        let what = format!(
+            "`{path}`: there is no profile {}; [{section}] is an environment's section",
+            quoted(wanted)
+        );
+        let hint = format!(
+            "choose it by MODELSWITCH_PROFILE={wanted}, and name the service here: [profiles.NAME] or a known one"
+        );
+        return Err(vec![Mistake::new(place, what, hint)]);
+    }
     let custom = format!("for another service write profile = \"{ANY}\" and base_url = \"https://…\"");
     let hint = match (near, config.profile.is_some()) {
         (Some(near), true) => format!("write profile = \"{near}\"; {custom}"),

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use modelswitch_openai::Profile;
-use modelswitch_provider::{Error, Provider, Result};
+use modelswitch_provider::{Error, Provider, Request, Response, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use crate::connect::{Connected, Shared, is_credential, unchanged};
 use crate::keys::Keys;
 use crate::made::Made;
 use crate::mistake::{Mistake, dotted, looks_like_a_key, quoted};
-use crate::spelling::{did_you_mean, list, nearest};
+use crate::spelling::{meant_or_list, nearest};
 
 /// Makes a provider of one kind.
 pub(crate) type Factory = Arc<dyn Fn(&str, Settings) -> Result<Arc<dyn Provider>> + Send + Sync>;
@@ -101,9 +102,13 @@ pub(crate) fn make(
     shared: &Shared<'_>,
 ) -> Result<Arc<Connected>, Vec<Mistake>> {
     let mut mistakes = misplaced(name, config, shared);
-    let Some(factory) = shared.factories.get(kind) else {
-        mistakes.push(unknown_kind(name, kind, shared));
-        return Err(mistakes);
+    let factory = match shared.factories.get(kind) {
+        Some(factory) => factory.clone(),
+        None if shared.stand_ins => stand_in(kind),
+        None => {
+            mistakes.push(unknown_kind(name, kind, shared));
+            return Err(mistakes);
+        }
     };
     let Free(value) = config.settings.clone().unwrap_or_else(|| Free(Value::Object(serde_json::Map::new())));
     let path = ["providers", name, "settings"].map(str::to_owned).to_vec();
@@ -134,6 +139,32 @@ pub(crate) fn make(
             let what = format!("`{}`: {}", dotted(&own), error.message());
             Err(vec![Mistake::new(place, what, error.hint().to_owned())])
         }
+    }
+}
+
+/// In place of what another program's code makes.
+fn stand_in(kind: &str) -> Factory {
+    let kind = kind.to_owned();
+    Arc::new(move |name, _| Ok(Arc::new(StandIn { name: name.to_owned(), kind: kind.clone() })))
+}
+
+/// A provider that can be looked at and not asked.
+#[derive(Debug)]
+struct StandIn {
+    name: String,
+    kind: String,
+}
+
+#[async_trait]
+impl Provider for StandIn {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    async fn send(&self, _: Request) -> Result<Response> {
+        let (name, kind) = (&self.name, quoted(&self.kind));
+        Err(Error::config(format!("`{name}` is of the kind {kind}, which the app's own code makes"))
+            .with_provider(name.as_str())
+            .with_hint("ask it through the app, or make the kind known with RegistryBuilder::factory"))
     }
 }
 
@@ -170,14 +201,8 @@ fn unknown_kind(name: &str, kind: &str, shared: &Shared<'_>) -> Mistake {
     let path = ["providers", name, "kind"];
     let known: Vec<&str> = shared.factories.keys().map(String::as_str).collect();
     let near = nearest(kind, known.iter().copied());
-    let separator = if near.is_some() { "" } else { ";" };
-    let what = format!(
-        "`{}`: there is no kind {}{}{separator} there are: {}",
-        dotted(&path),
-        quoted(kind),
-        did_you_mean(near),
-        list(&known)
-    );
+    let what =
+        format!("`{}`: there is no kind {}{}", dotted(&path), quoted(kind), meant_or_list(near, &known));
     let hint = match near {
         Some(near) => format!("write kind = \"{near}\""),
         None if shared.profiles.get(kind).is_some() => format!("write profile = \"{kind}\""),

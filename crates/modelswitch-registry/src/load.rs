@@ -11,7 +11,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use crate::builder::RegistryBuilder;
-use crate::config::{Config, DURATION, EMPTY_LIST, LITERAL_KEY, one_of};
+use crate::config::{Config, DURATION, EMPTY_LIST, LITERAL_KEY, NAMED_VARIABLE, TOP, one_of};
 use crate::connect::{credential_header, credential_parameter};
 use crate::environment::Environment;
 use crate::keys::default_variable;
@@ -21,7 +21,7 @@ use crate::profiles::Profiles;
 use crate::registry::Registry;
 use crate::settings::Written;
 use crate::source::Source;
-use crate::spelling::{did_you_mean, list, nearest};
+use crate::spelling::{did_you_mean, meant_or_list, nearest};
 use crate::variables::{Variables, known_names, put};
 
 /// What a configuration is read from, the weakest first.
@@ -44,6 +44,8 @@ pub(crate) struct Loaded {
     /// What is wrong so far, and what was taken out for it.
     pub(crate) mistakes: Vec<Mistake>,
     pub(crate) spoilt: Spoilt,
+    /// The environments that the file has sections for.
+    pub(crate) sections: Vec<String>,
     /// Whether a file says which providers there are. If none does, the environment may.
     pub(crate) lists_providers: bool,
     pub(crate) warnings: Vec<String>,
@@ -86,6 +88,21 @@ impl Spoilt {
             (2..=path.len()).filter_map(|end| places.of(path.get(..end)?)).collect::<Vec<_>>()
         };
         mistake.place.as_ref().is_some_and(|place| self.paths.iter().any(|path| around(path).contains(place)))
+    }
+
+    /// True when what was taken out of a provider may have said which service it is.
+    pub(crate) fn may_name_the_service(&self, provider: &str) -> bool {
+        const OTHERS: [&str; 6] = ["api_key", "default_model", "models", "headers", "retry", "timeout"];
+        let is_other = |setting: &str| {
+            OTHERS.contains(&setting)
+                || also_called(setting).iter().any(|right| OTHERS.contains(right))
+                || nearest(setting, OTHERS).is_some()
+        };
+        self.paths.iter().any(|path| match path.as_slice() {
+            [section, name, setting, ..] if section == "providers" && name == provider => !is_other(setting),
+            [section, name] => section == "providers" && name == provider,
+            _ => false,
+        })
     }
 
     /// The names in a section whose settings were taken out as a whole.
@@ -140,6 +157,8 @@ pub(crate) fn load(inputs: Inputs) -> Result<Loaded> {
     let Inputs { source, section, environment, code } = inputs;
     let mut common = source.as_ref().map(|source| source.table.clone()).unwrap_or_default();
     let sections = common.remove("profile");
+    let environments = sections.as_ref().and_then(toml::Value::as_table).into_iter().flat_map(Table::keys);
+    let environments: Vec<String> = environments.cloned().collect();
     let chosen = choose(section.as_deref(), sections.as_ref(), source.as_ref())?;
 
     let mut in_code = Table::new();
@@ -178,6 +197,7 @@ pub(crate) fn load(inputs: Inputs) -> Result<Loaded> {
     loaded.spoilt.is_unsure |= !variables.mistakes.is_empty();
     loaded.mistakes.append(&mut variables.mistakes);
     loaded.lists_providers = lists_providers;
+    loaded.sections = environments;
     loaded.warnings.extend(source.into_iter().flat_map(|source| source.warnings));
     loaded.warnings.extend(variables.warnings);
     Ok(loaded)
@@ -214,7 +234,17 @@ fn extract(figment: &Figment, place_of: PlaceOf<'_>) -> Result<Loaded> {
     }
     let profiles = read_profiles(&value, &mut found);
     let Found { mistakes, spoilt, .. } = found;
-    Ok(Loaded { config, profiles, places, mistakes, spoilt, lists_providers, warnings: Vec::new(), written })
+    Ok(Loaded {
+        config,
+        profiles,
+        places,
+        mistakes,
+        spoilt,
+        sections: Vec::new(),
+        lists_providers,
+        warnings: Vec::new(),
+        written,
+    })
 }
 
 /// What was found to be wrong.
@@ -321,16 +351,15 @@ fn laid_over(
         }
         _ => {
             let embedded = Profile::embedded_names().map(str::to_owned);
-            let known: Vec<String> = embedded.chain(written.keys().cloned()).collect();
+            let is_own = |name: &&String| Profile::embedded(name).is_none();
+            let known: Vec<String> = embedded.chain(written.keys().filter(is_own).cloned()).collect();
             let near = nearest(&base, known.iter().map(String::as_str));
-            let separator = if near.is_some() { "" } else { ";" };
             return Err(Mistake::new(
                 place(),
                 format!(
-                    "`{shown}.extends`: there is no profile {}{}{separator} there are: {}",
+                    "`{shown}.extends`: there is no profile {}{}",
                     quoted(&base),
-                    did_you_mean(near),
-                    list(&known)
+                    meant_or_list(near, &known)
                 ),
                 near.map_or_else(
                     || format!("write extends = \"{ANY}\""),
@@ -428,6 +457,9 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
     match kind {
         Kind::UnknownField(_, allowed) => unknown_key(place, path, allowed),
         Kind::Message(text) if text == LITERAL_KEY => literal_key(place, path),
+        Kind::Message(text) if text.starts_with(NAMED_VARIABLE) => {
+            named_variable(place, path, text.trim_start_matches(NAMED_VARIABLE))
+        }
         Kind::InvalidType(actual, expected) => {
             let mistake = wrong_type(place, &name, &format!("not {}", kind_of(actual)), expected);
             match seconds(actual).filter(|_| expected == DURATION) {
@@ -493,11 +525,20 @@ fn seconds(actual: &Actual) -> Option<u32> {
 
 fn unknown_key(place: Option<Place>, path: &[String], allowed: &[&str]) -> Mistake {
     let name = path.last().map_or("", String::as_str);
+    if let Some((what, hint)) = other_profile(path) {
+        return Mistake::new(place, format!("`{}` is not a setting; {what}", dotted(path)), hint);
+    }
+    // Taken out before the rest is read.
+    let own: &[&str] = if path.len() == 1 { &["profile"] } else { &[] };
+    let allowed = &[allowed, own].concat();
     let near = nearest(name, allowed.iter().copied())
         .or_else(|| also_called(name).iter().copied().find(|right| allowed.contains(right)));
     // A name that stands in the wrong section is a key all the same.
     let shown = if looks_like_a_key(name) { "a name".to_owned() } else { format!("`{}`", dotted(path)) };
-    let what = format!("{shown} is not a setting{}{}", did_you_mean(near), allowed_here(near, allowed));
+    let what = match near {
+        Some(near) => format!("{shown} is not a setting{}", did_you_mean(Some(near))),
+        None => format!("{shown} is not a setting; {}", allowed_here(allowed)),
+    };
     let hint = match near {
         Some(near) => format!("write `{near}` instead of {}", quoted(name)),
         None => "take it out, or use one of the settings that are allowed here".to_owned(),
@@ -505,10 +546,32 @@ fn unknown_key(place: Option<Place>, path: &[String], allowed: &[&str]) -> Mista
     Mistake::new(place, what, hint)
 }
 
-fn allowed_here(near: Option<&str>, allowed: &[&str]) -> String {
+fn allowed_here(allowed: &[&str]) -> String {
     let mut allowed = allowed.to_vec();
     allowed.sort_unstable();
-    format!("{} allowed here: {}", if near.is_some() { "" } else { ";" }, allowed.join(", "))
+    format!("allowed here: {}", allowed.join(", "))
+}
+
+/// `[profile.X]` is an environment's section and `[profiles.X]` a service: what only the other one has was meant for it.
+fn other_profile(path: &[String]) -> Option<(String, String)> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["profiles", name, setting] if TOP.contains(setting) && *setting != "models" => {
+            let section = dotted(&["profile", name]);
+            Some((
+                format!("did you mean [{section}]?"),
+                format!(
+                    "write [{section}] for what another environment has otherwise; [profiles.NAME] describes a service"
+                ),
+            ))
+        }
+        ["extends" | "key_env" | "key_url" | "base_url_env" | "hints" | "request" | "response"] => Some((
+            "it describes a service, and belongs into [profiles.NAME]".to_owned(),
+            "write [profiles.NAME], with an s; [profile.NAME] is what another environment has otherwise"
+                .to_owned(),
+        )),
+        _ => None,
+    }
 }
 
 /// What others call our settings.
@@ -567,6 +630,17 @@ fn literal_key(place: Option<Place>, path: &[String]) -> Mistake {
         )
     };
     Mistake::new(place, what, hint)
+}
+
+/// Nothing in a file is replaced by a variable's value: where it is read from is said.
+fn named_variable(place: Option<Place>, path: &[String], variable: &str) -> Mistake {
+    if matches!(place, Some(Place::Variable(_) | Place::Code)) {
+        return literal_key(place, path);
+    }
+    let what =
+        format!("`{}` is a text, {variable}, which is no key but the name of a variable", dotted(path));
+    let setting = if path.len() > 3 { "" } else { "api_key = " };
+    Mistake::new(place, what, format!("write {setting}{{ env = \"{variable}\" }}"))
 }
 
 fn kind_of(actual: &Actual) -> &'static str {
@@ -657,22 +731,30 @@ fn choose(chosen: Option<&str>, sections: Option<&toml::Value>, source: Option<&
     };
     let names = sections.into_iter().flat_map(Table::keys).map(String::as_str);
     let names: Vec<&str> = names.filter(|name| !looks_like_a_key(name)).collect();
+    let is_service = |name: &str| {
+        let own = source.table.get("profiles").and_then(toml::Value::as_table);
+        !looks_like_a_key(name) && own.is_some_and(|own| own.contains_key(name))
+    };
     let shown = dotted(&["profile", chosen]);
     let file =
         source.path.as_deref().map_or("the configuration".to_owned(), |path| path.display().to_string());
     // `prod` is short for `production`.
     let begins = || names.iter().copied().find(|name| chosen.len() > 2 && name.starts_with(chosen));
     let near = nearest(chosen, names.iter().copied()).or_else(begins);
-    Err(Error::config(format!(
-        "there is no section [{shown}] in {file}{}{} there are: {}",
-        did_you_mean(near),
-        if near.is_some() { "" } else { ";" },
-        list(&names)
-    ))
-    .with_hint(match near {
-        Some(near) => format!("choose the profile `{near}`: MODELSWITCH_PROFILE={near}"),
-        None => format!("write a section [{shown}], choose one that exists, or unset MODELSWITCH_PROFILE"),
-    }))
+    if near.is_none() && is_service(chosen) {
+        return Err(Error::config(format!(
+            "there is no section [{shown}] in {file}; [{}] describes a service, which isn't chosen so",
+            dotted(&["profiles", chosen])
+        ))
+        .with_hint(format!("write [{shown}] for an environment, and profile = \"{chosen}\" in a provider's section for a service")));
+    }
+    Err(Error::config(format!("there is no section [{shown}] in {file}{}", meant_or_list(near, &names)))
+        .with_hint(match near {
+            Some(near) => format!("choose the profile `{near}`: MODELSWITCH_PROFILE={near}"),
+            None => {
+                format!("write a section [{shown}], choose one that exists, or unset MODELSWITCH_PROFILE")
+            }
+        }))
 }
 
 /// One source of settings, as figment takes it.

@@ -344,6 +344,20 @@ impl Registry {
     pub fn source(&self) -> String {
         self.0.current.get().source.clone()
     }
+
+    /// The environment that was chosen, by `MODELSWITCH_PROFILE` or [`RegistryBuilder::profile`]: the section
+    /// `[profile.NAME]` counts too.
+    ///
+    /// ```
+    /// # use modelswitch_registry::Registry;
+    /// let text = "[providers.deepseek]\n[profile.test.retry]\nattempts = 1";
+    /// let registry = Registry::builder().environment([]).toml(text).profile("test").build()?;
+    /// assert_eq!(registry.section().as_deref(), Some("test"));
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn section(&self) -> Option<String> {
+        self.0.current.get().section.clone()
+    }
 }
 
 /// Reload.

@@ -21,6 +21,8 @@ use crate::settings::Setting;
 pub(crate) struct Snapshot {
     /// Where it was read.
     pub(crate) source: String,
+    /// The section that was chosen.
+    pub(crate) section: Option<String>,
     pub(crate) providers: Vec<Arc<Connected>>,
     pub(crate) routes: Routes,
     pub(crate) warnings: Vec<String>,

@@ -76,6 +76,13 @@ impl Source {
         };
         let Parsed { mut table, places } = match parsed {
             Ok(parsed) => parsed,
+            Err(_)
+                if format != Format::Toml && text.parse::<Table>().is_ok_and(|table| !table.is_empty()) =>
+            {
+                let what = "this is TOML, and the file's ending says otherwise";
+                let mistake = Mistake::new(Some(place(Position::Offset(0))), what, "end its name in .toml");
+                return Err(Wrong::Mistakes(vec![mistake]).into());
+            }
             Err(Flaw { position, what, hint }) => {
                 let mistake = Mistake::new(position.map(place), what, hint);
                 return Err(Wrong::Mistakes(vec![mistake]).into());

@@ -30,6 +30,14 @@ pub(crate) fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
+/// The name that was meant, or all there are: nobody looks for it in a list once it is found.
+pub(crate) fn meant_or_list<S: AsRef<str>>(nearest: Option<&str>, names: &[S]) -> String {
+    match nearest {
+        Some(_) => did_you_mean(nearest),
+        None => format!("; there are: {}", list(names)),
+    }
+}
+
 /// Names in a row, the first dozen of them: an error is to be read.
 pub(crate) fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     const MOST: usize = 12;

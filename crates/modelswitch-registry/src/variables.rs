@@ -45,6 +45,8 @@ impl Variables {
                 && let Some(known) = names.iter().find(|known| as_in_variables(known) == *name)
             {
                 name.clone_from(known);
+            } else if let Some(warning) = new_provider(environment, &variable, &path, names) {
+                found.warnings.push(warning);
             }
             put(
                 &mut found.table,
@@ -69,9 +71,33 @@ impl Variables {
     }
 }
 
+/// A variable may bring a provider of its own, and a slip of the pen makes one too.
+fn new_provider(
+    environment: &Environment,
+    variable: &str,
+    path: &[String],
+    names: &[String],
+) -> Option<String> {
+    let [section, name, _, ..] = path else { return None };
+    let is_meant =
+        || environment.get(&format!("{PREFIX}PROVIDERS__{}__PROFILE", name.to_uppercase())).is_some();
+    let near = nearest(name, names.iter().map(String::as_str)).filter(|_| section == "providers")?;
+    let right = variable.replacen(&name.to_uppercase(), &as_in_variables(near).to_uppercase(), 1);
+    (!is_meant() && !looks_like_a_key(name))
+        .then(|| format!("${variable} makes a provider `{name}` of its own; did you mean ${right}?"))
+}
+
 /// Container platforms put variables of their own beside ours when a service is called `modelswitch`; a misspelt one
 /// of ours must not get lost among them.
 fn not_ours(found: &mut Variables, variable: &str, first: &str) {
+    if let Some(right) = with_two_underscores(first) {
+        found.mistakes.push(Mistake::new(
+            None,
+            format!("${variable} is not a setting; did you mean ${PREFIX}{right}?"),
+            format!("set {PREFIX}{right} instead: two underscores go one level down"),
+        ));
+        return;
+    }
     match nearest(first, TOP) {
         Some(near) => {
             let right = variable.replacen(&first.to_uppercase(), &near.to_uppercase(), 1);
@@ -83,9 +109,38 @@ fn not_ours(found: &mut Variables, variable: &str, first: &str) {
         }
         None => found.warnings.push(format!(
             "${variable} is not a setting and is ignored; after {PREFIX} comes one of: {}",
-            list(TOP.map(str::to_uppercase))
+            list(TOP.map(str::to_uppercase).into_iter().chain(["CONFIG", "PROFILE"].map(str::to_owned)))
         )),
     }
+}
+
+/// `providers_deepseek_base_url` as it was meant, `PROVIDERS__DEEPSEEK__BASE_URL`. Container platforms write
+/// `…_SERVICE_HOST` and `…_PORT`, which none of ours is.
+fn with_two_underscores(name: &str) -> Option<String> {
+    const OF_A_PROVIDER: [&str; 8] = [
+        "base_url",
+        "default_model",
+        "profile",
+        "models",
+        "allow_plain_http",
+        "allow_models",
+        "deny_models",
+        "allow_endpoints",
+    ];
+    let (top, rest) = name.split_once('_')?;
+    let below = match top {
+        "providers" | "provider" => {
+            let setting = OF_A_PROVIDER.into_iter().find(|setting| rest.ends_with(&format!("_{setting}")))?;
+            let provider = rest.strip_suffix(setting)?.trim_end_matches('_');
+            return (!provider.is_empty())
+                .then(|| format!("PROVIDERS__{provider}__{setting}").to_uppercase());
+        }
+        "retry" => ["attempts", "base_delay", "max_delay", "max_retry_after"].as_slice(),
+        "timeout" => ["connect", "first_byte", "idle"].as_slice(),
+        "log" => ["content"].as_slice(),
+        _ => return None,
+    };
+    below.contains(&rest).then(|| format!("{top}__{rest}").to_uppercase())
 }
 
 /// The names that variables may mean: those have no capitals, dots and hyphens.

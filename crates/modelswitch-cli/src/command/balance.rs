@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use modelswitch_openai::Profile;
 use modelswitch_provider::{Error, ErrorKind};
-use modelswitch_registry::{ProviderInfo, Registry};
+use modelswitch_registry::{NOT_ALLOWED, ProviderInfo, Registry};
 use serde::Serialize;
 
 use super::{ErrorReport, write_json};
@@ -80,7 +80,10 @@ async fn ask(registry: &Registry, info: &ProviderInfo) -> Option<Answer> {
     };
     let balance = match registry.balance(&info.name).await {
         Ok(balance) => balance,
-        Err(error) if error.kind() == ErrorKind::Unsupported => return None,
+        // A service that tells, and may not be asked by the configuration's own rules, is a failure to be told.
+        Err(error) if error.kind() == ErrorKind::Unsupported && error.code() != Some(NOT_ALLOWED) => {
+            return None;
+        }
         Err(error) => return Some(answer(Vec::new(), Some(error))),
     };
     let amounts = balance.infos.iter().map(|amount| Amount {

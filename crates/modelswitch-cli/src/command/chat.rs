@@ -75,15 +75,25 @@ fn question(prompt: Option<&str>) -> Result<Option<String>, Failure> {
     let input = if io::stdin().is_terminal() { String::new() } else { piped()? };
     let input = input.trim_end();
     match prompt {
+        Some(prompt) if prompt.trim().is_empty() && input.is_empty() => Err(nothing_to_ask()),
         Some(prompt) if input.is_empty() => Ok(Some(prompt.to_owned())),
         Some(prompt) => Ok(Some(format!("{prompt}\n\n{input}"))),
         None if !input.is_empty() => Ok(Some(input.to_owned())),
         None if io::stdin().is_terminal() && io::stdout().is_terminal() => Ok(None),
-        None => Err(Failure::usage(
-            "there is nothing to ask",
-            "give a PROMPT, pipe one in, or start it in a terminal for a conversation",
-        )),
+        None => Err(nothing_to_ask()),
     }
+}
+
+fn nothing_to_ask() -> Failure {
+    Failure::usage(
+        "there is nothing to ask",
+        "give a PROMPT, pipe one in, or start it in a terminal for a conversation",
+    )
+}
+
+/// A word after a slash was meant for this program; it isn't sent and paid for. A path has more than one slash.
+fn is_command(line: &str) -> bool {
+    line.strip_prefix('/').is_some_and(|word| !word.is_empty() && word.chars().all(char::is_alphabetic))
 }
 
 fn piped() -> Result<String, Failure> {
@@ -126,6 +136,10 @@ async fn talk(
         match line.trim() {
             "" => continue,
             "/quit" | "/exit" => return Ok(()),
+            word if is_command(word) => {
+                writeln!(stderr(), "{DIM}there is no {}; /quit or Ctrl-D ends{DIM:#}", clean(word))?;
+                continue;
+            }
             _ => {}
         }
         // If it can't be kept, the arrow keys find one line less.
@@ -178,4 +192,17 @@ fn remark(answer: &ChatCompletion, verbose: bool) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_after_a_slash_is_a_command_and_a_path_is_not() {
+        assert!(is_command("/help") && is_command("/model"));
+        for question in ["/", "/etc/passwd", "/help me", "what is /help"] {
+            assert!(!is_command(question), "{question}");
+        }
+    }
 }

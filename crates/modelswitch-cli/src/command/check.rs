@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::stream::StreamExt;
 use modelswitch_registry::{CheckOptions, CheckReport, KeyReport, Outcome, StageReport};
 
-use super::write_json;
+use super::{remark, write_json};
 use crate::args::Common;
 use crate::error::Failure;
 use crate::table;
@@ -24,12 +24,17 @@ pub(crate) struct Args {
     json: bool,
 
     /// How long each stage may take, such as 5s
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = limit)]
     timeout: Option<Duration>,
 
     /// Ask no model, so that nothing is paid for
     #[arg(long)]
     no_completion: bool,
+}
+
+fn limit(text: &str) -> Result<Duration, String> {
+    let limit = humantime::parse_duration(text).ok().filter(|limit| !limit.is_zero());
+    limit.ok_or_else(|| "write a time above 0 with its unit, such as 5s or 500ms".to_owned())
 }
 
 pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
@@ -41,6 +46,9 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
     let is_wanted = |name: &String| args.providers.is_empty() || args.providers.contains(name);
     let wanted: Vec<String> = configured.into_iter().filter(is_wanted).collect();
 
+    if !args.json {
+        remark(&registry)?;
+    }
     let wheels = Wheels::new(&wanted);
     let watched = wheels.clone();
     let mut options = CheckOptions::new()
@@ -136,7 +144,13 @@ fn write_table(reports: &[CheckReport]) -> io::Result<()> {
 fn write_sum(reports: &[CheckReport]) -> io::Result<()> {
     let passed = reports.iter().filter(|report| report.passed()).count();
     let mut out = stdout();
+    let unproved = reports.iter().filter(|report| report.passed() && !report.proved());
+    let unproved: Vec<String> = unproved.map(|report| one_line(&report.provider)).collect();
+    if !unproved.is_empty() {
+        writeln!(out, "{NOTE}Nothing was proved of {}: no model was asked.{NOTE:#}", unproved.join(", "))?;
+    }
     match (passed, reports.len()) {
+        (1, 1) if !unproved.is_empty() => writeln!(out, "Nothing failed."),
         (1, 1) => writeln!(out, "{GOOD}It passed.{GOOD:#}"),
         (0, 1) => writeln!(out, "{BAD}It failed.{BAD:#}"),
         (passed, all) if passed == all => writeln!(out, "{GOOD}All {all} providers passed.{GOOD:#}"),

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use modelswitch_registry::{Invalid, NO_PROVIDER, Registry, Setting, config_schema};
+use modelswitch_registry::{Invalid, NO_PROVIDER, ProviderInfo, Registry, Setting, config_schema};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::write_json;
+use super::{remark, write_json};
 use crate::args::Common;
 use crate::error::{self, Failure};
 use crate::table;
@@ -44,6 +44,8 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    section: Option<String>,
     warnings: &'a [String],
     settings: Vec<Setting>,
 }
@@ -51,7 +53,12 @@ struct Report<'a> {
 fn show(json: bool, registry: &Registry) -> Result<(), Failure> {
     let settings = registry.settings();
     if json {
-        return write_json(&Report { source: &registry.source(), warnings: &registry.warnings(), settings });
+        return write_json(&Report {
+            source: &registry.source(),
+            section: registry.section(),
+            warnings: &registry.warnings(),
+            settings,
+        });
     }
     remark(registry)?;
     let rows =
@@ -64,15 +71,6 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-fn remark(registry: &Registry) -> std::io::Result<()> {
-    let mut notes = stderr();
-    writeln!(notes, "{DIM}configuration: {}{DIM:#}", clean(&registry.source()))?;
-    for warning in registry.warnings() {
-        writeln!(notes, "{NOTE}warning:{NOTE:#} {}", clean(&warning))?;
-    }
-    Ok(())
 }
 
 fn validate(common: &Common) -> Result<(), Failure> {
@@ -101,10 +99,11 @@ fn validate(common: &Common) -> Result<(), Failure> {
         Err(error) => return Err(error.into()),
     };
     remark(&registry)?;
-    let missing = registry.providers().into_iter().filter(|provider| !provider.is_usable());
-    for provider in missing {
-        let (name, source) = (clean(&provider.name), clean(&provider.key.source));
-        writeln!(stderr(), "{NOTE}warning:{NOTE:#} the key of `{name}` is not there: {source}")?;
+    for provider in registry.providers() {
+        for source in missing_keys(&provider) {
+            let (name, source) = (clean(&provider.name), clean(&source));
+            writeln!(stderr(), "{NOTE}warning:{NOTE:#} the key of `{name}` is not there: {source}")?;
+        }
     }
     let found = [
         Some(count(registry.providers().len(), "provider")),
@@ -113,6 +112,16 @@ fn validate(common: &Common) -> Result<(), Failure> {
     ];
     let found: Vec<String> = found.into_iter().flatten().collect();
     Ok(writeln!(stdout(), "{GOOD}no mistakes{GOOD:#}: {}", found.join(", "))?)
+}
+
+/// Where keys were looked for and not found: of several the others work, and nobody would notice.
+fn missing_keys(provider: &ProviderInfo) -> Vec<String> {
+    let ProviderInfo { key, .. } = provider;
+    if key.pool.is_empty() {
+        return if provider.is_usable() { Vec::new() } else { vec![key.source.clone()] };
+    }
+    let missing = key.pool.iter().filter(|one| one.looked_for && !one.set);
+    missing.map(|one| one.source.clone()).collect()
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -71,6 +71,7 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
             "name another with --path, or overwrite it with --force",
         ));
     }
+    refuse_other_formats(&path)?;
     let answers = if args.providers.is_empty() { asked(&args)? } else { given(&args)? };
     let text = file::text(&answers);
     // What isn't right isn't written. It has no section yet that MODELSWITCH_PROFILE could choose.
@@ -81,7 +82,19 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
         return Ok(());
     }
     let registry = common.builder().file(&path).without_profile().build()?;
-    test(&registry, &answers).await
+    test(&registry, &answers, &path).await
+}
+
+/// The file is TOML, and what it is read as goes by its ending.
+fn refuse_other_formats(path: &Path) -> Result<(), Failure> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    if !matches!(ending.as_str(), "yaml" | "yml" | "json") {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!("init writes TOML, and {} would be read as something else", path.display()),
+        format!("write it to {}", path.with_extension("toml").display()),
+    ))
 }
 
 fn asked(args: &Args) -> Result<Answers, Failure> {
@@ -141,11 +154,22 @@ fn checked(provider: Provider) -> Result<Provider, Failure> {
     }
     if provider.needs_url() && provider.base_url.is_none() {
         return Err(Failure::usage(
-            format!("nothing is known of where `{}` is", clean(&provider.name)),
+            format!(
+                "nothing is known of where `{}` is{}",
+                clean(&provider.name),
+                did_you_mean(&provider.name)
+            ),
             format!("say it with --base-url, or name one of: {}", file::known().join(", ")),
         ));
     }
     Ok(provider)
+}
+
+/// The service that a misspelt name most likely means.
+fn did_you_mean(name: &str) -> String {
+    let far = |known: &&str| strsim::osa_distance(&name.to_lowercase(), known);
+    let near = file::known().into_iter().min_by_key(far).filter(|known| far(known) <= name.len() / 3);
+    near.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
 }
 
 fn aliases(args: &Args) -> Result<Vec<(String, String)>, Failure> {
@@ -163,7 +187,12 @@ fn aliases(args: &Args) -> Result<Vec<(String, String)>, Failure> {
 
 fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder)?;
+        fs::create_dir_all(folder).map_err(|_| {
+            Failure::usage(
+                format!("the folder {} is not there and can't be made", folder.display()),
+                "name a place with --path that this user may write to",
+            )
+        })?;
     }
     let mut options = OpenOptions::new();
     // Somebody may have written it meanwhile.
@@ -172,7 +201,7 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
         ErrorKind::AlreadyExists => {
             Failure::usage(format!("{} is there already", path.display()), "overwrite it with --force")
         }
-        _ => Failure::local(
+        _ => Failure::usage(
             format!("{} can't be written", path.display()),
             "name a place with --path that this user may write to",
         ),
@@ -180,7 +209,7 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     Ok(file.write_all(text.as_bytes())?)
 }
 
-async fn test(registry: &Registry, answers: &Answers) -> Result<(), Failure> {
+async fn test(registry: &Registry, answers: &Answers, path: &Path) -> Result<(), Failure> {
     let mut all_passed = true;
     for provider in &answers.providers {
         let wheel = wheel(format!("checking {}", provider.name));
@@ -192,6 +221,10 @@ async fn test(registry: &Registry, answers: &Answers) -> Result<(), Failure> {
     if all_passed {
         return Ok(());
     }
-    writeln!(stderr(), "the file stands; `modelswitch check` tests it again")?;
+    let named = match path.to_str() {
+        Some("modelswitch.toml" | "./modelswitch.toml") => String::new(),
+        _ => format!(" --config {}", clean(&path.display().to_string())),
+    };
+    writeln!(stderr(), "the file stands; `modelswitch{named} check` tests it again")?;
     Err(Failure::told())
 }

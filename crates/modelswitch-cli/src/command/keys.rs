@@ -92,7 +92,11 @@ fn act(what: &What, configured: Vec<String>, keyring: &dyn Place) -> Result<(), 
             Err(Failure::usage("a key needs a name", "name it after its provider, such as deepseek"))
         }
         What::Set { name, .. } => {
-            let key = ApiKey::new(read_key(name)?.as_str())?;
+            let line = read_key(name)?;
+            if line.trim().is_empty() {
+                return Err(Failure::usage("no key was given", "pipe it in, or type it at the prompt"));
+            }
+            let key = ApiKey::new(line.as_str())?;
             keyring.set(name, &key).map_err(failure)?;
             let name = clean(name);
             Ok(writeln!(stderr(), "kept; write {DIM}api_key = {{ keyring = \"{name}\" }}{DIM:#}")?)

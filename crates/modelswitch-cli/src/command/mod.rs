@@ -14,12 +14,16 @@ mod models;
 mod providers;
 mod sim;
 
+use std::io::{self, Write};
+
 use clap::Subcommand;
 use modelswitch_provider::Error;
+use modelswitch_registry::Registry;
 use serde::Serialize;
 
 use crate::args::Cli;
 use crate::error::Failure;
+use crate::terminal::{DIM, NOTE, clean, stderr};
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
@@ -71,6 +75,17 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
+/// Where the configuration came from, and what is odd about it.
+fn remark(registry: &Registry) -> io::Result<()> {
+    let mut notes = stderr();
+    let section = registry.section().map(|name| format!(", profile {name}")).unwrap_or_default();
+    writeln!(notes, "{DIM}configuration: {}{}{DIM:#}", clean(&registry.source()), clean(&section))?;
+    for warning in registry.warnings() {
+        writeln!(notes, "{NOTE}warning:{NOTE:#} {}", clean(&warning))?;
+    }
+    Ok(())
+}
+
 /// An error in `--json`.
 #[derive(Debug, Serialize)]
 struct ErrorReport {
@@ -99,7 +114,6 @@ impl From<&Error> for ErrorReport {
 
 /// Writes a document of JSON to standard output.
 fn write_json(value: &impl Serialize) -> Result<(), Failure> {
-    use std::io::Write;
     // Raw, not through the stream of styles, which would look for escape sequences.
     let mut out = std::io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from)?;

@@ -1,6 +1,7 @@
 //! `modelswitch models`: every name that can be asked for now, and what is known of it.
 
 use std::cmp::Reverse;
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -14,7 +15,7 @@ use super::{ErrorReport, write_json};
 use crate::args::Common;
 use crate::error::{self, Failure};
 use crate::table;
-use crate::terminal::wheel;
+use crate::terminal::{DIM, clean, stderr, wheel};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -251,19 +252,19 @@ fn write_table(report: &Report, by: Option<Sort>, verbose: bool) -> Result<(), F
         let price = model.price.as_ref().map(shown).unwrap_or_default();
         [model.name.clone(), model.provider.clone(), context, price, note(model, answer)]
     }));
-    for answer in &report.providers {
-        if let Some(error) = &answer.failure {
-            let kept = answer.read.map(|read| format!("; its list is of {read}")).unwrap_or_default();
-            let note = format!("failed: {}; {}{kept}", error.message(), error.hint());
-            rows.push(row("-", &answer.provider, note));
-        }
+    let failed = report.providers.iter().filter_map(|answer| Some((answer, answer.failure.as_ref()?)));
+    let failed: Vec<(&Answer, &Error)> = failed.collect();
+    if !rows.is_empty() {
+        table::write(["MODEL", "FROM", "CONTEXT", "PRICE IN/OUT", "NOTE"], rows)?;
+    } else if failed.is_empty() {
+        writeln!(stderr(), "{DIM}no model fits{DIM:#}")?;
     }
-    table::write(["MODEL", "FROM", "CONTEXT", "PRICE IN/OUT", "NOTE"], rows)?;
-    // The table has said the rest.
-    if verbose {
-        for error in report.providers.iter().filter_map(|answer| answer.failure.as_ref()) {
-            error::show(error, verbose);
+    // Whoever reads the table from a pipe wants models in it and nothing else.
+    for (answer, error) in failed {
+        if let Some(read) = answer.read {
+            writeln!(stderr(), "{DIM}{}: its list is of {read}{DIM:#}", clean(&answer.provider))?;
         }
+        error::show(error, verbose);
     }
     Ok(())
 }

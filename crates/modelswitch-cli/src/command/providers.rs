@@ -3,14 +3,14 @@
 use std::io::Write;
 
 use modelswitch_openai::Profile;
-use modelswitch_registry::{KeyInfo, ProviderInfo, Registry};
+use modelswitch_registry::{KeyInfo, ProviderInfo};
 use serde::Serialize;
 
-use super::write_json;
+use super::{remark, write_json};
 use crate::args::Common;
 use crate::error::Failure;
 use crate::table;
-use crate::terminal::{DIM, NOTE, clean, stderr};
+use crate::terminal::{DIM, clean, stderr};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,8 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 struct Report {
     source: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    section: Option<String>,
     warnings: Vec<String>,
     default: Option<String>,
     providers: Vec<ProviderInfo>,
@@ -67,12 +69,16 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     if args.json {
         return write_json(&Report {
             source: registry.source(),
+            section: registry.section(),
             warnings: registry.warnings(),
             default: registry.default_model(),
             providers: registry.providers(),
         });
     }
     remark(&registry)?;
+    if let Some(default) = registry.default_model() {
+        writeln!(stderr(), "{DIM}default: {}{DIM:#}", clean(&default))?;
+    }
     let rows = registry.providers().into_iter().map(|provider| {
         [
             provider.name,
@@ -100,22 +106,12 @@ fn known(args: &Args) -> Result<(), Failure> {
     Ok(table::write(["NAME", "SERVICE", "KEY", "BASE URL", "TO KNOW"], rows.collect())?)
 }
 
-/// Where the configuration came from, and what is odd about it.
-fn remark(registry: &Registry) -> std::io::Result<()> {
-    let mut notes = stderr();
-    writeln!(notes, "{DIM}configuration: {}{DIM:#}", clean(&registry.source()))?;
-    if let Some(default) = registry.default_model() {
-        writeln!(notes, "{DIM}default: {}{DIM:#}", clean(&default))?;
-    }
-    for warning in registry.warnings() {
-        writeln!(notes, "{NOTE}warning:{NOTE:#} {}", clean(&warning))?;
-    }
-    Ok(())
-}
-
 fn key(key: &KeyInfo) -> String {
     match (key.set, key.required) {
-        (true, _) => format!("{} (set)", key.source),
+        (true, _) => match key.pool.iter().filter(|one| one.set).count() {
+            found if found == key.pool.len() => format!("{} (set)", key.source),
+            found => format!("{} ({found} of {} set)", key.source, key.pool.len()),
+        },
         (false, true) if !key.looked_for => format!("{} (not looked for yet)", key.source),
         (false, true) => format!("{} (not set)", key.source),
         (false, false) => "none needed".to_owned(),

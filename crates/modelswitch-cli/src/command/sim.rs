@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use modelswitch_sim::{Personality, Sim};
 
 use crate::error::Failure;
-use crate::terminal::{BOLD, DIM, NAME, stdout};
+use crate::terminal::{BOLD, DIM, NAME, clean, stdout};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     personality: Who,
 
     /// Where it listens; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS", value_parser = address)]
     address: SocketAddr,
 
     /// The key that it accepts, instead of one that it shows
@@ -41,9 +41,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     concurrency: Option<usize>,
 
-    /// What is left on the account, as `USD 3.20`; with nothing left every call is answered 402
-    #[arg(long, num_args = 2, value_names = ["CURRENCY", "AMOUNT"])]
+    /// What is left on the account, as USD 3.20; with nothing left every call is answered 402
+    #[arg(long, num_args = 1..=2, value_name = "CURRENCY AMOUNT")]
     balance: Option<Vec<String>>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an address and a port, such as 127.0.0.1:8787".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -65,19 +69,21 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         .keep_alives(args.keep_alives);
     let own_key = args.key.is_some();
     if let Some(key) = args.key {
+        // No client can send any other.
+        if key.is_empty() || !key.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(Failure::usage(
+                "--key is no key that can be sent (not shown)",
+                "give one line of ASCII without spaces",
+            ));
+        }
         builder = builder.key(key);
     }
     if let Some(limit) = args.concurrency {
         builder = builder.concurrency(limit);
     }
-    if let Some([currency, amount]) = args.balance.as_deref() {
-        if amount.parse::<f64>().is_err() {
-            return Err(Failure::usage(
-                format!("`{amount}` is no amount"),
-                "write it like --balance USD 3.20",
-            ));
-        }
-        builder = builder.balance(currency, amount);
+    if let Some(given) = &args.balance {
+        let (currency, amount) = balance(&given.join(" "))?;
+        builder = builder.balance(&currency, &amount);
     }
     let sim = builder.start().await.map_err(|error| {
         Failure::local(
@@ -94,6 +100,20 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     sim.shutdown().await;
     let requests = if count == 1 { "request" } else { "requests" };
     Ok(writeln!(stdout(), "\n{DIM}stopped after {count} {requests}{DIM:#}")?)
+}
+
+/// `USD 3.20`, in one argument or in two.
+fn balance(text: &str) -> Result<(String, String), Failure> {
+    match text.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [currency, amount] if amount.parse::<f64>().is_ok() => {
+            Ok(((*currency).to_owned(), (*amount).to_owned()))
+        }
+        [_, amount] => Err(Failure::usage(
+            format!("`{}` is no amount", clean(amount)),
+            "write it like --balance USD 3.20",
+        )),
+        _ => Err(Failure::usage("a balance is a currency and an amount", "write it like --balance USD 3.20")),
+    }
 }
 
 fn introduce(sim: &Sim, who: Who, key: &str, any_key: bool) -> io::Result<()> {
@@ -149,4 +169,16 @@ fn stopped() -> io::Result<impl Future<Output = ()>> {
     Ok(async move {
         interrupt.recv().await;
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_balance_may_be_one_argument_or_two() {
+        let read = |text| balance(text).ok();
+        assert_eq!(read("USD 3.20"), Some(("USD".to_owned(), "3.20".to_owned())));
+        assert_eq!((read("USD"), read("USD much"), read("USD 3 20")), (None, None, None));
+    }
 }

@@ -102,3 +102,14 @@ async fn providers_without_a_balance_are_left_out_and_said_when_there_is_nothing
     let outcome = place.run(&["balance", "othre"]).ends(2);
     assert!(outcome.err.contains("did you mean `other`?"), "{outcome:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balance_that_the_rules_refuse_is_told_with_the_rule() {
+    let sim = Sim::start().await.unwrap();
+    let place = with_key(&sim, sim.key()).file("[providers.deepseek]\nallow_endpoints = ['chat', 'models']");
+    let outcome = place.run(&["balance"]).ends(1);
+    assert!(outcome.err.contains("allow_endpoints"), "{outcome:#?}");
+    assert!(!outcome.err.contains("only DeepSeek's service"), "{outcome:#?}");
+    let outcome = place.run(&["check"]).ends(0);
+    assert!(!outcome.out.contains("doesn't tell its balance"), "{outcome:#?}");
+}

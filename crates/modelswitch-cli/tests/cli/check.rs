@@ -203,3 +203,42 @@ async fn each_key_of_a_pool_is_shown_and_a_bad_one_is_not_hidden_by_those_that_w
     assert_eq!(report[0]["keys"][1]["source"], "$BAD");
     assert_eq!(report[0]["keys"][1]["outcome"], "failed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_without_its_path_does_not_pass() {
+    let sim = plain_sim().await;
+    let bare = sim.base_url().trim_end_matches("/v1").to_owned();
+    let place = Place::empty()
+        .variable("MINE_KEY", sim.key())
+        .file(&format!("[providers.mine]\nbase_url = '{bare}'\napi_key = {{ env = 'MINE_KEY' }}"));
+    let outcome = place.run(&["check"]).ends(1);
+    assert!(outcome.out.contains("nothing was proved"), "{outcome:#?}");
+    assert!(outcome.out.contains("perhaps /v1 is missing at the end of base_url"), "{outcome:#?}");
+    assert!(!outcome.out.contains("It passed"), "{outcome:#?}");
+    let outcome = place.run(&["check", "--no-completion"]).ends(0);
+    assert!(outcome.out.contains("Nothing was proved of mine"), "{outcome:#?}");
+    assert!(!outcome.out.contains("It passed"), "{outcome:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_key_is_sent_none_is_said_to_be_refused() {
+    let sim = plain_sim().await;
+    let place = Place::empty().file(&format!("[providers.mine]\nbase_url = '{}'", sim.base_url()));
+    let outcome = place.run(&["check"]).ends(1);
+    assert!(outcome.out.contains("completion    the service wants a key"), "{outcome:#?}");
+    assert!(!outcome.out.contains("doesn't take the key"), "{outcome:#?}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_that_others_can_open_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let sim = Sim::start().await.unwrap();
+    let text = format!("[providers.deepseek]\nbase_url = '{}'\napi_key = {{ file = 'key' }}", sim.base_url());
+    let place = Place::empty().file(&text);
+    let path = place.folder.path().join("key");
+    std::fs::write(&path, sim.key()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let outcome = place.run(&["check"]).ends(0);
+    assert!(outcome.err.contains("open to others than its owner"), "{outcome:#?}");
+}

@@ -50,8 +50,8 @@ async fn a_provider_that_fails_has_its_line_and_only_if_all_fail_does_the_comman
     sim.script(Script::status(503));
     let outcome = place.run(&["models"]).ends(0);
     assert!(outcome.out.contains("other/sim-small"), "{outcome:#?}");
-    let line = outcome.out.lines().find(|line| line.contains("failed: ")).unwrap();
-    assert!(line.contains("deepseek"), "{line}");
+    assert!(outcome.err.contains("error: deepseek"), "{outcome:#?}");
+    assert!(!outcome.out.contains("failed"), "{outcome:#?}");
 
     sim.script(Script::status(503));
     other.script(Script::status(503));
@@ -118,4 +118,12 @@ async fn lists_are_kept_in_the_cache_folder_until_they_are_wanted_anew() {
     assert!(kept.contains("deepseek-flash") && !kept.contains(sim.key()));
     place.run(&["models", "--refresh"]).ends(0);
     assert_eq!(sim.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_model_fits_no_table_is_written() {
+    let (_sim, _other, place) = two().await;
+    let outcome = place.run(&["models", "--search", "zzz"]).ends(0);
+    assert_eq!(outcome.out, "");
+    assert!(outcome.err.contains("no model fits"), "{outcome:#?}");
 }

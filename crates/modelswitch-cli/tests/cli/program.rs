@@ -248,6 +248,8 @@ fn a_key_for_the_keyring_is_read_from_standard_input_and_never_shown() {
         place.run(&["keys", "list"]).ends(1);
         place.run(&["keys", "remove", "deepseek"]).ends(1);
     }
+    let outcome = place.run_with_input(&["keys", "set", "deepseek"], "\n").ends(2);
+    assert!(outcome.err.contains("no key was given"), "{outcome:#?}");
     let outcome = place.run_with_input(&["keys", "set", "deepseek"], "sk-canary 0123456789").ends(2);
     assert!(outcome.err.contains("white space") && !outcome.err.contains("canary"), "{outcome:#?}");
     // A key on the command line is refused, and not repeated.
@@ -272,7 +274,7 @@ fn each_shell_has_its_completions() {
 #[test]
 fn the_manual_page_tells_the_commands_and_exit_codes() {
     let outcome = Place::empty().run(&["man"]).ends(0);
-    for part in [".TH", "modelswitch", "Exit codes", "check"] {
+    for part in [".TH", "modelswitch", "EXIT CODES", "check"] {
         assert!(outcome.out.contains(part), "{part}: {}", outcome.out);
     }
     let outcome = Place::empty().run(&["man", "config", "show"]).ends(0);
@@ -372,4 +374,39 @@ async fn no_output_of_the_program_shows_a_key() {
             assert!(!outcome.out.contains(key) && !outcome.err.contains(key), "{arguments:?}: {outcome:#?}");
         }
     }
+}
+
+#[test]
+fn init_writes_toml_where_it_will_be_read_as_toml() {
+    let place = Place::empty();
+    for path in ["d.yaml", "d.json"] {
+        let outcome = place.run(&["init", "--provider", "deepseek", "--path", path, "--no-check"]).ends(2);
+        assert!(outcome.err.contains("write it to d.toml"), "{outcome:#?}");
+        assert!(!place.folder.path().join(path).exists());
+    }
+}
+
+#[test]
+fn init_names_the_file_that_a_second_check_must_read() {
+    let place = Place::empty();
+    let outcome = place.run(&["init", "--provider", "deepseek", "--path", "b.toml"]).ends(1);
+    assert!(outcome.err.contains("`modelswitch --config b.toml check` tests it again"), "{outcome:#?}");
+}
+
+#[test]
+fn init_that_can_write_nothing_ends_with_2() {
+    let place = Place::empty().file("");
+    let inside_a_file = "modelswitch.toml/b.toml";
+    let outcome = place.run(&["init", "--provider", "deepseek", "--path", inside_a_file]).ends(2);
+    assert!(outcome.err.contains("can't be"), "{outcome:#?}");
+}
+
+#[test]
+fn the_manual_page_has_sections_for_variables_files_and_exit_codes() {
+    let page = Place::empty().run(&["man"]).ends(0).out;
+    for part in [".SH ENVIRONMENT\n.nf\n", ".SH FILES\n.nf\n", ".SH EXIT CODES\n.nf\n", "MODELSWITCH_PROFILE"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains(".SH EXTRA"), "{page}");
 }

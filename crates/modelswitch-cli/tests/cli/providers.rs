@@ -79,3 +79,45 @@ fn a_file_of_variables_is_read_when_it_is_named_and_the_configuration_may_be_yam
     let missing = place.run(&["providers", "--env-file", "none"]).ends(2);
     assert!(missing.err.contains("the environment file none: there is no such file"), "{missing:#?}");
 }
+
+#[test]
+fn the_environment_that_is_chosen_is_shown_by_whoever_reads_the_file() {
+    let text = "[providers.deepseek]\n[profile.production]\ndefault = 'deepseek/deepseek-v4-pro'";
+    let place = Place::empty().variable("DEEPSEEK_API_KEY", CANARY).file(text);
+    for command in [&["providers"][..], &["config", "show"], &["config", "validate"]] {
+        let outcome = place.run(&[command, &["--profile", "production"]].concat()).ends(0);
+        assert!(
+            outcome.err.contains("configuration: modelswitch.toml, profile production"),
+            "{command:?}: {outcome:#?}"
+        );
+        let outcome = place.run(command).ends(0);
+        assert!(!outcome.err.contains("profile production"), "{command:?}: {outcome:#?}");
+    }
+    let place = place.variable("MODELSWITCH_PROFILE", "production");
+    let list = place.run(&["providers", "--json"]).ends(0).json();
+    assert_eq!(
+        (&list["section"], &list["default"]),
+        (&"production".into(), &"deepseek/deepseek-v4-pro".into())
+    );
+}
+
+#[test]
+fn a_pool_that_is_not_complete_is_told() {
+    let text = "[providers.deepseek]\napi_key = [{ env = 'KEY_1' }, { env = 'KEY_2' }, { file = 'none' }]";
+    let place = Place::empty().variable("KEY_1", CANARY).file(text);
+    let outcome = place.run(&["providers"]).ends(0);
+    assert!(outcome.out.contains("(1 of 3 set)"), "{outcome:#?}");
+    let outcome = place.run(&["config", "validate"]).ends(0);
+    assert!(outcome.err.contains("the key of `deepseek` is not there: $KEY_2"), "{outcome:#?}");
+    assert_eq!(outcome.err.matches("is not there").count(), 2, "{outcome:#?}");
+}
+
+#[test]
+fn a_kind_that_only_the_app_can_make_is_shown_with_a_warning() {
+    let place = Place::empty().file("[providers.polly]\nkind = 'parrot'\nmodels = ['ara']");
+    for command in [&["providers"][..], &["config", "show"], &["config", "validate"]] {
+        let outcome = place.run(command).ends(0);
+        assert!(outcome.err.contains("which the app's own code makes"), "{command:?}: {outcome:#?}");
+    }
+    assert!(place.run(&["check"]).ends(1).out.contains("✗"));
+}

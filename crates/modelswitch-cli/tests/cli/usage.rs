@@ -35,6 +35,8 @@ fn help_tells_the_commands_and_the_exit_codes() {
         "Exit codes",
         "--config",
         "--log",
+        "--profile",
+        "MODELSWITCH_PROFILE",
         "NO_COLOR",
     ] {
         assert!(outcome.out.contains(word), "{word}: {}", outcome.out);
@@ -80,4 +82,21 @@ fn colour_can_be_had_in_a_pipe_too() {
     let place = Place::empty().file("[providers.llamacpp]");
     let outcome = place.run(&["--color", "always", "providers"]);
     assert!(outcome.code == 0 && outcome.out.contains('\u{1b}'), "{outcome:#?}");
+}
+
+#[test]
+fn a_value_that_can_not_be_is_refused_with_one_that_can() {
+    let place = Place::empty();
+    for (arguments, expected) in [
+        (&["check", "--timeout", "0s"][..], "such as 5s"),
+        (&["check", "--timeout", "abc"], "such as 5s"),
+        (&["sim", "--address", "18799"], "such as 127.0.0.1:8787"),
+        (&["sim", "--key", "a\nb"], "one line"),
+        (&["init", "--provider", "deepsek"], "did you mean `deepseek`?"),
+    ] {
+        let outcome = place.run(arguments).ends(2);
+        assert!(outcome.err.contains(expected), "{expected}: {outcome:#?}");
+    }
+    let place = place.variable("DEEPSEEK_API_KEY", "sk-0123456789");
+    assert!(place.run(&["chat", " "]).ends(2).err.contains("there is nothing to ask"));
 }

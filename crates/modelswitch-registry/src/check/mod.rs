@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::connect::Connected;
 use crate::environment::Environment;
+use crate::guard::NOT_ALLOWED;
 use crate::mistake::looks_like_a_key;
 use crate::spelling::nearest;
 pub use options::CheckOptions;
@@ -47,10 +48,12 @@ pub(crate) async fn check(connected: &Connected, options: &CheckOptions) -> Chec
     run.stage(Stage::Key, began.elapsed(), || found);
     let mut model = connected.info.default_model.clone();
     let mut listed_models = Vec::new();
+    let mut unlisted = None;
     if run.goes_on() {
         let listed = Box::pin(reach(&mut run, route.as_ref(), connected, options)).await;
         run.stage(Stage::Authorised, Duration::ZERO, || authorised(&listed, connected));
         run.stage(Stage::Models, Duration::ZERO, || models(&listed, model.as_deref()));
+        unlisted = listed.as_ref().err().filter(|error| is_not_told(error.kind())).map(|error| error.kind());
         listed_models = listed.unwrap_or_default();
         run.metadata.models = listed_models.iter().map(|model| model.id.clone()).collect();
         model = model.or_else(|| listed_models.first().map(|model| model.id.clone()));
@@ -64,7 +67,12 @@ pub(crate) async fn check(connected: &Connected, options: &CheckOptions) -> Chec
         run.metadata.balance = balance.ok();
     }
     if run.goes_on() {
-        Box::pin(complete(&mut run, model.as_deref(), &listed_models, connected, options)).await;
+        match (&model, unlisted) {
+            (None, Some(kind)) if options.completion && connected.profile().is_some() => {
+                run.stage(Stage::Completion, Duration::ZERO, || nothing_proved(kind, connected));
+            }
+            _ => Box::pin(complete(&mut run, model.as_deref(), &listed_models, connected, options)).await,
+        }
     }
     run.keys = Box::pin(keys::each(connected, model.as_deref(), run.failed, options)).await;
     run.into_report(connected, started.elapsed())
@@ -142,7 +150,26 @@ async fn complete(
         run.metadata.serving_model = serving_model(&body);
     });
     let serving = run.metadata.serving_model.clone();
-    run.stage(Stage::Completion, duration, || completion(answer, model, serving.as_deref(), listed));
+    run.stage(Stage::Completion, duration, || {
+        completion(answer, model, serving.as_deref(), listed, connected.info.base_url.as_deref())
+    });
+}
+
+/// It answers, and neither lists its models nor is there one to ask: a wrong address looks the same.
+fn nothing_proved(unlisted: ErrorKind, connected: &Connected) -> Found {
+    let url = connected.info.base_url.as_deref().filter(|_| unlisted != ErrorKind::Unsupported);
+    let remedy = "set default_model to have it asked";
+    let remedy = match url.and_then(without_a_path) {
+        Some(perhaps) => format!("{perhaps}; else {remedy}"),
+        None => remedy.to_owned(),
+    };
+    Found::wrong("nothing was proved: it lists no models, and no model is known to ask", remedy)
+}
+
+/// What is most often missing from an address where nothing is found.
+fn without_a_path(url: &str) -> Option<&'static str> {
+    let host = url.split_once("://")?.1.trim_end_matches('/');
+    (!host.contains('/')).then_some("perhaps /v1 is missing at the end of base_url")
 }
 
 struct Run {
@@ -207,6 +234,7 @@ impl Run {
         let reason = match self.failed {
             Some(Stage::Key) => "there is no key",
             Some(Stage::Dns | Stage::Tcp | Stage::Tls | Stage::Reachable) => "the service can't be reached",
+            Some(Stage::Authorised) if !connected.info().key.set => "the service wants a key",
             Some(Stage::Authorised) => "the service doesn't take the key",
             Some(Stage::Balance) => "nothing is left on the account",
             Some(Stage::Configuration | Stage::Models | Stage::Completion) | None => {
@@ -364,6 +392,7 @@ fn authorised(listed: &Result<Vec<Model>>, connected: &Connected) -> Found {
 
 fn models(listed: &Result<Vec<Model>>, default: Option<&str>) -> Found {
     match listed {
+        Err(error) if error.code() == Some(NOT_ALLOWED) => Found::skipped(error.message()),
         Ok(models) => Found::passed(describe(models, default)),
         Err(error) if is_not_told(error.kind()) || error.kind() == ErrorKind::InsufficientBalance => {
             Found::skipped(format!("the service doesn't list its models: {}", error.message()))
@@ -380,6 +409,7 @@ fn left(balance: &Result<Balance>, connected: &Connected) -> Found {
             let message = format!("too little is left for a call: {}", amounts(balance));
             Found::failed(&connected.hinted(Error::new(ErrorKind::InsufficientBalance, message)))
         }
+        Err(error) if error.code() == Some(NOT_ALLOWED) => Found::skipped(error.message()),
         Err(error) if is_not_told(error.kind()) => {
             Found::skipped(format!("the service doesn't tell its balance: {}", error.message()))
         }
@@ -430,7 +460,13 @@ fn describe(models: &[Model], default: Option<&str>) -> String {
     }
 }
 
-fn completion(answer: Result<()>, model: &str, serving: Option<&str>, listed: &[Model]) -> Found {
+fn completion(
+    answer: Result<()>,
+    model: &str,
+    serving: Option<&str>,
+    listed: &[Model],
+    url: Option<&str>,
+) -> Found {
     let error = match answer {
         Ok(()) => {
             let by = serving.filter(|serving| *serving != model);
@@ -444,7 +480,15 @@ fn completion(answer: Result<()>, model: &str, serving: Option<&str>, listed: &[
         Some(near) => {
             Found { remedy: Some(format!("set default_model = \"{near}\"")), ..Found::failed(&error) }
         }
-        None => Found::failed(&error),
+        None => {
+            let found = Found::failed(&error);
+            // Whoever listed models was found at the right address.
+            let is_lost = listed.is_empty() && error.status().is_some_and(|status| status.as_u16() == 404);
+            match url.filter(|_| is_lost).and_then(without_a_path) {
+                Some(perhaps) => Found { remedy: Some(format!("{perhaps}; else {}", error.hint())), ..found },
+                None => found,
+            }
+        }
     }
 }
 

@@ -36,6 +36,16 @@ impl CheckReport {
         self.failure().is_none() && self.failed_keys().next().is_none()
     }
 
+    /// True when the service answered as it should at least once: it listed its models, told its balance, or a model
+    /// answered. What passed without that, such as a check without a completion of a service that lists no models, only
+    /// didn't fail.
+    pub fn proved(&self) -> bool {
+        [Stage::Authorised, Stage::Models, Stage::Balance, Stage::Completion]
+            .into_iter()
+            .filter_map(|stage| self.stage(stage))
+            .any(|report| report.outcome == Outcome::Passed)
+    }
+
     /// Those of several keys that failed. The provider may work all the same, with the others.
     pub fn failed_keys(&self) -> impl Iterator<Item = &KeyReport> {
         self.keys.iter().filter(|key| key.outcome == Outcome::Failed)

@@ -8,9 +8,13 @@ use serde::de::{
 };
 
 use super::Period;
+use crate::mistake::looks_like_a_key;
 
 /// What [`KeyConfig`] says when a key itself stands in its place.
 pub(crate) const LITERAL_KEY: &str = "a literal key";
+
+/// What it says when a variable's name stands there, before that name.
+pub(crate) const NAMED_VARIABLE: &str = "a variable's name: ";
 
 /// What a key's setting is said to be.
 const EXPECTED: &str = "{ env = \"VARIABLE\" }, { file = \"/path\" }, { command = [\"program\", \"argument\"] } or \
@@ -47,8 +51,8 @@ impl<'de> Deserialize<'de> for KeyConfig {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(EXPECTED)
             }
-            fn visit_str<E: de::Error>(self, _key: &str) -> Result<Self::Value, E> {
-                Err(E::custom(LITERAL_KEY))
+            fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
+                Err(literal(key))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 entry(map).map(KeyConfig::One)
@@ -79,7 +83,7 @@ impl<'de> Deserialize<'de> for KeyEntry {
             fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
                 // Where a mistake was taken out of a list, an empty text stands. One that somebody wrote names no
                 // source, and is found by that.
-                if key.is_empty() { Ok(KeyEntry::default()) } else { Err(E::custom(LITERAL_KEY)) }
+                if key.is_empty() { Ok(KeyEntry::default()) } else { Err(literal(key)) }
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 entry(map)
@@ -87,6 +91,27 @@ impl<'de> Deserialize<'de> for KeyEntry {
         }
         deserializer.deserialize_any(Key)
     }
+}
+
+fn literal<E: de::Error>(key: &str) -> E {
+    match variable_named(key) {
+        Some(variable) => E::custom(format_args!("{NAMED_VARIABLE}{variable}")),
+        None => E::custom(LITERAL_KEY),
+    }
+}
+
+/// The variable that somebody named in the key's place, `OPENAI_API_KEY` or `${OPENAI_API_KEY}`. Keys aren't made of
+/// capitals and such words; what might be one all the same is none.
+fn variable_named(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let inner = text
+        .strip_prefix('$')
+        .map(|rest| rest.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(rest));
+    let name = inner.unwrap_or(text);
+    let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    let has_word = name.split('_').any(|word| matches!(word, "KEY" | "TOKEN" | "SECRET" | "APIKEY"));
+    (is_name && name.contains('_') && has_word && !looks_like_a_key(name)).then_some(name)
 }
 
 fn entry<'de, A: de::MapAccess<'de>>(map: A) -> Result<KeyEntry, A::Error> {

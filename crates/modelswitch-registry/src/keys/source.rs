@@ -261,14 +261,18 @@ fn check_variable(name: &str) -> Result<(), WrongKey> {
     if is_name && !looks_like_a_key(name) {
         return Ok(());
     }
-    Err(WrongKey::of(
-        "env",
-        "is not the name of a variable: letters, digits and underscores",
-        "write the variable's name here, and set that variable to the key",
-    ))
+    let hint = if looks_like_a_key(name) {
+        "write the variable's name here, and set that variable to the key; make a new key: this one stood in a file"
+    } else {
+        "write the variable's name here, and set that variable to the key"
+    };
+    Err(WrongKey::of("env", "is not the name of a variable: letters, digits and underscores", hint))
 }
 
 fn checked_path(file: &str, at: &Folders<'_>) -> Result<PathBuf, WrongKey> {
+    if file.trim().is_empty() {
+        return Err(WrongKey::of("file", "names no file", "write the path of the file that holds the key"));
+    }
     if looks_like_a_key(file) && (!file.contains(['/', '\\']) || file.contains("://")) {
         return Err(WrongKey::of(
             "file",
@@ -416,11 +420,32 @@ fn from_file(path: &Path) -> Result<Found> {
         };
         Error::config(format!("there is no key: the file {shown} {why}")).with_hint(hint)
     })?;
-    let key = ApiKey::new(text.trim()).map_err(|error| {
+    // Editors of one system begin a file with a mark that is none of it.
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if let Some(what) = around_a_key(text) {
+        return Err(Error::config(format!("the key file {shown}: {what}"))
+            .with_hint("write the key to that file alone, without a name and without quotes"));
+    }
+    let key = ApiKey::new(text).map_err(|error| {
         Error::config(format!("the key file {shown}: {}", error.message()))
             .with_hint("write the key to that file alone, on one line")
     })?;
     Ok(Found { key, stamp })
+}
+
+/// What stands around a key, as in a `.env` file: a service would refuse it all as a wrong key.
+fn around_a_key(text: &str) -> Option<&'static str> {
+    let is_name = |name: &str| {
+        let name = name.trim_start_matches("export ").trim();
+        name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.contains('_')
+            && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    if text.split_once('=').is_some_and(|(name, _)| is_name(name)) {
+        return Some("it holds NAME=KEY, not the key alone");
+    }
+    let is_quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    (is_quoted('"') || is_quoted('\'')).then_some("the key stands in quotes")
 }
 
 /// The stamp is that of the file that was opened: what comes to its place meanwhile is seen at the next look.
@@ -547,6 +572,26 @@ pub(super) mod tests {
         let source = of_file(&path, None);
         assert_eq!(source.shown(), path.display().to_string());
         assert_eq!(read(&source).unwrap().expose(), CANARY);
+    }
+
+    #[test]
+    fn a_key_file_may_begin_with_a_mark_and_has_no_name_or_quotes_around_the_key() {
+        let (_folder, path) = file(&format!("\u{feff}{CANARY}\r\n"));
+        assert_eq!(read(&of_file(&path, None)).unwrap().expose(), CANARY);
+        for (text, what) in [
+            (format!("DEEPSEEK_API_KEY={CANARY}"), "it holds NAME=KEY, not the key alone"),
+            (format!("export DEEPSEEK_API_KEY={CANARY}\n"), "it holds NAME=KEY, not the key alone"),
+            (format!("\"{CANARY}\"\n"), "the key stands in quotes"),
+            (format!("'{CANARY}'"), "the key stands in quotes"),
+        ] {
+            let (_folder, path) = file(&text);
+            let error = read(&of_file(&path, None)).unwrap_err();
+            assert!(error.message().ends_with(what), "{error}");
+            assert!(!format!("{error:?} {}", error.report()).contains("canary"));
+        }
+        // A key may end in what base64 ends in.
+        let (_folder, path) = file("dGVzdA_==");
+        assert!(read(&of_file(&path, None)).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use modelswitch_provider::mock::{self, MockProvider};
-use modelswitch_provider::{Endpoint, Error, ErrorKind, Request, Response, Result};
+use modelswitch_provider::{ApiKey, Endpoint, Error, ErrorKind, Request, Response, Result};
 use modelswitch_registry::{CheckReport, Outcome, Outcome::*, Stage};
+use modelswitch_sim::{Personality, Sim};
 use serde_json::json;
 
 use crate::support::*;
@@ -130,4 +131,22 @@ async fn a_service_that_nobody_runs_is_not_reachable() {
     assert_eq!((failure.stage, &*failure.detail), (Stage::Tcp, "127.0.0.1:1 refuses the connection"));
     assert!(failure.remedy.as_ref().unwrap().contains("llama-server"));
     assert_eq!(report.base_url.as_deref(), Some("http://127.0.0.1:1/v1"));
+}
+
+#[tokio::test]
+async fn a_wrong_address_that_answers_is_no_success() {
+    let sim = Sim::builder().personality(Personality::OpenAi).start().await.unwrap();
+    let bare = sim.base_url().trim_end_matches("/v1");
+    let report = async |lines: &str| {
+        let toml = format!("[providers.mine]\nretry.attempts = 1\nbase_url = '{bare}'\n{lines}");
+        let key = ApiKey::new(sim.key()).unwrap();
+        let registry = text(&toml).api_key("mine", key).build().unwrap();
+        registry.check_provider("mine").await.unwrap()
+    };
+    for lines in ["", "default_model = 'gpt-4o-mini'"] {
+        let report = report(lines).await;
+        let failure = report.failure().unwrap();
+        assert_eq!(failure.stage, Stage::Completion);
+        assert!(failure.remedy.as_ref().unwrap().contains("perhaps /v1 is missing"), "{failure:?}");
+    }
 }

@@ -19,31 +19,41 @@ const PROFILES: &str = "deepseek, openai, azure, azure-deployments, anthropic, g
 const CUSTOM: &str = "for another service write profile = \"openai-compatible\" and base_url = \"https://…\"";
 
 #[test]
-fn a_misspelt_setting_is_named_with_the_right_spelling_and_what_is_allowed() {
+fn a_misspelt_setting_is_named_with_the_right_spelling() {
     check(
         "[providers.deepseek]\napi_kee = { env = \"X\" }",
         &[],
-        &format!(
-            "line 2, column 1: `providers.deepseek.api_kee` is not a setting; did you mean `api_key`? allowed here: {OF_A_PROVIDER}"
-        ),
+        "line 2, column 1: `providers.deepseek.api_kee` is not a setting; did you mean `api_key`?",
         "write `api_key` instead of `api_kee`",
     );
     check(
         "[providers.deepseek]\napi_key = { evn = \"X\" }",
         &[],
-        "line 2, column 13: `providers.deepseek.api_key.evn` is not a setting; did you mean `env`? allowed here: cache, command, env, file, keyring, timeout, ttl",
+        "line 2, column 13: `providers.deepseek.api_key.evn` is not a setting; did you mean `env`?",
         "write `env` instead of `evn`",
     );
     check(
         "[providers.deepseek]\n[retry]\nmax_retries = 3",
         &[],
-        "line 3, column 1: `retry.max_retries` is not a setting; did you mean `attempts`? allowed here: attempts, base_delay, max_delay, max_retry_after",
+        "line 3, column 1: `retry.max_retries` is not a setting; did you mean `attempts`?",
         "write `attempts` instead of `max_retries`",
     );
     check(
         "colour = 'red'\n[providers.deepseek]",
         &[],
-        "line 1, column 1: `colour` is not a setting; allowed here: default, log, models, profiles, providers, retry, timeout",
+        "line 1, column 1: `colour` is not a setting; allowed here: default, log, models, profile, profiles, providers, retry, timeout",
+        "take it out, or use one of the settings that are allowed here",
+    );
+}
+
+#[test]
+fn a_setting_that_is_like_no_other_is_told_with_those_that_there_are() {
+    check(
+        "[providers.deepseek]\ncolour = 'red'",
+        &[],
+        &format!(
+            "line 2, column 1: `providers.deepseek.colour` is not a setting; allowed here: {OF_A_PROVIDER}"
+        ),
         "take it out, or use one of the settings that are allowed here",
     );
 }
@@ -77,7 +87,7 @@ fn a_key_in_the_configuration_is_refused_and_not_repeated() {
         &format!("[providers.deepseek]\napi_key = {{ env = \"{CANARY}\" }}"),
         &[],
         "line 2, column 13: `providers.deepseek.api_key.env` is not the name of a variable: letters, digits and underscores",
-        "write the variable's name here, and set that variable to the key",
+        "write the variable's name here, and set that variable to the key; make a new key: this one stood in a file",
     );
     check(
         &format!("[providers.deepseek]\napi_key = {{ file = \"{CANARY}\" }}"),
@@ -160,7 +170,7 @@ fn a_mistake_in_one_of_several_keys_says_in_which() {
         &[],
         "line 2, column 12: `providers.deepseek.api_key.0` holds a key itself (not shown): keys don't stand in the configuration (the first of 2 mistakes)
   write { env = \"VARIABLE\" } in its place and set that variable to the key
-line 2, column 37: `providers.deepseek.api_key.1.cmd` is not a setting; did you mean `command`? allowed here: cache, command, env, file, keyring, timeout, ttl
+line 2, column 37: `providers.deepseek.api_key.1.cmd` is not a setting; did you mean `command`?
   write `command` instead of `cmd`",
         "mend all 2, each as the line below it says",
     );
@@ -223,9 +233,7 @@ fn an_unknown_profile_lists_the_known_ones_and_how_to_write_another() {
     check(
         "[providers.depseek]",
         &[],
-        &format!(
-            "line 1, column 12: `providers.depseek`: there is no profile `depseek`; did you mean `deepseek`? there are: {PROFILES}"
-        ),
+        "line 1, column 12: `providers.depseek`: there is no profile `depseek`; did you mean `deepseek`?",
         &format!("write [providers.deepseek], or profile = \"deepseek\" below; {CUSTOM}"),
     );
     check(
@@ -237,9 +245,7 @@ fn an_unknown_profile_lists_the_known_ones_and_how_to_write_another() {
     check(
         "[providers.mine]\nprofile = 'lamacpp'\nbase_url = 'http://127.0.0.1:1/v1'",
         &[],
-        &format!(
-            "line 2, column 1: `providers.mine.profile`: there is no profile `lamacpp`; did you mean `llamacpp`? there are: {PROFILES}"
-        ),
+        "line 2, column 1: `providers.mine.profile`: there is no profile `lamacpp`; did you mean `llamacpp`?",
         &format!("write profile = \"llamacpp\"; {CUSTOM}"),
     );
 }
@@ -348,7 +354,7 @@ fn a_wrong_setting_of_a_policy_is_told_like_any_other() {
     check(
         &policy("forced_tool_choise = 'auto'"),
         &[],
-        "line 2, column 1: `providers.deepseek.policy.forced_tool_choise` is not a setting; did you mean `forced_tool_choice`? allowed here: broken_off, empty_answer, forced_tool_choice, json_schema, reasoning_memory, strict",
+        "line 2, column 1: `providers.deepseek.policy.forced_tool_choise` is not a setting; did you mean `forced_tool_choice`?",
         "write `forced_tool_choice` instead of `forced_tool_choise`",
     );
     check(
@@ -381,7 +387,7 @@ fn a_wrong_setting_of_a_policy_is_told_like_any_other() {
     check(
         &policy("reasoning_memory = { entries = 10 }"),
         &[],
-        "line 2, column 22: `providers.deepseek.policy.reasoning_memory.entries` is not a setting; did you mean `answers`? allowed here: answers, bytes",
+        "line 2, column 22: `providers.deepseek.policy.reasoning_memory.entries` is not a setting; did you mean `answers`?",
         "write `answers` instead of `entries`",
     );
     check(
@@ -424,7 +430,7 @@ fn a_wrong_rule_of_a_profile_is_told_like_any_other_mistake() {
     check(
         "[profiles.mine.request]\nmax_token = 'x'",
         &[],
-        "line 2, column 1: `profiles.mine.request.max_token` is not a setting; did you mean `max_tokens`? allowed here: content, developer_role, drop, effort, max_tokens, most_choices, ranges, refuse, rename, response_format, stream_options, strict_tools, tool_choice, tool_id_length",
+        "line 2, column 1: `profiles.mine.request.max_token` is not a setting; did you mean `max_tokens`?",
         "write `max_tokens` instead of `max_token`",
     );
     let error = text("[profiles.mine.model.m.request]\neffort = { low = 5 }").build().unwrap_err();
@@ -494,7 +500,7 @@ fn an_alias_that_leads_nowhere_is_named_with_its_target() {
     check(
         &aliases("fast = 'depseek/x'"),
         &[],
-        "line 3, column 1: `models.fast` points to `depseek/x`: there is no provider `depseek`; did you mean `deepseek`? there are: deepseek",
+        "line 3, column 1: `models.fast` points to `depseek/x`: there is no provider `depseek`; did you mean `deepseek`?",
         "write \"deepseek/x\", or add a section [providers.depseek]",
     );
     check(
@@ -582,9 +588,7 @@ fn a_variable_that_is_wrong_is_named() {
     check(
         "[providers.deepseek]",
         &[("MODELSWITCH_PROVIDERS__DEEPSEEK__BASE_ULR", "canary")],
-        &format!(
-            "$MODELSWITCH_PROVIDERS__DEEPSEEK__BASE_ULR: `providers.deepseek.base_ulr` is not a setting; did you mean `base_url`? allowed here: {OF_A_PROVIDER}"
-        ),
+        "$MODELSWITCH_PROVIDERS__DEEPSEEK__BASE_ULR: `providers.deepseek.base_ulr` is not a setting; did you mean `base_url`?",
         "write `base_url` instead of `base_ulr`",
     );
 }
@@ -594,7 +598,7 @@ fn a_profile_that_is_not_there_names_those_that_are() {
     check(
         "[providers.deepseek]\n[profile.production]\n[profile.staging]",
         &[("MODELSWITCH_PROFILE", "prodction")],
-        "there is no section [profile.prodction] in the configuration; did you mean `production`? there are: production, staging",
+        "there is no section [profile.prodction] in the configuration; did you mean `production`?",
         "choose the profile `production`: MODELSWITCH_PROFILE=production",
     );
     let error = with(&[("DEEPSEEK_API_KEY", CANARY)]).profile("production").build().unwrap_err();
@@ -607,9 +611,9 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
         "defualt = 'deepseek/x'\n[providers.deepseek]\nurl = 'x'\n[models]\nx = 1\n",
         &[],
         &format!(
-            "line 1, column 1: `defualt` is not a setting; did you mean `default`? allowed here: default, log, models, profiles, providers, retry, timeout (the first of 3 mistakes)
+            "line 1, column 1: `defualt` is not a setting; did you mean `default`? (the first of 3 mistakes)
   write `default` instead of `defualt`
-line 3, column 1: `providers.deepseek.url` is not a setting; did you mean `base_url`? allowed here: {OF_A_PROVIDER}
+line 3, column 1: `providers.deepseek.url` is not a setting; did you mean `base_url`?
   write `base_url` instead of `url`
 line 5, column 1: `models.x` must be {ALIAS}, not a number
   write {ALIAS}"
@@ -668,4 +672,143 @@ fn a_figments_own_words_and_values_stay_out_of_errors() {
         assert!(error.message().contains(message), "{error}");
         assert!(!shown(&error).contains("canary"), "{}", shown(&error));
     }
+}
+
+#[test]
+fn a_variable_with_one_underscore_too_few_is_named_as_it_was_meant() {
+    for (wrong, right) in [
+        ("PROVIDERS_DEEPSEEK_BASE_URL", "PROVIDERS__DEEPSEEK__BASE_URL"),
+        ("PROVIDERS_MY_OWN_DEFAULT_MODEL", "PROVIDERS__MY_OWN__DEFAULT_MODEL"),
+        ("RETRY_ATTEMPTS", "RETRY__ATTEMPTS"),
+    ] {
+        check(
+            "[providers.deepseek]",
+            &[(&format!("MODELSWITCH_{wrong}"), "canary")],
+            &format!("$MODELSWITCH_{wrong} is not a setting; did you mean $MODELSWITCH_{right}?"),
+            &format!("set MODELSWITCH_{right} instead: two underscores go one level down"),
+        );
+    }
+}
+
+#[test]
+fn a_provider_that_only_a_variable_names_is_warned_of_when_another_is_spelt_like_it() {
+    let variable = ("MODELSWITCH_PROVIDERS__DEPSEEK__BASE_URL", "https://llm.example.com");
+    let registry = with(&[variable]).toml("[providers.deepseek]").build().unwrap();
+    assert_eq!(
+        registry.warnings(),
+        [
+            "$MODELSWITCH_PROVIDERS__DEPSEEK__BASE_URL makes a provider `depseek` of its own; did you mean $MODELSWITCH_PROVIDERS__DEEPSEEK__BASE_URL?"
+        ]
+    );
+    let meant = ("MODELSWITCH_PROVIDERS__DEPSEEK__PROFILE", "deepseek");
+    let registry = with(&[variable, meant]).toml("[providers.deepseek]").build().unwrap();
+    assert!(registry.warnings().is_empty(), "{:?}", registry.warnings());
+}
+
+#[test]
+fn what_belongs_to_an_environment_or_to_a_service_is_sent_to_the_right_section() {
+    check(
+        "[providers.deepseek]\n[profiles.production]\ndefault = 'deepseek/x'",
+        &[],
+        "line 3, column 1: `profiles.production.default` is not a setting; did you mean [profile.production]?",
+        "write [profile.production] for what another environment has otherwise; [profiles.NAME] describes a service",
+    );
+    check(
+        "[providers.deepseek]\n[profile.gateway]\nextends = 'deepseek'",
+        &[("MODELSWITCH_PROFILE", "gateway")],
+        "line 3, column 1: `extends` is not a setting; it describes a service, and belongs into [profiles.NAME]",
+        "write [profiles.NAME], with an s; [profile.NAME] is what another environment has otherwise",
+    );
+    check(
+        "[providers.deepseek]\n[profiles.gateway]\nextends = 'deepseek'",
+        &[("MODELSWITCH_PROFILE", "gateway")],
+        "there is no section [profile.gateway] in the configuration; [profiles.gateway] describes a service, which isn't chosen so",
+        "write [profile.gateway] for an environment, and profile = \"gateway\" in a provider's section for a service",
+    );
+}
+
+#[test]
+fn a_variables_name_in_the_keys_place_is_told_as_one() {
+    for text in ["OPENAI_API_KEY", "$OPENAI_API_KEY", "${OPENAI_API_KEY}"] {
+        check(
+            &format!("[providers.d]\nprofile = 'openai'\napi_key = '{text}'"),
+            &[],
+            "line 3, column 1: `providers.d.api_key` is a text, OPENAI_API_KEY, which is no key but the name of a variable",
+            "write api_key = { env = \"OPENAI_API_KEY\" }",
+        );
+    }
+    check(
+        "[providers.d]\nprofile = 'openai'\napi_key = [{ env = 'A' }, 'B_KEY']",
+        &[],
+        "line 3, column 27: `providers.d.api_key.1` is a text, B_KEY, which is no key but the name of a variable",
+        "write { env = \"B_KEY\" }",
+    );
+    let error = text("[providers.deepseek]\napi_key = 'SK_CANARY0123456789ABCDEFG_KEY'").build().unwrap_err();
+    assert!(!shown(&error).to_lowercase().contains("canary"), "{}", shown(&error));
+}
+
+#[test]
+fn an_empty_name_or_path_is_called_empty() {
+    let error = text("[providers.'']\nprofile = 'deepseek'").build().unwrap_err();
+    assert!(error.message().ends_with("can't be the name of a provider: it is empty"), "{error}");
+    check(
+        "[providers.deepseek]\napi_key = { file = '' }",
+        &[],
+        "line 2, column 13: `providers.deepseek.api_key.file` names no file",
+        "write the path of the file that holds the key",
+    );
+}
+
+#[test]
+fn a_file_in_which_nothing_is_set_is_told_to_have_been_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("modelswitch.toml");
+    std::fs::write(&path, "# nothing yet").unwrap();
+    let error = with(&[]).file(&path).build().unwrap_err();
+    assert!(error.message().ends_with("modelswitch.toml was read, and nothing is set in it"), "{error}");
+    assert!(!error.hint().contains("a file modelswitch.toml"), "{}", error.hint());
+}
+
+#[test]
+fn how_a_key_is_sent_without_a_key_is_warned_of() {
+    let service =
+        "[providers.mine]\nbase_url = 'https://llm.example.com/v1'\nauth = { header = 'x-api-key' }";
+    let registry = text(service).build().unwrap();
+    assert_eq!(
+        registry.warnings(),
+        [
+            "`providers.mine.auth` says how a key is sent, and no key is: write api_key = { env = \"MINE_API_KEY\" } beside it"
+        ]
+    );
+    let with_key = format!("{service}\napi_key = {{ env = 'MINE_API_KEY' }}");
+    assert!(text(&with_key).build().unwrap().warnings().is_empty());
+}
+
+#[test]
+fn a_target_that_is_left_out_is_named_with_its_line_and_not_by_its_own_alias() {
+    let registry = text("[providers.deepseek]\n[models]\nh = ['f', 'deepseek/x']").build().unwrap();
+    let warning = registry.warnings().into_iter().find(|warning| warning.contains("left out")).unwrap();
+    assert!(warning.starts_with("line 3, column 1: `models.h`: `f` is left out"), "{warning}");
+    assert!(!warning.contains("did you mean `h`"), "{warning}");
+}
+
+#[test]
+fn an_unknown_service_is_told_beside_a_setting_that_has_nothing_to_do_with_it() {
+    let error = text("[providers.depseek]\nkey = 3").build().unwrap_err();
+    for part in ["`providers.depseek.key` is not a setting", "there is no profile `depseek`"] {
+        assert!(error.message().contains(part), "{part}: {error}");
+    }
+    // This one may have said where it is.
+    let error = text("[providers.depseek]\nadress = 'x'").build().unwrap_err();
+    assert!(!error.message().contains("there is no profile"), "{error}");
+}
+
+#[test]
+fn an_environments_name_in_the_services_place_is_told_as_one() {
+    check(
+        "[providers.deepseek]\nprofile = 'production'\n[profile.production]",
+        &[],
+        "line 2, column 1: `providers.deepseek.profile`: there is no profile `production`; [profile.production] is an environment's section",
+        "choose it by MODELSWITCH_PROFILE=production, and name the service here: [profiles.NAME] or a known one",
+    );
 }

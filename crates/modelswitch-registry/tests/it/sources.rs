@@ -132,6 +132,12 @@ profile:
         check("a.yaml", "providers:\n  deepseek: {\n", "3:1", "this is not valid YAML: ");
         check("a.yaml", "default: a\ndefault: canary", "2:1", "this is not valid YAML: ");
         check("a.yaml", "- canary", "1:1", "the configuration must be a mapping");
+        check(
+            "toml.yaml",
+            "[providers.a]\nprofile = 'canary'",
+            "1:1",
+            "this is TOML, and the file's ending says otherwise",
+        );
         check("a.yaml", "default: a\n---\ndefault: canary", "3:1", "a second document begins here");
         check(
             "a.yaml",
