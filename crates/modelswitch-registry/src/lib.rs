@@ -246,7 +246,7 @@
 //!
 //! ```toml
 //! [providers.deepseek.policy]
-//! strict = false                            # true: refuse what would have to be changed, instead of changing it
+//! strict = false                            # true: refuse what would change its meaning, instead of changing it
 //! forced_tool_choice = "disable_thinking"   # or "auto", "refuse": where the service can't be forced to call a tool
 //! json_schema = "json_object"               # or "strict_tool", "refuse": where the service knows no json_schema
 //! broken_off = "error"                      # or "finish_reason": an answer that the service broke off
