@@ -537,7 +537,10 @@ impl Registry {
     /// As [`check_provider`](Self::check_provider).
     pub async fn check_provider_with(&self, name: &str, options: &CheckOptions) -> Result<CheckReport> {
         let connected = self.connected(name)?;
-        Ok(Box::pin(check(&connected, options)).await)
+        // Where the configuration's own default is of this provider, that is the model that calls will go to.
+        let default = self.0.current.get().routes.names.default.clone();
+        let model = default.filter(|target| *target.provider == *name).map(|target| target.model.to_string());
+        Ok(Box::pin(check(&connected, model, options)).await)
     }
 
     /// What is left on the account of a provider, asked once. Of the profiles that there are, DeepSeek's service tells.

@@ -36,8 +36,13 @@ const LIST_LIMIT: Duration = Duration::from_secs(30);
 /// A model may have to be loaded first.
 const COMPLETION_LIMIT: Duration = Duration::from_secs(60);
 
-/// Looks at one provider. One try each: a check shows what happens, not what retries make of it.
-pub(crate) async fn check(connected: &Connected, options: &CheckOptions) -> CheckReport {
+/// Looks at one provider, by this model or the one that it answers with by itself. One try each: a check shows what happens,
+/// not what retries make of it.
+pub(crate) async fn check(
+    connected: &Connected,
+    model: Option<String>,
+    options: &CheckOptions,
+) -> CheckReport {
     let started = Instant::now();
     // Proxies are the process's: the HTTP client reads them there, whatever variables the registry was given.
     let route = connected.info.base_url.as_deref().and_then(|url| Route::of(url, &Environment::default()));
@@ -46,7 +51,7 @@ pub(crate) async fn check(connected: &Connected, options: &CheckOptions) -> Chec
     let began = Instant::now();
     let found = key(connected).await;
     run.stage(Stage::Key, began.elapsed(), || found);
-    let mut model = connected.info.default_model.clone();
+    let mut model = model.or_else(|| connected.info.default_model.clone());
     let mut listed_models = Vec::new();
     let mut unlisted = None;
     if run.goes_on() {

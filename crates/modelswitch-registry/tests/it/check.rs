@@ -47,6 +47,16 @@ async fn a_provider_that_works_passes_every_stage_with_the_cheapest_question() {
 }
 
 #[tokio::test]
+async fn the_model_that_calls_go_to_by_default_is_the_one_that_is_asked() {
+    let sim = Sim::builder().personality(Personality::OpenAi).any_key(true).start().await.unwrap();
+    let text = format!("default = 'groq/sim-small'\n[providers.groq]\nbase_url = '{}'", sim.base_url());
+    let registry = with(&[("GROQ_API_KEY", "sk-0123")]).toml(text).build().unwrap();
+    let report = registry.check_provider("groq").await.unwrap();
+    assert!(report.passed(), "{report:?}");
+    assert_eq!(sim.requests().last().unwrap().json()["model"], "sim-small");
+}
+
+#[tokio::test]
 async fn after_a_stage_that_failed_the_others_are_skipped_and_a_remedy_is_given() {
     for (kind, expected) in [
         (ErrorKind::Connection, [Passed, Passed, Failed, Skipped, Skipped, Skipped]),
