@@ -5,7 +5,7 @@
 use modelswitch::prelude::*;
 use modelswitch::provider::ErrorKind;
 use modelswitch::{Error, OpenAiProvider, Profile};
-use modelswitch_sim::Sim;
+use modelswitch_sim::{Nobody, Sim};
 
 async fn ask(base_url: &str) -> Error {
     let llm = OpenAiProvider::builder(Profile::compatible("mine", base_url)).build().unwrap();
@@ -14,10 +14,9 @@ async fn ask(base_url: &str) -> Error {
 
 #[tokio::test]
 async fn a_connection_that_fails_says_where_and_why_but_not_the_path() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let error = ask(&format!("http://{address}/hush")).await;
+    let nobody = Nobody::new().unwrap();
+    let address = nobody.address();
+    let error = ask(&nobody.base_url("/hush")).await;
     assert_eq!(error.kind(), ErrorKind::Connection);
     assert_eq!(
         error.to_string(),

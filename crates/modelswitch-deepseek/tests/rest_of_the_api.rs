@@ -27,7 +27,7 @@ use modelswitch_openai::{Client, HttpService, OpenAiErrorExt, Timeouts};
 use modelswitch_provider::{
     ApiKey, Body, ChatRequest, CompletionRequest, Error, ErrorKind, Provider, ProviderExt, Request, Response,
 };
-use modelswitch_sim::{Personality, Recorded, Script, Sim};
+use modelswitch_sim::{Nobody, Personality, Recorded, Script, Sim};
 use serde_json::{Value, json};
 
 fn deepseek_with(sim: &Sim, key: &str) -> DeepSeek {
@@ -714,8 +714,8 @@ async fn trouble_that_says_nothing_of_the_key_is_told_as_such() {
 
 #[tokio::test]
 async fn where_nobody_answers_the_key_is_not_blamed() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let unreachable = found(&format!("http://{nobody}"), "sk-canary").await;
+    let nobody = Nobody::new().unwrap();
+    let unreachable = found(&nobody.base_url(""), "sk-canary").await;
     assert_eq!(unreachable.state, KeyState::Unreachable);
     assert!(unreachable.remedy.unwrap().contains("network"));
 

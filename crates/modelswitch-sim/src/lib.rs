@@ -96,6 +96,7 @@ mod deepseek;
 mod files;
 mod mode;
 mod multipart;
+mod nobody;
 mod openai;
 mod personality;
 mod recorded;
@@ -109,6 +110,7 @@ mod state;
 mod text;
 mod turn;
 
+pub use nobody::Nobody;
 pub use personality::Personality;
 pub use recorded::Recorded;
 pub use script::Script;

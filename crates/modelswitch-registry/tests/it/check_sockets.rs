@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use modelswitch_provider::mock::{self, MockProvider};
 use modelswitch_registry::{CheckOptions, CheckReport, Outcome, Stage};
-use modelswitch_sim::{Personality, Script, Sim};
+use modelswitch_sim::{Nobody, Personality, Script, Sim};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -100,7 +100,8 @@ async fn a_name_that_nobody_has_fails_at_dns() {
 
 #[tokio::test]
 async fn a_closed_port_fails_at_tcp() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nobody = Nobody::new().unwrap();
+    let closed = nobody.address();
     let report = check(&format!("https://{closed}/v1"), "", &CheckOptions::new()).await;
     let (stage, detail, remedy) = failure(&report);
     assert_eq!((stage, detail), (Stage::Tcp, format!("{closed} refuses the connection")));

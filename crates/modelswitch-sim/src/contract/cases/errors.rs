@@ -7,9 +7,9 @@ use modelswitch_provider::{ChatRequest, Error, ErrorKind, ProviderExt};
 use serde_json::json;
 
 use super::Case;
-use crate::Script;
 use crate::contract::Capability::{ModelNames, OneTry, RequestId, Retries};
 use crate::contract::stage::{Stage, Verdict, answer, kind_is, same, unexpected, want};
+use crate::{Nobody, Script};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("error-400", "400 is `invalid_request`", |s| status(s, 400, ErrorKind::InvalidRequest)),
@@ -239,8 +239,10 @@ async fn reset(stage: &Stage) -> Verdict {
 }
 
 async fn refused(stage: &Stage) -> Verdict {
-    stage.sim()?.shutdown().await;
-    let error = stage.error(stage.ask("marker-prompt-never-sent")).await?;
+    let nobody = Nobody::new().map_err(|error| error.to_string())?;
+    let provider = stage.provider_at(nobody.base_url(stage.sim()?.personality().path()), stage.key())?;
+    let answered = stage.within("an error", provider.chat(stage.ask("marker-prompt-never-sent"))).await?;
+    let error = answered.err().ok_or("expected an error, got an answer")?;
     kind_is(&error, ErrorKind::Connection)?;
     clean(&error, "marker-prompt-never-sent")
 }
