@@ -31,8 +31,8 @@ const SHAPES: [&str; 15] = [
 ];
 
 /// All that an error says.
-fn said(error: &Error) -> String {
-    format!("{error} {error:?} {} {} {}", error.report(), error.facts(), error.to_body())
+pub(crate) fn said(error: &Error) -> String {
+    format!("{error} {error:?} {} {} {}\n", error.report(), error.facts(), error.to_body())
 }
 
 /// All that a registry says of itself, and that a call says which goes nowhere.

@@ -8,10 +8,11 @@ use futures_util::StreamExt;
 use modelswitch::prelude::*;
 use modelswitch::provider::mock::MockProvider;
 use modelswitch::registry::{CheckOptions, Events, RegistryEvent, WatchOptions};
-use modelswitch::{ApiKey, Error, Registry};
+use modelswitch::{ApiKey, Registry};
 use modelswitch_sim::Sim;
 use serde::Serialize;
 
+use crate::configuration::said;
 use crate::{listen, shows_none_of};
 
 const IN_ENV: &str = "sk-env-canary-0123456789";
@@ -25,10 +26,6 @@ const ALL: [&str; 6] = [IN_ENV, IN_FILE, ROTATED, BY_COMMAND, IN_CODE, IN_HEADER
 /// What a value shows in every way that it has.
 fn all_of<T: std::fmt::Debug + Serialize>(value: &T) -> String {
     format!("{value:?} {value:#?} {}\n", serde_json::to_string(value).unwrap())
-}
-
-fn said(error: &Error) -> String {
-    format!("{error} {error:?} {} {} {}\n", error.report(), error.facts(), error.to_body())
 }
 
 /// One provider for each way to have a key, and a pool of all of them.

@@ -2,9 +2,10 @@
 //! remembered on the way. What an answer must be like besides is seen to before.
 
 use futures_util::StreamExt;
+use modelswitch_openai::adapter::to_json;
 use modelswitch_provider::{
-    Adaptation, Body, ChatChunk, ChatCompletion, Choice, Collector, Error, Event, EventStream, FinishReason,
-    Head, Message, Response, Result,
+    Adaptation, Body, ChatChunk, ChatCompletion, Choice, Collector, Event, EventStream, FinishReason, Head,
+    Message, Response, Result,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ pub(crate) fn finish(response: Response, plan: Plan) -> Result<Response> {
     let body = match body {
         Body::Json(json) => match serde_json::from_slice::<ChatCompletion>(&json) {
             Ok(reply) => match work.whole(reply, &mut head) {
-                Some(reply) => Body::Json(to_json(&reply)?.into()),
+                Some(reply) => Body::Json(to_json(&reply)?),
                 None => Body::Json(json),
             },
             // Whatever it is, it was an answer below.
@@ -97,11 +98,7 @@ impl Flow {
             return Ok(event);
         }
         self.collect(chunk.clone(), is_last);
-        if chunk_function(&mut chunk) {
-            Ok(Event { data: to_json(&chunk)?.into(), ..event })
-        } else {
-            Ok(event)
-        }
+        if chunk_function(&mut chunk) { Ok(Event { data: to_json(&chunk)?, ..event }) } else { Ok(event) }
     }
 
     /// What was thought is remembered with the finish reason: many readers stop there.
@@ -164,10 +161,6 @@ fn chunk_function(chunk: &mut ChatChunk) -> bool {
         }
     }
     changed
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|_| Error::decode("the answer can't be written again"))
 }
 
 #[cfg(test)]

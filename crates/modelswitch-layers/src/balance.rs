@@ -17,8 +17,7 @@ use tokio::time::Instant;
 pub use self::sticky::{StickyBy, StickyKey};
 
 use self::load::Load;
-use crate::fallback::no_target;
-use crate::targets::first_answer;
+use crate::targets::{first_answer, no_target};
 use crate::{Target, on_end};
 
 /// How [`Balance`] chooses.

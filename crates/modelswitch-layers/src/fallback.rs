@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use modelswitch_provider::{Provider, Request, Response, Result};
 
 use crate::Target;
-use crate::targets::first_answer;
+use crate::targets::{first_answer, no_target};
 
 /// Asks the first target, and the next one when that fails in a way that may go well elsewhere
 /// ([`Error::may_succeed_elsewhere`](modelswitch_provider::Error::may_succeed_elsewhere)): it is down, out of money, has no such
@@ -78,10 +78,6 @@ impl Provider for Fallback {
         })
         .await
     }
-}
-
-pub(crate) fn no_target() -> modelswitch_provider::Error {
-    modelswitch_provider::Error::config("there is no target to ask")
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@
 //! * No prompt, answer, key or upstream message is in a layer's log or `Debug`, unless [`Log::with_content`] asks for the
 //!   former two. Names of what is logged are in [`genai`].
 
+mod attempt;
 mod balance;
 mod breaker;
 mod budget;
@@ -90,6 +91,7 @@ mod reasoning_origin;
 mod refusal;
 mod repeatable;
 mod retry;
+mod size;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stack;

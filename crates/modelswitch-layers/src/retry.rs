@@ -5,25 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use modelswitch_provider::{
-    Attempt, Error, ErrorKind, Provider, Request, Response, Result, TimeLeft, committed,
-};
+use modelswitch_provider::{Attempt, Error, ErrorKind, Provider, Request, Response, Result, TimeLeft};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::{Instant, sleep};
 use tracing::Level;
 
 use self::budget::Budget;
+use crate::attempt::{record, send_until_committed};
 use crate::layer::Wrapped;
 use crate::repeatable::{did_nothing, leaves_something};
-use crate::targets::record;
 use crate::{Layer, genai};
 
 /// Tries a call again when it failed in a way that may pass.
 ///
 /// What is repeated: errors that say so themselves ([`Error::is_retryable`]), a reply that can't be decoded and a timeout
 /// only once: each try of a call that times out takes minutes, and perhaps money.
-/// Never once an answer is [`committed`]: a stream that fails after its first content fails for the caller too. So that
+/// Never once an answer is [`committed`](modelswitch_provider::committed): a stream that fails after its first content fails for the caller too. So that
 /// this can be told, a stream is handed on when its first content is there, not when its headers are.
 ///
 /// What is **not** repeated although it is retryable: a request that makes something that stays, such as
@@ -192,7 +190,7 @@ impl Provider for Wrapped<Retry> {
             let started = Instant::now();
             let mut this_try = request.clone();
             TimeLeft::spend(&mut this_try, begun.elapsed());
-            let error = match self.try_once(this_try).await {
+            let error = match send_until_committed(&*self.inner, this_try).await {
                 Ok(mut response) => {
                     failures.append(&mut response.head.failures);
                     response.head.failures = failures;
@@ -222,18 +220,6 @@ impl Provider for Wrapped<Retry> {
                 Verdict::GiveUp => return Err(error.with_failures(failures).into_exhausted()),
                 Verdict::PassOn => return Err(error.with_failures(failures)),
             }
-        }
-    }
-}
-
-impl Wrapped<Retry> {
-    /// One try, up to its first content.
-    async fn try_once(&self, request: Request) -> Result<Response> {
-        let Response { head, body } = self.inner.send(request).await?;
-        // The head stays out here, so a stream that fails before its first content can still say whose it was.
-        match committed(Response::new(body)).await {
-            Ok(Response { body, .. }) => Ok(Response { head, body }),
-            Err(error) => Err(head.blame(error).with_failures(head.failures)),
         }
     }
 }

@@ -8,12 +8,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use modelswitch_provider::{
-    Attempt, Error, ErrorKind, Provider, Request, Response, Result, TimeLeft, committed,
-};
+use modelswitch_provider::{Error, Provider, Request, Response, Result, TimeLeft};
 use rust_decimal::Decimal;
 use tokio::time::{Instant, sleep};
 
+use crate::attempt::{record, send_until_committed};
 use crate::genai;
 use crate::refusal::BREAKER_OPEN;
 use crate::repeatable::wants_an_answer;
@@ -67,17 +66,7 @@ impl Target {
         if let Some(model) = &self.model {
             request.set_model(model);
         }
-        let answer = match self.provider.send(request).await {
-            Ok(Response { head, body }) => match committed(Response::new(body)).await {
-                Ok(Response { body, .. }) => Ok(Response { head, body }),
-                Err(error) => {
-                    let earlier = head.failures.clone();
-                    Err(head.blame(error).with_failures(earlier))
-                }
-            },
-            Err(error) => Err(error),
-        };
-        answer.map_err(|error| {
+        send_until_committed(&*self.provider, request).await.map_err(|error| {
             let error = error.with_provider(self.provider.name());
             match &self.model {
                 Some(model) => error.with_model(model.clone()),
@@ -133,7 +122,7 @@ pub(crate) async fn first_answer<'a>(
     };
     match waiting.pop_front() {
         Some(first) => running.push(begin(first)),
-        None => return Err(Error::new(ErrorKind::Config, "there is no target to ask")),
+        None => return Err(no_target()),
     }
     loop {
         let finished = match hedge {
@@ -152,7 +141,7 @@ pub(crate) async fn first_answer<'a>(
             _ => running.next().await,
         };
         let Some((target, chance, started, outcome)) = finished else {
-            return Err(Error::new(ErrorKind::Config, "there is no target to ask"));
+            return Err(no_target());
         };
         let error = match outcome {
             Ok(mut response) => {
@@ -201,9 +190,7 @@ fn tell(error: &Error) {
     );
 }
 
-/// Writes down the tries that ended in this error: those of layers inside, which the error knows, and the last.
-pub(crate) fn record(failures: &mut Vec<Attempt>, error: &Error, took: Duration) {
-    let earlier = error.failures().iter().map(|failed| failed.duration).sum();
-    failures.extend_from_slice(error.failures());
-    failures.push(Attempt::of(error, took.saturating_sub(earlier)));
+/// What whoever has no targets is told.
+pub(crate) fn no_target() -> Error {
+    Error::config("there is no target to ask")
 }

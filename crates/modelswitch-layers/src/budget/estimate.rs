@@ -1,8 +1,9 @@
 //! What a call can take before anybody knows what it took.
 
-use memchr::{memchr, memmem};
 use modelswitch_provider::{Payload, Request, Usage};
 use serde_json::{Value, json};
+
+use crate::size::{most_output, text_and_pieces};
 
 /// A token has three to four bytes of most texts, and never less than one. JSON around the messages makes up for texts that
 /// have more tokens.
@@ -22,7 +23,7 @@ pub(super) fn estimated_usage(request: &Request, assumed_output: u64) -> Usage {
         Payload::Raw { bytes, .. } => count(bytes.len()).div_ceil(BYTES_PER_TOKEN),
         _ => 0,
     };
-    let output = most_output(request, assumed_output);
+    let output = output_of(request, assumed_output);
     let mut usage = Usage::default();
     usage.prompt_tokens = input;
     usage.completion_tokens = output;
@@ -30,25 +31,16 @@ pub(super) fn estimated_usage(request: &Request, assumed_output: u64) -> Usage {
     usage
 }
 
-/// Of JSON text, in which images and sound stand as the base64 of a data URL.
 fn tokens_of(json: &str) -> u64 {
-    const BEGIN: &[u8] = b";base64,";
-    let (mut rest, mut size, mut pieces) = (json.as_bytes(), 0, 0_u64);
-    while let Some(begin) = memmem::find(rest, BEGIN) {
-        size += begin;
-        pieces += 1;
-        let data = rest.get(begin..).unwrap_or_default();
-        // On from its end: a text of nothing but such beginnings must not be looked through anew for each of them.
-        rest = memchr(b'"', data).and_then(|end| data.get(end..)).unwrap_or_default();
-    }
-    count(size + rest.len()).div_ceil(BYTES_PER_TOKEN).saturating_add(pieces.saturating_mul(TOKENS_PER_PIECE))
+    let (text, pieces) = text_and_pieces(json);
+    count(text).div_ceil(BYTES_PER_TOKEN).saturating_add(pieces.saturating_mul(TOKENS_PER_PIECE))
 }
 
 fn count(size: usize) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
 }
 
-fn most_output(request: &Request, assumed: u64) -> u64 {
+fn output_of(request: &Request, assumed: u64) -> u64 {
     // Vectors aren't counted in tokens.
     if request.endpoint.path() == modelswitch_provider::Endpoint::EMBEDDINGS.path() {
         return 0;
@@ -57,7 +49,7 @@ fn most_output(request: &Request, assumed: u64) -> u64 {
         let text = request.document()?.get_raw(name)?;
         serde_json::from_str::<Value>(text).unwrap_or(json!(null)).as_u64()
     };
-    let most = ["max_completion_tokens", "max_tokens", "max_output_tokens"].into_iter().find_map(number);
+    let most = request.document().and_then(most_output);
     let answers = ["n", "best_of"].into_iter().filter_map(number).max().unwrap_or(1).max(1);
     most.unwrap_or(assumed).saturating_mul(answers)
 }

@@ -1,9 +1,9 @@
 //! How many tokens a request may take, before anybody has counted them.
 
-use memchr::{memchr, memmem};
-use modelswitch_provider::{Document, Endpoint, Request};
+use modelswitch_provider::{Endpoint, Request};
 
 use crate::repeatable::wants_an_answer;
+use crate::size::{most_output, text_and_pieces};
 
 /// English has four letters a token. Chinese has more tokens than that for its letters, and as many for its bytes.
 const BYTES_A_TOKEN: usize = 4;
@@ -11,14 +11,12 @@ const BYTES_A_TOKEN: usize = 4;
 const TOKENS_A_PIECE: u64 = 1000;
 /// What a model reads.
 const READ: [&str; 7] = ["messages", "input", "prompt", "suffix", "instructions", "system", "tools"];
-/// How long its answer may be.
-const LENGTHS: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
 
 /// Those of the request and, unless it limits its answer itself, so many for that.
 pub(super) fn tokens(request: &Request, answer: u64) -> u64 {
     let Some(body) = request.document().filter(|_| wants_an_answer(request)) else { return 0 };
     let read = READ.iter().filter_map(|name| body.get_raw(name)).map(of_text).fold(0, u64::saturating_add);
-    let written = match limit_of(body) {
+    let written = match most_output(body) {
         // It says it for no reason: a list of numbers has no length.
         _ if request.endpoint.path() == Endpoint::EMBEDDINGS.path() => 0,
         Some(limit) => limit,
@@ -27,27 +25,15 @@ pub(super) fn tokens(request: &Request, answer: u64) -> u64 {
     read.saturating_add(written)
 }
 
-fn limit_of(body: &Document) -> Option<u64> {
-    LENGTHS.iter().find_map(|name| body.get_raw(name)?.parse().ok())
-}
-
-/// Each byte is looked at once, whatever stands in the text: a piece goes up to the end of its string.
 fn of_text(json: &str) -> u64 {
-    let (mut text, mut pieces) = (json.len(), 0_u64);
-    let mut rest = json.as_bytes();
-    while let Some(begin) = memmem::find(rest, b";base64,") {
-        let piece = rest.get(begin..).unwrap_or_default();
-        let length = memchr(b'"', piece).unwrap_or(piece.len());
-        rest = piece.get(length..).unwrap_or_default();
-        text = text.saturating_sub(length);
-        pieces += 1;
-    }
+    let (text, pieces) = text_and_pieces(json);
     let text = u64::try_from(text.div_ceil(BYTES_A_TOKEN)).unwrap_or(u64::MAX);
     text.saturating_add(pieces.saturating_mul(TOKENS_A_PIECE))
 }
 
 #[cfg(test)]
 mod tests {
+    use modelswitch_provider::Document;
     use serde_json::{Value, json};
 
     use super::*;

@@ -1,11 +1,12 @@
 //! How many repeats a layer may make, as a share of what passes through it: why a retry is no storm.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::window::Window;
 
 /// Over this the share is taken.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -17,13 +18,12 @@ const STEP: Duration = Duration::from_secs(1);
 pub(super) struct Budget {
     share: f64,
     at_least: u32,
-    counts: Arc<Mutex<VecDeque<Second>>>,
+    passed: Arc<Mutex<Window<Passed>>>,
 }
 
-/// What passed within one second.
-#[derive(Clone, Copy, Debug)]
-struct Second {
-    since: Instant,
+/// What passed within one slice of time.
+#[derive(Debug, Default)]
+struct Passed {
     calls: u32,
     repeats: u32,
 }
@@ -31,41 +31,34 @@ struct Second {
 impl Budget {
     /// Repeats may be this share of the calls of the last ten seconds, and this many a second whatever their number.
     pub(super) fn new(share: f64, at_least: u32) -> Self {
-        Self { share: share.max(0.0), at_least, counts: Arc::default() }
+        let passed = Arc::new(Mutex::new(Window::new(WINDOW, STEP)));
+        Self { share: share.max(0.0), at_least, passed }
     }
 
     /// A call came.
     pub(super) fn call(&self) {
-        self.now(|second| second.calls = second.calls.saturating_add(1));
+        let (mut passed, now) = (self.passed(), Instant::now());
+        passed.count(now, |slice| slice.calls = slice.calls.saturating_add(1));
+        // While nothing fails, nobody else looks what is to be forgotten.
+        drop(passed.recent(now));
     }
 
     /// True when one more may be repeated, which is then counted.
     pub(super) fn repeat(&self) -> bool {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (calls, repeats) = recent(&mut counts);
-        #[expect(clippy::cast_precision_loss, reason = "nobody makes 2^52 calls in ten seconds")]
-        let allowed = calls as f64 * self.share + f64::from(self.at_least) * WINDOW.as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "as above")]
-        if repeats as f64 + 1.0 > allowed {
+        let (mut passed, now) = (self.passed(), Instant::now());
+        let (calls, repeats) = passed.recent(now).fold((0.0, 0.0), |(calls, repeats), (_, slice)| {
+            (calls + f64::from(slice.calls), repeats + f64::from(slice.repeats))
+        });
+        let allowed = calls * self.share + f64::from(self.at_least) * WINDOW.as_secs_f64();
+        if repeats + 1.0 > allowed {
             return false;
         }
-        drop(counts);
-        self.now(|second| second.repeats = second.repeats.saturating_add(1));
+        passed.count(now, |slice| slice.repeats = slice.repeats.saturating_add(1));
         true
     }
 
-    fn now(&self, count: impl FnOnce(&mut Second)) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        match counts.back_mut() {
-            Some(last) if now.duration_since(last.since) < STEP => count(last),
-            _ => {
-                let mut second = Second { since: now, calls: 0, repeats: 0 };
-                count(&mut second);
-                counts.push_back(second);
-                recent(&mut counts);
-            }
-        }
+    fn passed(&self) -> MutexGuard<'_, Window<Passed>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,17 +67,6 @@ impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of the calls, at least {} a second", self.share, self.at_least)
     }
-}
-
-/// Forgets what is older than the window, and sums up the rest.
-fn recent(counts: &mut VecDeque<Second>) -> (u64, u64) {
-    let now = Instant::now();
-    while counts.front().is_some_and(|oldest| now.duration_since(oldest.since) >= WINDOW) {
-        counts.pop_front();
-    }
-    counts.iter().fold((0, 0), |(calls, repeats), second| {
-        (calls + u64::from(second.calls), repeats + u64::from(second.repeats))
-    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use modelswitch_provider::{
     Body, ChatChunk, ChatCompletion, Choice, Collector, Error, Event, EventStream, FinishReason, Head,
@@ -84,7 +85,7 @@ impl AnswerCheck {
                         head.blame(error.with_status(head.status).with_upstream_body(json.clone()))
                     })?;
                     match put {
-                        Some(reply) => Body::Json(to_json(&reply)?.into()),
+                        Some(reply) => Body::Json(to_json(&reply)?),
                         None => Body::Json(json),
                     }
                 }
@@ -173,7 +174,7 @@ impl Flow {
             self.collect(chunk);
             return Ok(event);
         }
-        let data = to_json(&chunk)?.into();
+        let data = to_json(&chunk)?;
         self.collect(chunk);
         Ok(Event { data, ..event })
     }
@@ -261,8 +262,19 @@ impl AnswerTool {
     }
 }
 
-fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|_| Error::decode("the answer can't be written again"))
+/// Writes an answer again that was changed.
+///
+/// ```
+/// use modelswitch_openai::adapter::to_json;
+///
+/// assert_eq!(to_json(&serde_json::json!({ "id": "1" }))?, r#"{"id":"1"}"#);
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Decode`](modelswitch_provider::ErrorKind::Decode) when it can't be, as for a map whose keys are no texts.
+pub fn to_json(value: &impl serde::Serialize) -> Result<Bytes> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|_| Error::decode("the answer can't be written again"))
 }
 
 #[cfg(test)]

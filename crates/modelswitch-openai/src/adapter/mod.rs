@@ -8,7 +8,7 @@ mod form;
 mod look;
 mod notes;
 
-pub use answer::AnswerCheck;
+pub use answer::{AnswerCheck, to_json};
 pub use attached::AttachedReasoning;
 pub use form::{WantedForm, insert_instructions, joined_text};
 pub use look::{has_member, members};

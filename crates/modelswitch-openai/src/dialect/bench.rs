@@ -1,12 +1,9 @@
 //! Each step of a dialect by itself, for `benches/dialect.rs`. Behind a feature, hidden, and promised to nobody.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use modelswitch_provider::{ByteStream, EventStream, Head, Request, Result};
+use modelswitch_provider::{ByteStream, EventStream, Request, Result};
 
 use super::{Context, Kind, events, inward, outward};
-use crate::scrub::Scrub;
 use crate::{Policies, Profile};
 
 /// A profile's steps for chats.
@@ -19,22 +16,8 @@ pub struct Steps {
 impl Steps {
     /// The steps of an embedded profile; those of none where there is no such profile.
     pub fn of(profile: &str) -> Self {
-        let profile = Arc::new(Profile::embedded(profile).unwrap_or_default());
-        let mut head = Head::default();
-        head.model = Some("asked".into());
-        let context = Context {
-            profile,
-            kind: Kind::Chat,
-            wants_stream: true,
-            is_download: false,
-            wants_usage: false,
-            asked_functions: false,
-            wants_base64: false,
-            salt: 7,
-            head,
-            scrub: Scrub::default(),
-        };
-        Self { context }
+        let plain = Context::plain(Profile::embedded(profile).unwrap_or_default(), Kind::Chat);
+        Self { context: Context { wants_stream: true, ..plain } }
     }
 
     /// A request, put as the service takes it.

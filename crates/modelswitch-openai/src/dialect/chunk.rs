@@ -13,6 +13,7 @@ use super::fit::fit;
 use super::look::{self, Look};
 use super::seen::{Seen, SeenChoice};
 use super::{Context, Kind, finish, mend, reasoning, repair, whole};
+use crate::adapter::to_json;
 use crate::error;
 
 /// What a chunk is called in the error that says what of it doesn't fit.
@@ -65,7 +66,7 @@ pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes, out: &mut V
             return Err(keep(error));
         }
         if shape_value(context, seen, &mut value)? {
-            out.push(super::json(&value)?);
+            out.push(to_json(&value)?);
         }
         seen.next_delta();
     }
@@ -141,10 +142,12 @@ fn shape_value(context: &Context, seen: &mut Seen, value: &mut Value) -> Result<
         Some(Value::Null) | None => true,
         Some(_) => false,
     };
-    let says_more = value.as_object().is_some_and(|members| {
-        members.iter().any(|(name, value)| !OF_EACH_CHUNK.contains(&name.as_str()) && !value.is_null())
-    });
-    Ok(says_more || !(had_usage && is_empty("usage") && is_empty("choices")))
+    let says_more = || {
+        value.as_object().is_some_and(|members| {
+            members.iter().any(|(name, value)| !OF_EACH_CHUNK.contains(&name.as_str()) && !value.is_null())
+        })
+    };
+    Ok(!(had_usage && is_empty("usage") && is_empty("choices")) || says_more())
 }
 
 /// What is in every chunk, or is looked at by itself.
@@ -326,7 +329,7 @@ pub(super) fn last_words(context: &Context, seen: &mut Seen) -> Result<Vec<Bytes
     if usage.is_some() && context.wants_usage {
         chunks.push(envelope(context, seen, Vec::new(), usage));
     }
-    chunks.iter().map(super::json).collect()
+    chunks.iter().map(to_json).collect()
 }
 
 fn envelope(context: &Context, seen: &Seen, choices: Vec<Value>, usage: Option<Value>) -> Value {

@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use super::chunk;
 use super::seen::Seen;
-use super::{Context, Kind, json, mend, outward, responses};
+use super::{Context, Kind, mend, outward, responses};
+use crate::adapter::to_json;
 use crate::error;
 use crate::sse::{Item, SseDecoder};
 
@@ -162,7 +163,7 @@ impl Events {
             _ => {}
         }
         responses::repair_event(&self.context.head, &mut value, event.name.as_deref(), self.count)?;
-        Ok(Event { data: json(&value)?, ..event })
+        Ok(Event { data: to_json(&value)?, ..event })
     }
 
     /// Nothing of it is changed: whoever asks Anthropic's way reads it as it is.

@@ -14,19 +14,23 @@ const MOST_ROUNDS: usize = 64;
 /// # Errors
 /// [`Decode`](modelswitch_provider::ErrorKind::Decode) with the path of what doesn't fit.
 pub(super) fn fit<T: DeserializeOwned>(value: &mut Value, essential: &[&str], what: &str) -> Result<()> {
+    // What is set aside stays in it, so one look is enough.
+    let by_text = has_huge_number(value);
     for _ in 0..MOST_ROUNDS {
-        let Err(error) = read::<T>(value) else { return Ok(()) };
+        let Err(error) = read::<T>(value, by_text) else { return Ok(()) };
         if !set_aside(value, error.path(), essential) {
             return Err(at(what, &error));
         }
     }
-    read::<T>(value).map_err(|error| at(what, &error))
+    read::<T>(value, by_text).map_err(|error| at(what, &error))
 }
 
-/// Decodes a value as it would be decoded from its text. Only for numbers beyond an `f32` is that another thing: a value has
-/// none that is too large, and a text has.
-fn read<T: DeserializeOwned>(value: &Value) -> Result<(), serde_path_to_error::Error<serde_json::Error>> {
-    if !has_huge_number(value) {
+/// Decodes a value, by its text where it has a number beyond an `f32`: a value is decoded to an infinite one, and a text isn't.
+fn read<T: DeserializeOwned>(
+    value: &Value,
+    by_text: bool,
+) -> Result<(), serde_path_to_error::Error<serde_json::Error>> {
+    if !by_text {
         return serde_path_to_error::deserialize::<_, T>(value).map(drop);
     }
     let text = value.to_string();
@@ -107,7 +111,10 @@ mod tests {
         assert_eq!(value, json!({"list":[{"text":"a","native_extra":"b"}]}));
 
         // Not `Outer`'s affair, but a text can't hold it and a value can.
-        assert!(read::<f32>(&json!(1e300)).is_err() && read::<f64>(&json!(1e300)).is_ok());
+        assert!(
+            fit::<f32>(&mut json!(1e300), &[], "it").is_err()
+                && fit::<f64>(&mut json!(1e300), &[], "it").is_ok()
+        );
 
         let mut value = json!({"list":[{"text":"a"},{"text":7}]});
         let error = fit::<Outer>(&mut value, &essential, "it").unwrap_err();

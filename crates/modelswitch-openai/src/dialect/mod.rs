@@ -36,11 +36,12 @@ use modelswitch_provider::{
     Body, ByteStream, ChatCompletion, ChatStream, CompletionStream, Endpoint, Error, Event, EventStream,
     Head, Request, Response, Result, WantsUsage,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use self::inward::Adapted;
+use crate::adapter::to_json;
 use crate::profile::BrokenOff;
 use crate::scrub::Scrub;
 use crate::sse::BYTE_ORDER_MARK;
@@ -294,11 +295,11 @@ impl Context {
         let whole = match self.kind {
             Kind::Chat => {
                 let response = Response { head: self.head.clone(), body: Body::Events(events) };
-                json(&ChatStream::new(response)?.completion().await?)?
+                to_json(&ChatStream::new(response)?.completion().await?)?
             }
             Kind::Completion => {
                 let response = Response { head: self.head.clone(), body: Body::Events(events) };
-                json(&CompletionStream::new(response)?.completion().await?)?
+                to_json(&CompletionStream::new(response)?.completion().await?)?
             }
             Kind::Responses => {
                 let mut last = None;
@@ -306,7 +307,7 @@ impl Context {
                     last = Some(event);
                 }
                 let last: serde_json::Value = last.map(|event| event.json()).transpose()?.unwrap_or_default();
-                json(&last.get("response"))?
+                to_json(&last.get("response"))?
             }
             Kind::Embeddings | Kind::Models | Kind::Model | Kind::Messages | Kind::Other => {
                 return Err(Error::decode("the service streams where a whole answer was asked for"));
@@ -325,7 +326,7 @@ impl Context {
             Kind::Chat => {
                 let whole: ChatCompletion = serde_json::from_slice(&body)
                     .map_err(|error| Error::decode_json("the answer", &error))?;
-                Event::new(json(&whole.into_chunk())?)
+                Event::new(to_json(&whole.into_chunk())?)
             }
             Kind::Completion => Event::new(body),
             Kind::Responses => {
@@ -343,14 +344,14 @@ impl Context {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "bench"))]
 impl Context {
-    fn of_test(profile: &str, kind: Kind) -> Self {
+    /// Of a request that wanted nothing in particular.
+    fn plain(profile: Profile, kind: Kind) -> Self {
         let mut head = Head::default();
         head.model = Some("asked".into());
-        let profile = Arc::new(Profile::embedded(profile).unwrap());
         Self {
-            profile,
+            profile: Arc::new(profile),
             kind,
             wants_stream: false,
             is_download: false,
@@ -364,8 +365,11 @@ impl Context {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<Bytes> {
-    serde_json::to_vec(value).map(Bytes::from).map_err(|_| Error::decode("the answer can't be written again"))
+#[cfg(test)]
+impl Context {
+    fn of_test(profile: &str, kind: Kind) -> Self {
+        Self::plain(Profile::embedded(profile).unwrap(), kind)
+    }
 }
 
 /// Most of a line that is looked at as a chunk of a stream: a whole answer in one line may be longer.

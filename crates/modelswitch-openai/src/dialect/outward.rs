@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::fit::fit;
 use super::{Context, Kind, embeddings, finish, mend, models, reasoning, responses, usage, whole};
+use crate::adapter::to_json;
 use crate::error;
 use crate::sse::BYTE_ORDER_MARK;
 
@@ -46,7 +47,7 @@ pub(super) fn shape(context: &Context, body: Bytes) -> Result<Bytes> {
             repair(context, &mut value).map_err(keep)?
         }
     }
-    super::json(&value).map_err(keep)
+    to_json(&value).map_err(keep)
 }
 
 pub(super) const TRY_AGAIN: &str = "try again; services under load answer so";
