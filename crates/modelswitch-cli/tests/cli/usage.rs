@@ -26,6 +26,7 @@ fn help_tells_the_commands_and_the_exit_codes() {
         "providers",
         "check",
         "balance",
+        "usage",
         "sim",
         "init",
         "config",
