@@ -25,7 +25,9 @@ use crate::router::{Route, Routes};
 use crate::settings::settings;
 use crate::snapshot::Snapshot;
 use crate::source::{self, Source};
-use crate::spelling::{did_you_mean, list, nearest};
+use crate::spelling::{did_you_mean, nearest};
+use crate::syntax::Syntax;
+use crate::unconfigured::no_providers;
 
 /// Builds a [`Registry`] from a file, the environment and code; what is said in code counts most.
 ///
@@ -409,6 +411,7 @@ impl RegistryBuilder {
             loaded.config.providers.entry(name.clone()).or_default();
         }
         let mut mistakes = std::mem::take(&mut loaded.mistakes);
+        let syntax = folder.map_or_else(Syntax::default, |_| Syntax::of(Path::new(&source)));
         let shared = Shared {
             environment,
             folders: Folders { config: folder, home: environment.get("HOME") },
@@ -435,6 +438,7 @@ impl RegistryBuilder {
         let mut names = names_of(&providers, failed);
         names.from_environment = !lists_providers;
         names.may_lack_providers = spoilt.is_unsure;
+        names.syntax = syntax;
         let mut notes =
             Notes { places: &places, spoilt: &spoilt, mistakes: &mut mistakes, warnings: &mut warnings };
         let written = resolve_aliases(&mut names, &config, &mut notes);
@@ -445,6 +449,7 @@ impl RegistryBuilder {
         warnings.extend(not_allowed(&names, &providers));
         warnings.extend(providers.iter().filter_map(|one| without_a_key(one)));
         warnings.extend(providers.iter().filter_map(|one| self.stood_in_for(one)));
+        let warnings: Vec<String> = warnings.iter().map(|warning| syntax.put(warning)).collect();
         // Only now does this configuration count, and with it the places that errors name.
         for rules in providers.iter().filter_map(|one| one.rules.as_ref()) {
             rules.stand_in(&places);
@@ -456,7 +461,7 @@ impl RegistryBuilder {
         }
         let mut files = self.files(environment);
         files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
-        let default = names.default.as_ref().map(ToString::to_string);
+        let default = names.default.as_ref().map(|target| names.shortest(target));
         let settings = settings(&settings_written, &places, &providers, default, environment);
         let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
         let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
@@ -555,9 +560,8 @@ impl RegistryBuilder {
             }
         }
         if connected.is_empty() && mistakes.is_empty() {
-            return Err(no_providers(
-                shared.file.filter(|_| loaded.written.iter().all(|(path, _)| path.is_empty())),
-            ));
+            let empty = shared.file.filter(|_| loaded.written.iter().all(|(path, _)| path.is_empty()));
+            return Err(no_providers(empty, shared.environment));
         }
         Ok((connected, failed))
     }
@@ -642,21 +646,3 @@ fn not_allowed(names: &Names, connected: &[Arc<Connected>]) -> Vec<String> {
 /// The [code](Error::code) of the error that says that nothing is configured at all: neither a file nor a key. A program
 /// that has something to offer then, such as a demonstration, can tell it from a mistake.
 pub const NO_PROVIDER: &str = "no_provider";
-
-fn no_providers(empty: Option<&str>) -> Error {
-    let variables: Vec<String> = Profile::embedded_names()
-        .filter_map(Profile::embedded)
-        .filter(|profile| profile.auth.required && profile.base_url.is_some())
-        .filter_map(|profile| profile.found_by().first().cloned())
-        .collect();
-    let message = "no provider is configured, and no provider's key is in the environment";
-    let (message, file) = match empty {
-        Some(file) => (format!("{message}; {file} was read, and nothing is set in it"), "the file"),
-        None => (message.to_owned(), "a file modelswitch.toml"),
-    };
-    let hint = format!(
-        "set one of {}, or write {file} with a section such as [providers.deepseek]",
-        list(variables)
-    );
-    Error::config(message).with_code(NO_PROVIDER).with_hint(hint)
-}

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use crate::builder::RegistryBuilder;
-use crate::config::{Config, DURATION, EMPTY_LIST, LITERAL_KEY, NAMED_VARIABLE, TOP, one_of};
+use crate::config::{Config, DURATION, EMPTY_LIST, LITERAL_KEY, NAMED_VARIABLE, NO_TIME, TOP, one_of};
 use crate::connect::{credential_header, credential_parameter};
 use crate::environment::Environment;
 use crate::keys::default_variable;
@@ -22,6 +22,7 @@ use crate::registry::Registry;
 use crate::settings::Written;
 use crate::source::Source;
 use crate::spelling::{did_you_mean, meant_or_list, nearest};
+use crate::syntax::{SECTION as SECTION_OF_ITS_OWN, Syntax};
 use crate::variables::{Variables, known_names, put};
 
 /// What a configuration is read from, the weakest first.
@@ -183,7 +184,8 @@ pub(crate) fn load(inputs: Inputs) -> Result<Loaded> {
         let in_file = || source.as_ref().and_then(|source| source.place(path).cloned());
         let in_section = || {
             let path = [&["profile".to_owned(), section.clone()], path].concat();
-            source.as_ref().and_then(|source| source.place(&path).cloned())
+            let place = source.as_ref().and_then(|source| source.place(&path).cloned());
+            place.map(|place| place.in_section(&section))
         };
         match &*metadata.name {
             FILE => in_file(),
@@ -309,6 +311,10 @@ fn read_profiles(value: &Value, found: &mut Found<'_>) -> Profiles {
                 if !found.mistakes.contains(&mistake) {
                     found.mistakes.push(mistake);
                 }
+                // What is wrong with its own settings is so whatever it lies over.
+                let own = written.get(name).and_then(Value::as_dict).cloned().unwrap_or_default();
+                let own: Dict = own.into_iter().filter(|(setting, _)| setting != "extends").collect();
+                read_profile(name, written, Value::from(over(any_service(), own)), found);
             }
         }
         if found.mistakes.len() > before {
@@ -318,6 +324,9 @@ fn read_profiles(value: &Value, found: &mut Found<'_>) -> Profiles {
     profiles
 }
 
+/// What a profile lies over that says nothing else.
+const ANY: &str = "openai-compatible";
+
 /// A profile as the user writes it over the one that it extends, and the names of all that it lies over.
 fn laid_over(
     name: &str,
@@ -325,7 +334,6 @@ fn laid_over(
     trail: &mut Vec<String>,
     places: &Places,
 ) -> Result<(Dict, Vec<String>), Mistake> {
-    const ANY: &str = "openai-compatible";
     let place = || places.of(&["profiles", name, "extends"]).or_else(|| places.of(&["profiles", name]));
     let shown = dotted(&["profiles", name]);
     let Some(mut own) = written.get(name).and_then(Value::as_dict).cloned() else {
@@ -385,6 +393,10 @@ fn extends_itself(trail: &[String], again: &String, places: &Places) -> Mistake 
         format!("`{}` leads back to itself: {}", dotted(&path), circle.join(" → ")),
         "let one of these profiles extend an embedded one",
     )
+}
+
+fn any_service() -> Dict {
+    Profile::embedded_toml(ANY).map(embedded).unwrap_or_default()
 }
 
 /// The settings of an embedded profile. A test of its crate reads every one of them.
@@ -469,6 +481,11 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
                 None => mistake,
             }
         }
+        Kind::InvalidValue(Actual::Other(found), expected) if found == NO_TIME => {
+            let mistake = wrong_type(place, &name, "not 0: every call would fail", expected);
+            let hint = "write a longer time, such as \"10s\", or take it out for the default".to_owned();
+            Mistake { hint, ..mistake }
+        }
         Kind::InvalidValue(Actual::Other(found), expected) if found == EMPTY_LIST => {
             let mistake = wrong_type(place, &name, "not an empty list", expected);
             Mistake { hint: "say what it is to hold, or take it out".to_owned(), ..mistake }
@@ -496,9 +513,8 @@ fn wrong_type(place: Option<Place>, name: &str, found: &str, expected: &str) -> 
         "a sequence" => "a list, such as [\"a\", \"b\"]",
         "a map" => "a table, such as { name = \"value\" }",
         "a string" => "a text in quotes",
-        struct_name if struct_name.starts_with("struct ") => {
-            "a section of its own, [section] and lines below it"
-        }
+        "a boolean" => "true or false",
+        struct_name if struct_name.starts_with("struct ") => SECTION_OF_ITS_OWN,
         own => own,
     };
     Mistake::new(place, format!("`{name}` must be {expected}, {found}"), format!("write {expected}"))
@@ -565,6 +581,10 @@ fn other_profile(path: &[String]) -> Option<(String, String)> {
                 ),
             ))
         }
+        [name] if Profile::embedded(name).is_some() => {
+            let section = dotted(&["providers", name]);
+            Some((format!("did you mean [{section}]?"), format!("write [{section}] instead of [{name}]")))
+        }
         ["extends" | "key_env" | "key_url" | "base_url_env" | "hints" | "request" | "response"] => Some((
             "it describes a service, and belongs into [profiles.NAME]".to_owned(),
             "write [profiles.NAME], with an s; [profile.NAME] is what another environment has otherwise"
@@ -579,7 +599,8 @@ fn also_called(name: &str) -> &'static [&'static str] {
     match name.to_lowercase().replace('-', "_").as_str() {
         "key" | "token" | "secret" | "api_token" | "key_env" | "api_key_env" => &["api_key"],
         "url" | "endpoint" | "host" | "api_base" | "base" | "server" => &["base_url"],
-        "model" => &["default_model", "target"],
+        "model" => &["default_model", "target", "default"],
+        "default_model" => &["default"],
         "aliases" | "alias" => &["models"],
         "type" => &["profile"],
         "params" | "query_params" | "query_parameters" | "extra_query" => &["query"],
@@ -736,6 +757,7 @@ fn choose(chosen: Option<&str>, sections: Option<&toml::Value>, source: Option<&
         !looks_like_a_key(name) && own.is_some_and(|own| own.contains_key(name))
     };
     let shown = dotted(&["profile", chosen]);
+    let syntax = source.path.as_deref().map(Syntax::of).unwrap_or_default();
     let file =
         source.path.as_deref().map_or("the configuration".to_owned(), |path| path.display().to_string());
     // `prod` is short for `production`.
@@ -746,13 +768,16 @@ fn choose(chosen: Option<&str>, sections: Option<&toml::Value>, source: Option<&
             "there is no section [{shown}] in {file}; [{}] describes a service, which isn't chosen so",
             dotted(&["profiles", chosen])
         ))
-        .with_hint(format!("write [{shown}] for an environment, and profile = \"{chosen}\" in a provider's section for a service")));
+        .with_hint(syntax.put(&format!("write [{shown}] for an environment, and profile = \"{chosen}\" in a provider's section for a service"))));
     }
     Err(Error::config(format!("there is no section [{shown}] in {file}{}", meant_or_list(near, &names)))
         .with_hint(match near {
             Some(near) => format!("choose the profile `{near}`: MODELSWITCH_PROFILE={near}"),
             None => {
-                format!("write a section [{shown}], choose one that exists, or unset MODELSWITCH_PROFILE")
+                let hint = format!(
+                    "write a section [{shown}], choose one that exists, or unset MODELSWITCH_PROFILE"
+                );
+                syntax.put(&hint)
             }
         }))
 }

@@ -513,7 +513,7 @@ fn an_alias_that_leads_nowhere_is_named_with_its_target() {
         &aliases("fast = 'deepseek/'"),
         &[],
         "line 3, column 1: `models.fast` points to `deepseek/`: it names the provider `deepseek` and no model",
-        "write \"deepseek/model\"",
+        "write one of its models, such as \"deepseek/deepseek-flash\"",
     );
     check(
         &aliases("fast = ['openai/a', 'groq/b']"),
@@ -653,6 +653,109 @@ fn nothing_configured_at_all_says_what_to_set() {
     assert_eq!(
         error.hint(),
         "set one of DEEPSEEK_API_KEY, OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, OPENROUTER_API_KEY, GROQ_API_KEY, MISTRAL_API_KEY, XAI_API_KEY, MOONSHOT_API_KEY, DASHSCOPE_API_KEY, ZAI_API_KEY, ZHIPUAI_API_KEY and 8 more, or write a file modelswitch.toml with a section such as [providers.deepseek]"
+    );
+}
+
+#[test]
+fn a_key_that_is_there_and_brings_no_provider_is_named_with_what_makes_it_count() {
+    for (variable, why, remedy) in [
+        (
+            "HF_TOKEN",
+            "HF_TOKEN is set, which alone doesn't bring `huggingface`, since other programs use it too",
+            "write [providers.huggingface] into a file modelswitch.toml, and it takes its key from HF_TOKEN",
+        ),
+        (
+            "GOOGLE_API_KEY",
+            "GOOGLE_API_KEY is set, which alone doesn't bring `gemini`, since other programs use it too",
+            "write [providers.gemini] into a file modelswitch.toml, and it takes its key from GOOGLE_API_KEY",
+        ),
+        (
+            "AZURE_OPENAI_API_KEY",
+            "AZURE_OPENAI_API_KEY is set, and it isn't known where your `azure` is",
+            "set AZURE_OPENAI_BASE_URL or AZURE_OPENAI_ENDPOINT or",
+        ),
+        (
+            "DEEPSEEK_KEY",
+            "DEEPSEEK_KEY is set, and the variable's name is DEEPSEEK_API_KEY",
+            "set DEEPSEEK_API_KEY instead",
+        ),
+        (
+            "GITHUB_TOKEN",
+            "GITHUB_TOKEN is set, which is for GitHub Models, and it was retired on",
+            "set one of DEEPSEEK_API_KEY",
+        ),
+    ] {
+        let error = with(&[(variable, CANARY)]).build().unwrap_err();
+        assert_eq!(error.code(), Some(modelswitch_registry::NO_PROVIDER));
+        assert!(error.message().starts_with(&format!("no provider is configured: {why}")), "{error}");
+        assert!(error.hint().starts_with(remedy), "{}", error.hint());
+        assert!(!shown(&error).contains("canary"), "{}", shown(&error));
+    }
+}
+
+#[test]
+fn a_time_limit_of_nothing_is_refused_with_advice() {
+    for (section, setting) in [
+        ("timeout", "connect"),
+        ("timeout", "first_byte"),
+        ("timeout", "idle"),
+        ("providers.deepseek.timeout", "connect"),
+    ] {
+        check(
+            &format!("[{section}]\n{setting} = '0s'"),
+            &[],
+            &format!(
+                "line 2, column 1: `{section}.{setting}` must be a duration above 0, not 0: every call would fail"
+            ),
+            "write a longer time, such as \"10s\", or take it out for the default",
+        );
+    }
+    // Not to wait between tries is a wish that can be met.
+    text("[providers.llamacpp]\n[retry]\nbase_delay = '0s'").build().unwrap();
+}
+
+#[test]
+fn a_parameter_of_another_type_is_told_when_it_is_read_and_not_at_each_call() {
+    let alias = |parameters: &str| {
+        format!("[providers.deepseek]\n[models.fast]\ntarget = 'deepseek/x'\n{parameters}")
+    };
+    check(
+        &alias("overrides = { temperature = 'canary' }"),
+        &[],
+        "line 4, column 15: `models.fast.overrides.temperature` must be a number, not a text",
+        "write a number",
+    );
+    check(
+        &alias("[models.fast.defaults]\nmax_tokens = '500'"),
+        &[],
+        "line 5, column 1: `models.fast.defaults.max_tokens` must be a whole number, not a text",
+        "leave the quotes out",
+    );
+}
+
+#[test]
+fn a_section_or_setting_that_stands_a_level_too_high_is_told_with_its_place() {
+    check(
+        "[deepseek]\ndefault_model = 'x'",
+        &[],
+        "line 1, column 2: `deepseek` is not a setting; did you mean [providers.deepseek]?",
+        "write [providers.deepseek] instead of [deepseek]",
+    );
+    check(
+        "default_model = 'deepseek/x'\n[providers.deepseek]",
+        &[],
+        "line 1, column 1: `default_model` is not a setting; did you mean `default`?",
+        "write `default` instead of `default_model`",
+    );
+}
+
+#[test]
+fn another_sign_between_provider_and_model_is_seen_through() {
+    check(
+        "[providers.deepseek]\n[models]\nfast = 'deepseek:deepseek-flash'",
+        &[],
+        "line 3, column 1: `models.fast` points to `deepseek:deepseek-flash`: it is neither an alias nor a model that a provider owns; did you mean `deepseek/deepseek-flash`?",
+        "write \"deepseek/deepseek-flash\"",
     );
 }
 
