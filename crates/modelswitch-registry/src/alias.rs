@@ -8,7 +8,7 @@ use crate::connect::{Connected, is_credential};
 use crate::load::{Places, Spoilt};
 use crate::mistake::{Mistake, dotted, quoted};
 use crate::parameters::{Parameters, wrong_type};
-use crate::resolve::{Names, Nothing, Target, Written, WrittenAlias};
+use crate::resolve::{Names, Nothing, Target, Written, WrittenAlias, known_service};
 use crate::spelling::{did_you_mean, meant_or_list, nearest};
 
 /// What is said besides the names themselves.
@@ -257,7 +257,13 @@ fn why(nothing: &Nothing, names: &Names, known: &[&str], target: &str) -> (Strin
                     let model = target.split_once('/').map_or("…", |(_, model)| model);
                     format!("write \"{near}/{model}\", or {}", names.how_to_add(provider))
                 }
-                None => format!("{}, or point to a provider that is there", names.how_to_add(provider)),
+                None => {
+                    let add = names.how_to_add(provider);
+                    match known_service(provider).filter(|known| known != provider) {
+                        Some(known) => format!("write {known} instead of {}, and {add}", quoted(provider)),
+                        None => format!("{add}, or point to a provider that is there"),
+                    }
+                }
             };
             (why, hint)
         }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::alias::{Notes, resolve_aliases, resolve_default};
 use crate::config::ProviderConfig;
-use crate::connect::{Connected, Shared, connect, not_a_name, profile_of, would_own};
+use crate::connect::{Connected, Shared, WouldOwn, connect, not_a_name, profile_of, would_own};
 use crate::env_file;
 use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
@@ -507,21 +507,27 @@ impl RegistryBuilder {
             written.chain(brought).filter(|(name, _)| !in_code(name)).collect();
 
         let mut connected = Vec::new();
-        let missing = spoilt.names_in("providers").into_iter().map(|name| Failed { name, owns: None });
+        let missing =
+            spoilt.names_in("providers").into_iter().map(|name| Failed { name, owns: WouldOwn::Unknown });
         let mut failed: Vec<Failed> = missing.collect();
         for (name, provider) in all {
             match connect(name, provider, shared) {
                 Ok(provider) => connected.push(provider),
                 Err(found) => {
                     // That there is no such service may follow from what was taken out, or be a mistake beside it.
-                    let certain = match spoilt.may_name_the_service(name) {
+                    let is_unsure = spoilt.may_name_the_service(name);
+                    let certain = match is_unsure {
                         true => Vec::new(),
                         false => profile_of(name, provider, shared).err().unwrap_or_default(),
                     };
                     let is_own =
                         |mistake: &Mistake| certain.contains(mistake) || !spoilt.may_cause(mistake, places);
                     mistakes.extend(found.into_iter().filter(is_own));
-                    failed.push(Failed { name: name.clone(), owns: would_own(name, provider, shared) });
+                    let owns = match would_own(name, provider, shared) {
+                        WouldOwn::WithAProfile(_) if is_unsure => WouldOwn::Unknown,
+                        owns => owns,
+                    };
+                    failed.push(Failed { name: name.clone(), owns });
                 }
             }
         }
@@ -583,8 +589,7 @@ struct Read<'a> {
 /// A provider that has mistakes: aliases may point to it all the same.
 struct Failed {
     name: String,
-    /// The bare names that it would own, where that is known.
-    owns: Option<Vec<String>>,
+    owns: WouldOwn,
 }
 
 /// Names only: settings and keys may be anything.
@@ -607,11 +612,16 @@ fn route(one: &Connected) -> Route {
 }
 
 fn names_of(connected: &[Arc<Connected>], failed: Vec<Failed>) -> Names {
-    let may_own_more = failed.iter().any(|one| one.owns.is_none());
+    let may_own_more = failed.iter().any(|one| matches!(one.owns, WouldOwn::Unknown));
+    let may_own_known = failed.iter().any(|one| matches!(one.owns, WouldOwn::WithAProfile(_)));
     let owned = connected.iter().map(|one| (Arc::from(one.info.name.as_str()), one.info.models.clone()));
-    let would = failed.into_iter().map(|one| (Arc::from(one.name), one.owns.unwrap_or_default()));
+    let would = failed.into_iter().map(|Failed { name, owns }| match owns {
+        WouldOwn::These(models) | WouldOwn::WithAProfile(models) => (Arc::from(name), models),
+        WouldOwn::Unknown => (Arc::from(name), Vec::new()),
+    });
     let mut names = Names::new(owned.chain(would).collect());
     names.may_own_more = may_own_more;
+    names.may_own_known = may_own_known;
     for one in connected {
         names.add_retired(&one.info.name, &one.retired);
     }

@@ -63,6 +63,15 @@ impl Places {
         let path: Vec<String> = path.iter().map(|key| key.as_ref().to_owned()).collect();
         self.0.get(&path).cloned()
     }
+
+    /// What stands in a section stands under its right name, too.
+    fn also_under(&mut self, name: &str, right: &str) {
+        let inside = self.0.iter().filter(|(path, _)| path.first().is_some_and(|first| first == name));
+        let renamed = |path: &[String]| path.iter().skip(1).cloned().collect::<Vec<_>>();
+        let inside: Vec<_> = inside.map(|(path, place)| (renamed(path), place.clone())).collect();
+        let right = || vec![right.to_owned()];
+        self.0.extend(inside.into_iter().map(|(path, place)| ([right(), path].concat(), place)));
+    }
 }
 
 /// Settings that were taken out because of a mistake in them: what they would have said isn't known, and that it is
@@ -168,7 +177,8 @@ pub(crate) fn load(inputs: Inputs) -> Result<Loaded> {
     }
     let names = known_names(&[&common, &chosen, &in_code]);
     let mut variables = Variables::read(&environment, &names);
-    let lists_providers = [&common, &chosen].iter().any(|table| table.contains_key("providers"));
+    let is_providers = |name: &String| name == "providers" || meant_section(name) == Some("providers");
+    let lists_providers = [&common, &chosen].iter().any(|table| table.keys().any(is_providers));
 
     let mut trees = [
         Tree { name: FILE, table: common },
@@ -218,10 +228,11 @@ fn extract(figment: &Figment, place_of: PlaceOf<'_>) -> Result<Loaded> {
     })?;
     let mut places = Places::default();
     locate(&value, figment, place_of, &mut Vec::new(), &mut places);
+    let mistakes = put_right(&mut value, &mut places);
     let lists_providers = value.find_ref("providers").is_some();
     let mut written = Vec::new();
     leaves(&value, &mut Vec::new(), &mut written);
-    let mut found = Found { places: &places, mistakes: Vec::new(), spoilt: Spoilt::default() };
+    let mut found = Found { places: &places, mistakes, spoilt: Spoilt::default() };
     let mut config = read(&mut value, &mut found);
     // Before anything else: what follows would repeat the names.
     let keys = keys_among_names(&config, &places);
@@ -247,6 +258,36 @@ fn extract(figment: &Figment, place_of: PlaceOf<'_>) -> Result<Loaded> {
         warnings: Vec::new(),
         written,
     })
+}
+
+/// Puts sections under their right names whose own is misspelt, `[provider.x]`: what is wrong in them, and what depends on
+/// them, is found in the same look.
+fn put_right(value: &mut Value, places: &mut Places) -> Vec<Mistake> {
+    let Value::Dict(_, top) = value else { return Vec::new() };
+    let is_free = |right: &&str| !top.contains_key(*right);
+    let misspelt = top.iter().filter(|(_, value)| matches!(value, Value::Dict(..)));
+    let misspelt =
+        misspelt.filter_map(|(name, _)| Some((name.clone(), meant_section(name).filter(is_free)?)));
+    let mut mistakes = Vec::new();
+    for (name, right) in misspelt.collect::<Vec<_>>() {
+        let path = [name.clone()];
+        mistakes.push(unknown_key(places.of(&path), &path, &TOP));
+        // Another one may have been meant to be the same.
+        if let Some(section) = top.remove(&name).filter(|_| !top.contains_key(right)) {
+            top.insert(right.to_owned(), section);
+            places.also_under(&name, right);
+        }
+    }
+    mistakes
+}
+
+/// The section of names that a misspelt one was meant to be.
+fn meant_section(name: &str) -> Option<&'static str> {
+    let sections = ["providers", "models", "profiles"];
+    let is_right = TOP.contains(&name) || name == "profile";
+    let near = || nearest(name, TOP.into_iter().chain(["profile"]));
+    let near = near().or_else(|| also_called(name).first().copied()).filter(|_| !is_right)?;
+    sections.into_iter().find(|section| *section == near)
 }
 
 /// What was found to be wrong.

@@ -51,6 +51,8 @@ pub(crate) struct Names {
     pub(crate) from_environment: bool,
     /// Whether there is a provider with mistakes of which it isn't known what it would own.
     pub(crate) may_own_more: bool,
+    /// Whether there is one that may own what some known service does.
+    pub(crate) may_own_known: bool,
     /// Whether providers may be missing, since a section had a mistake.
     pub(crate) may_lack_providers: bool,
     /// What the file is written in that advice is for.
@@ -193,6 +195,7 @@ impl Names {
                 (Some((provider, _)), _) => Nothing::NoProvider(provider.to_owned()),
                 (None, Some((provider, _))) => Nothing::NoModel(provider.clone()),
                 (None, None) if self.may_own_more || self.may_lack_providers => Nothing::ToBeMended,
+                (None, None) if self.may_own_known && is_known(name) => Nothing::ToBeMended,
                 (None, None) => Nothing::Unknown,
             }),
         }
@@ -241,8 +244,10 @@ impl Names {
         self.near(name).into_iter().next().map(|near| near.ask)
     }
 
-    /// What makes a provider be there that isn't.
+    /// What makes a provider be there that isn't, or the known one that is spelt like it.
     pub(crate) fn how_to_add(&self, provider: &str) -> String {
+        let known = known_service(provider).filter(|known| self.providers().all(|there| there != *known));
+        let provider = known.unwrap_or(provider);
         let variable = Profile::embedded(provider).and_then(|profile| profile.found_by().first().cloned());
         match variable {
             Some(variable) if self.from_environment => format!("set {variable}"),
@@ -347,6 +352,20 @@ impl Names {
             .flat_map(|(provider, models)| models.iter().map(move |model| format!("{provider}/{model}")));
         self.aliases.keys().cloned().chain(owned).collect()
     }
+}
+
+/// True for a bare name that some known service owns, or once did.
+fn is_known(model: &str) -> bool {
+    Profile::embedded_names().filter_map(Profile::embedded).any(|profile| {
+        let is_retired = profile.retired_names().any(|(name, _)| name == model);
+        is_retired || profile.models.iter().any(|known| known == model)
+    })
+}
+
+/// The known service that a provider's name was probably meant to be.
+pub(crate) fn known_service(provider: &str) -> Option<&'static str> {
+    let names = || Profile::embedded_names();
+    names().find(|name| *name == provider).or_else(|| nearest(provider, names()))
 }
 
 /// A name that is spelt like another.
