@@ -461,7 +461,7 @@ impl RegistryBuilder {
         }
         let mut files = self.files(environment);
         files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
-        let default = names.default.as_ref().map(|target| names.shortest(target));
+        let default = names.default_name();
         let settings = settings(&settings_written, &places, &providers, default, environment);
         let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
         let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));

@@ -17,12 +17,13 @@ use crate::environment::Environment;
 use crate::keys::default_variable;
 use crate::literal::keys_among_names;
 use crate::mistake::{Mistake, Place, dotted, looks_like_a_key, quoted};
+use crate::parameters::is_parameter;
 use crate::profiles::Profiles;
 use crate::registry::Registry;
 use crate::settings::Written;
 use crate::source::Source;
 use crate::spelling::{did_you_mean, meant_or_list, nearest};
-use crate::syntax::{SECTION as SECTION_OF_ITS_OWN, Syntax};
+use crate::syntax::Syntax;
 use crate::variables::{Variables, known_names, put};
 
 /// What a configuration is read from, the weakest first.
@@ -550,15 +551,28 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
 }
 
 fn wrong_type(place: Option<Place>, name: &str, found: &str, expected: &str) -> Mistake {
+    let section = format!("a section, [{name}]{}", example_in(name));
     let expected = match expected {
         "a sequence" => "a list, such as [\"a\", \"b\"]",
         "a map" => "a table, such as { name = \"value\" }",
         "a string" => "a text in quotes",
         "a boolean" => "true or false",
-        struct_name if struct_name.starts_with("struct ") => SECTION_OF_ITS_OWN,
+        struct_name if struct_name.starts_with("struct ") => &section,
         own => own,
     };
     Mistake::new(place, format!("`{name}` must be {expected}, {found}"), format!("write {expected}"))
+}
+
+/// What is written in a section in whose place a value stands, where that is known.
+fn example_in(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("timeout") => ", with lines such as first_byte = \"10m\" in it",
+        Some("retry") => ", with lines such as attempts = 3 in it",
+        Some("auth") => ", with lines such as header = \"api-key\" in it",
+        Some("log") => ", with lines such as content = true in it",
+        Some("policy") => ", with lines such as strict = true in it",
+        _ => ", with the settings in it",
+    }
 }
 
 /// The wrong word isn't repeated: it may be anything.
@@ -588,8 +602,8 @@ fn unknown_key(place: Option<Place>, path: &[String], allowed: &[&str]) -> Mista
     // Taken out before the rest is read.
     let own: &[&str] = if path.len() == 1 { &["profile"] } else { &[] };
     let allowed = &[allowed, own].concat();
-    let near = nearest(name, allowed.iter().copied())
-        .or_else(|| also_called(name).iter().copied().find(|right| allowed.contains(right)));
+    let near = also_called(name).iter().copied().find(|right| allowed.contains(right));
+    let near = near.or_else(|| nearest(name, allowed.iter().copied()));
     // A name that stands in the wrong section is a key all the same.
     let shown = if looks_like_a_key(name) { "a name".to_owned() } else { format!("`{}`", dotted(path)) };
     let what = match near {
@@ -622,6 +636,16 @@ fn other_profile(path: &[String]) -> Option<(String, String)> {
                 ),
             ))
         }
+        ["models", _, parameter] if is_parameter(parameter) => {
+            let hint = format!(
+                "write defaults = {{ {parameter} = … }} for requests that don't say it, or overrides = {{ … }} for all"
+            );
+            Some(("parameters of requests stand in `defaults` or `overrides`".to_owned(), hint))
+        }
+        ["log", "level"] => Some((
+            "a program says itself how much it logs".to_owned(),
+            "take it out; `modelswitch` takes --log LEVEL or MODELSWITCH_LOG".to_owned(),
+        )),
         [name] if Profile::embedded(name).is_some() => {
             let section = dotted(&["providers", name]);
             Some((format!("did you mean [{section}]?"), format!("write [{section}] instead of [{name}]")))

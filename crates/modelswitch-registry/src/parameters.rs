@@ -9,7 +9,7 @@ use std::sync::Arc;
 use modelswitch_provider::{Adaptation, Document, Request, Result};
 
 use crate::config::{AliasConfig, Free};
-pub(crate) use types::wrong_type;
+pub(crate) use types::{is_parameter, wrong_type};
 
 /// What an alias, and those that it points to, say of parameters.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -220,8 +220,13 @@ impl Names {
         self.models_of(provider).iter().any(|owned| owned == model)
     }
 
+    /// What to ask for to get the default.
+    pub(crate) fn default_name(&self) -> Option<String> {
+        self.default.as_ref().map(|target| self.shortest(target))
+    }
+
     /// What to ask for to get this target: where a service begins its models' names with its own, once is enough.
-    pub(crate) fn shortest(&self, target: &Target) -> String {
+    fn shortest(&self, target: &Target) -> String {
         let is_short = |name: &str| self.find(name).is_ok_and(|found| found.is_at(target));
         let Target { provider, model, .. } = target;
         let is_doubled = model.split_once('/').is_some_and(|(first, _)| *first == **provider);

@@ -5,6 +5,7 @@ use modelswitch_provider::Error;
 
 use crate::builder::NO_PROVIDER;
 use crate::environment::Environment;
+use crate::keys::other_spellings;
 use crate::spelling::list;
 
 /// A service that was switched off, whose variable many machines have.
@@ -82,8 +83,7 @@ fn why(variable: &str, profile: &Profile, empty: Option<&str>) -> (String, Optio
 /// What somebody may have called the variable instead.
 fn misspelt(environment: &Environment, profile: &Profile) -> Option<(String, Option<String>)> {
     let right = profile.found_by().first()?;
-    let stem = right.strip_suffix("_API_KEY")?;
-    let others = ["_KEY", "_APIKEY", "_API_TOKEN", "_TOKEN", "_SECRET_KEY"].map(|end| format!("{stem}{end}"));
+    let others = other_spellings(right);
     let wrong = environment.first_set(&others)?;
     Some((
         format!("{wrong} is set, and the variable's name is {right}"),

@@ -79,6 +79,11 @@ impl Takes {
     }
 }
 
+/// True for a name that a parameter of requests has.
+pub(crate) fn is_parameter(name: &str) -> bool {
+    name == "thinking" || KNOWN.iter().any(|(known, _)| *known == name)
+}
+
 /// What is wrong with the value of a parameter, which isn't repeated, and what to write.
 pub(crate) fn wrong_type(parameter: &str, value: &Value) -> Option<(String, String)> {
     let (_, takes) = KNOWN.iter().find(|(name, _)| *name == parameter)?;

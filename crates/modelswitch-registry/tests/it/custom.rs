@@ -180,8 +180,8 @@ fn mistakes_in_profiles_are_told_with_their_place_and_once() {
         ),
         (
             "[profiles]\nx = 'canary'",
-            "line 4, column 1: `profiles.x` must be a section of its own, [section] and lines below it, which this is not",
-            "write a section of its own, [section] and lines below it",
+            "line 4, column 1: `profiles.x` must be a section, [profiles.x], with the settings in it, which this is not",
+            "write a section, [profiles.x], with the settings in it",
         ),
     ] {
         let error = text(&format!("[providers.mine]\nprofile = 'x'\n{toml}")).build().unwrap_err();
@@ -207,7 +207,7 @@ fn what_a_provider_says_of_its_key_is_checked_and_not_repeated() {
             "auth = { heder = 'x' }",
             "`providers.deepseek.auth.heder` is not a setting; did you mean `header`?",
         ),
-        ("auth = 'canary'", "`providers.deepseek.auth` must be a section of its own"),
+        ("auth = 'canary'", "`providers.deepseek.auth` must be a section"),
     ] {
         let error = text(&format!("[providers.deepseek]\n{line}")).build().unwrap_err();
         assert!(

@@ -279,7 +279,7 @@ fn a_value_of_another_type_says_what_is_wanted_and_is_not_repeated() {
         ),
         (
             "[providers]\ndeepseek = 'canary'",
-            "line 2, column 1: `providers.deepseek` must be a section of its own, [section] and lines below it, not a text",
+            "line 2, column 1: `providers.deepseek` must be a section, [providers.deepseek], with the settings in it, not a text",
         ),
         (
             "[providers.deepseek]\nheaders = ['canary']",
@@ -393,8 +393,8 @@ fn a_wrong_setting_of_a_policy_is_told_like_any_other() {
     check(
         "[providers.deepseek]\npolicy = 'strict'",
         &[],
-        "line 2, column 1: `providers.deepseek.policy` must be a section of its own, [section] and lines below it, not a text",
-        "write a section of its own, [section] and lines below it",
+        "line 2, column 1: `providers.deepseek.policy` must be a section, [providers.deepseek.policy], with lines such as strict = true in it, not a text",
+        "write a section, [providers.deepseek.policy], with lines such as strict = true in it",
     );
 }
 
@@ -746,6 +746,22 @@ fn a_section_or_setting_that_stands_a_level_too_high_is_told_with_its_place() {
         &[],
         "line 1, column 1: `default_model` is not a setting; did you mean `default`?",
         "write `default` instead of `default_model`",
+    );
+}
+
+#[test]
+fn a_parameter_beside_an_aliass_target_is_told_where_it_belongs() {
+    check(
+        "[providers.deepseek]\n[models.fast]\ntarget = 'deepseek/x'\ntemperature = 0.2",
+        &[],
+        "line 4, column 1: `models.fast.temperature` is not a setting; parameters of requests stand in `defaults` or `overrides`",
+        "write defaults = { temperature = … } for requests that don't say it, or overrides = { … } for all",
+    );
+    check(
+        "[providers.deepseek]\nmodel = 'x'",
+        &[],
+        "line 2, column 1: `providers.deepseek.model` is not a setting; did you mean `default_model`?",
+        "write `default_model` instead of `model`",
     );
 }
 

@@ -211,7 +211,7 @@ profile:
             (
                 "a.yaml",
                 "providers:\n  deepseek: canary",
-                "write a section of its own, `name:` and lines below it that are indented",
+                "write a section, providers: { deepseek: … }, with the settings in it",
             ),
             ("a.yaml", "deepseek: {}", "write providers: { deepseek: … } instead of deepseek:"),
         ] {
