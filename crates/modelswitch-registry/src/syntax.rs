@@ -43,7 +43,7 @@ impl Syntax {
     }
 
     /// The next few letters, translated, and what comes after them.
-    fn piece<'a>(self, rest: &'a str, before: Option<char>) -> (String, &'a str) {
+    fn piece(self, rest: &str, before: Option<char>) -> (String, &str) {
         if let Some((section, after)) = section(rest) {
             return (self.section(section), after);
         }

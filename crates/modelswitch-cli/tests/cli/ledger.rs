@@ -82,6 +82,7 @@ async fn a_table_has_a_row_for_each_model_with_its_cost_and_its_days() {
         "USD",
         "+",
         "1",
+        "call",
         "unknown",
         "██▄",
     ];
@@ -103,6 +104,8 @@ async fn a_price_that_nobody_knows_is_never_a_zero() {
     );
     let csv = usage(&place, &["--by", "provider", "--format", "csv"]).out;
     assert!(csv.contains("\nlocal,1,0,1000,300,200,50,1,,\n"), "{csv}");
+    let nobody = usage(&place, &["--provider", "nobody"]);
+    assert!(nobody.out.is_empty() && nobody.err.contains("no such call is written down"), "{nobody:#?}");
     let little = usage(&place, &["--since", "2026-11-01T20:00:00Z", "--until", "2026-11-01"]);
     assert!(little.out.contains("<0.000001 USD"), "{}", little.out);
 }
@@ -221,7 +224,7 @@ async fn a_ledger_without_calls_is_told_and_no_failure() {
     let place = Place::empty();
     drop(Sqlite::open(place.folder.path().join("usage.sqlite")).unwrap());
     let outcome = usage(&place, &[]);
-    assert!(outcome.out.is_empty() && outcome.err.contains("no call is written down"), "{outcome:#?}");
+    assert!(outcome.out.is_empty() && outcome.err.contains("no such call is written down"), "{outcome:#?}");
     assert_eq!(usage(&place, &["--json"]).json()["total"]["calls"], 0);
     assert_eq!(usage(&place, &["--format", "csv"]).out.lines().count(), 1);
 }

@@ -26,9 +26,9 @@ pub(super) fn table(path: &Path, rows: &Rows, of: Trend, offset: Offset) -> io::
     if rows.rows.is_empty() {
         return Ok(());
     }
-    // A row of one day has no trend.
-    let days = if rows.by.contains(&Group::Day) { 0 } else { rows.days.len() };
-    let stretch = days.div_ceil(MOST_BARS);
+    // What is of one day has no trend.
+    let has_trend = rows.days.len() > 1 && !rows.by.contains(&Group::Day);
+    let stretch = if has_trend { rows.days.len().div_ceil(MOST_BARS) } else { 0 };
     let mut lines = vec![headings(rows, of, stretch)];
     lines.extend(rows.rows.iter().map(|row| line(rows, row, of, stretch)));
     if rows.rows.len() > 1 {
@@ -43,12 +43,12 @@ pub(super) fn table(path: &Path, rows: &Rows, of: Trend, offset: Offset) -> io::
 
 fn remark(path: &Path, rows: &Rows, offset: Offset) -> io::Result<()> {
     let days = match rows.days.as_slice() {
-        [] => "no call is written down".to_owned(),
-        [day] => format!("{day}, a day of {offset}"),
-        [first, .., last] => format!("{first} to {last}, days of {offset}"),
+        [] => String::new(),
+        [day] => format!(", {day}, a day of {offset}"),
+        [first, .., last] => format!(", {first} to {last}, days of {offset}"),
     };
-    let nothing = if rows.rows.is_empty() && !rows.days.is_empty() { ": no call of this kind" } else { "" };
-    writeln!(stderr(), "{DIM}ledger: {}, {days}{nothing}{DIM:#}", clean(&path.display().to_string()))
+    let nothing = if rows.rows.is_empty() { ": no such call is written down" } else { "" };
+    writeln!(stderr(), "{DIM}ledger: {}{days}{nothing}{DIM:#}", clean(&path.display().to_string()))
 }
 
 fn headings(rows: &Rows, of: Trend, stretch: usize) -> Vec<String> {
@@ -88,8 +88,8 @@ fn cost(sum: &Sum) -> String {
         (true, 0) => "free".to_owned(),
         (true, _) => "unknown".to_owned(),
         (false, 0) => known.join(" + "),
-        (false, 1) => format!("{} + 1 unknown", known.join(" + ")),
-        (false, unknown) => format!("{} + {unknown} unknown", known.join(" + ")),
+        (false, 1) => format!("{} + 1 call unknown", known.join(" + ")),
+        (false, unknown) => format!("{} + {unknown} calls unknown", known.join(" + ")),
     }
 }
 
