@@ -518,7 +518,11 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
             let mistake = wrong_type(place, &name, &format!("not {}", kind_of(actual)), expected);
             match seconds(actual).filter(|_| expected == DURATION) {
                 Some(seconds) => {
-                    Mistake { hint: format!("write \"{seconds}s\" for {seconds} seconds"), ..mistake }
+                    let hint = match &mistake.place {
+                        Some(Place::Variable(variable)) => format!("set {variable} to {seconds}s"),
+                        _ => format!("write \"{seconds}s\""),
+                    };
+                    Mistake { hint: format!("{hint} for {seconds} seconds"), ..mistake }
                 }
                 None => mistake,
             }
@@ -560,7 +564,15 @@ fn wrong_type(place: Option<Place>, name: &str, found: &str, expected: &str) -> 
         struct_name if struct_name.starts_with("struct ") => &section,
         own => own,
     };
-    Mistake::new(place, format!("`{name}` must be {expected}, {found}"), format!("write {expected}"))
+    let what = format!("`{name}` must be {expected}, {found}");
+    let hint = match &place {
+        // A shell takes quotes away, and so a variable has none.
+        Some(Place::Variable(variable)) => {
+            format!("set {variable} to {}", expected.replace(" in quotes", ""))
+        }
+        _ => format!("write {expected}"),
+    };
+    Mistake::new(place, what, hint)
 }
 
 /// What is written in a section in whose place a value stands, where that is known.

@@ -119,3 +119,20 @@ fn a_misspelt_provider_is_told_with_the_same_model_at_the_right_one() {
     let outcome = place.run(&["chat", "--model", "deepsek/deepseek-chat", "Hello"]).ends(2);
     assert!(outcome.err.contains("did you mean `deepseek/deepseek-chat`?"), "{outcome:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_of_several_words_needs_no_quotes() {
+    let sim = modelswitch_sim::Sim::start().await.unwrap();
+    let outcome = Place::with_deepseek(&sim).run(&["chat", "how", "are", "you?", "--no-stream"]).ends(0);
+    assert!(outcome.out.contains("how are you?"), "{outcome:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_where_nobody_speaks_it_is_told_as_that() {
+    let sim = modelswitch_sim::Sim::start().await.unwrap();
+    let url = sim.base_url().replace("http://", "https://");
+    let place = Place::empty().variable("DEEPSEEK_BASE_URL", &url).variable("DEEPSEEK_API_KEY", sim.key());
+    let place = place.variable("MODELSWITCH_RETRY__ATTEMPTS", "1");
+    let outcome = place.run(&["chat", "Hello"]).ends(1);
+    assert!(outcome.err.contains("doesn't speak TLS; is it http://"), "{outcome:#?}");
+}

@@ -441,13 +441,17 @@ fn a_wrong_rule_of_a_profile_is_told_like_any_other_mistake() {
 #[test]
 fn a_duration_without_its_unit_is_told_with_one() {
     let message = "must be a duration with its unit in quotes, such as \"10s\" or \"5m\", not a number";
-    for (toml, variables, place) in [
-        ("[providers.deepseek]\n[timeout]\nidle = 5", &[][..], "line 3, column 1"),
-        ("[providers.deepseek]\n[timeout]\nidle = '5'", &[], "line 3, column 1"),
-        ("[providers.deepseek]", &[("MODELSWITCH_TIMEOUT__IDLE", "5")], "$MODELSWITCH_TIMEOUT__IDLE"),
-    ] {
-        check(toml, variables, &format!("{place}: `timeout.idle` {message}"), "write \"5s\" for 5 seconds");
+    for number in ["5", "'5'"] {
+        let toml = format!("[providers.deepseek]\n[timeout]\nidle = {number}");
+        let message = format!("line 3, column 1: `timeout.idle` {message}");
+        check(&toml, &[], &message, "write \"5s\" for 5 seconds");
     }
+    check(
+        "[providers.deepseek]",
+        &[("MODELSWITCH_TIMEOUT__IDLE", "5")],
+        &format!("$MODELSWITCH_TIMEOUT__IDLE: `timeout.idle` {message}"),
+        "set MODELSWITCH_TIMEOUT__IDLE to 5s for 5 seconds",
+    );
     let error = text("[providers.deepseek]\n[timeout]\nidle = 123456789012").build().unwrap_err();
     assert!(!shown(&error).contains("123456789012"), "{}", shown(&error));
 }
@@ -583,7 +587,7 @@ fn a_variable_that_is_wrong_is_named() {
         "[providers.deepseek]",
         &[("MODELSWITCH_RETRY__ATTEMPTS", "canary")],
         "$MODELSWITCH_RETRY__ATTEMPTS: `retry.attempts` must be a whole number of at least 1, which this is not",
-        "write a whole number of at least 1",
+        "set MODELSWITCH_RETRY__ATTEMPTS to a whole number of at least 1",
     );
     check(
         "[providers.deepseek]",
@@ -763,6 +767,27 @@ fn a_parameter_beside_an_aliass_target_is_told_where_it_belongs() {
         "line 2, column 1: `providers.deepseek.model` is not a setting; did you mean `default_model`?",
         "write `default_model` instead of `model`",
     );
+}
+
+#[test]
+fn a_variable_of_another_type_is_told_what_to_set_it_to() {
+    for (variable, value, hint) in [
+        ("MODELSWITCH_TIMEOUT__CONNECT", "5", "set MODELSWITCH_TIMEOUT__CONNECT to 5s for 5 seconds"),
+        (
+            "MODELSWITCH_TIMEOUT__CONNECT",
+            "soon",
+            "set MODELSWITCH_TIMEOUT__CONNECT to a duration with its unit, such as \"10s\" or \"5m\"",
+        ),
+        (
+            "MODELSWITCH_RETRY__ATTEMPTS",
+            "many",
+            "set MODELSWITCH_RETRY__ATTEMPTS to a whole number of at least 1",
+        ),
+    ] {
+        let error = with(&[(variable, value)]).toml("[providers.llamacpp]").build().unwrap_err();
+        assert!(error.message().starts_with(&format!("${variable}: ")), "{error}");
+        assert_eq!(error.hint(), hint);
+    }
 }
 
 #[test]
