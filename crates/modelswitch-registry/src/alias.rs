@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config::{AliasConfig, Config, NotEmpty, Strategy, Word};
+use crate::config::{AliasConfig, Config, Free, NotEmpty, Strategy, Word};
 use crate::connect::{Connected, is_credential};
 use crate::load::{Places, Spoilt};
 use crate::mistake::{Mistake, dotted, quoted};
-use crate::parameters::Parameters;
-use crate::resolve::{Names, Nothing, Target, Written, WrittenAlias};
+use crate::parameters::{Parameters, wrong_type};
+use crate::resolve::{Names, Nothing, Target, Written, WrittenAlias, known_service};
 use crate::spelling::{did_you_mean, meant_or_list, nearest};
 
 /// What is said besides the names themselves.
@@ -185,9 +185,11 @@ fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistak
         wrong(&["overrides", parameter], "stands in `defaults` too", hint);
     }
     for (section, parameters) in [("defaults", &alias.defaults), ("overrides", &alias.overrides)] {
-        for parameter in parameters.keys() {
+        for (parameter, Free(value)) in parameters {
             if let Some((what, hint)) = not_a_parameter(parameter) {
                 wrong(&[section, parameter], what, hint.to_owned());
+            } else if let Some((what, hint)) = wrong_type(parameter, value) {
+                wrong(&[section, parameter], &what, hint);
             }
         }
     }
@@ -255,7 +257,13 @@ fn why(nothing: &Nothing, names: &Names, known: &[&str], target: &str) -> (Strin
                     let model = target.split_once('/').map_or("…", |(_, model)| model);
                     format!("write \"{near}/{model}\", or {}", names.how_to_add(provider))
                 }
-                None => format!("{}, or point to a provider that is there", names.how_to_add(provider)),
+                None => {
+                    let add = names.how_to_add(provider);
+                    match known_service(provider).filter(|known| known != provider) {
+                        Some(known) => format!("write {known} instead of {}, and {add}", quoted(provider)),
+                        None => format!("{add}, or point to a provider that is there"),
+                    }
+                }
             };
             (why, hint)
         }
@@ -265,11 +273,16 @@ fn why(nothing: &Nothing, names: &Names, known: &[&str], target: &str) -> (Strin
         ),
         Nothing::NoModel(provider) => (
             format!("it names the provider `{provider}` and no model"),
-            format!("write \"{provider}/model\""),
+            match names.models_of(provider).first() {
+                Some(model) => format!("write one of its models, such as \"{provider}/{model}\""),
+                None => format!("write \"{provider}/model\""),
+            },
         ),
         Nothing::ToBeMended => ("it has a mistake of its own".to_owned(), "mend that one".to_owned()),
         Nothing::Unknown | Nothing::Cycle(_) => {
-            let near = nearest(target, known.iter().copied());
+            let near = nearest(target, known.iter().copied()).map(str::to_owned);
+            let near = near.or_else(|| names.probably(target));
+            let near = near.as_deref();
             let why =
                 format!("it is neither an alias nor a model that a provider owns{}", did_you_mean(near));
             let hint = match near {

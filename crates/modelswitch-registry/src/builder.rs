@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::alias::{Notes, resolve_aliases, resolve_default};
 use crate::config::ProviderConfig;
-use crate::connect::{Connected, Shared, connect, not_a_name, profile_of, would_own};
+use crate::connect::{Connected, Shared, WouldOwn, connect, not_a_name, profile_of, would_own};
 use crate::env_file;
 use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
@@ -25,7 +25,9 @@ use crate::router::{Route, Routes};
 use crate::settings::settings;
 use crate::snapshot::Snapshot;
 use crate::source::{self, Source};
-use crate::spelling::{did_you_mean, list, nearest};
+use crate::spelling::{did_you_mean, nearest};
+use crate::syntax::Syntax;
+use crate::unconfigured::no_providers;
 
 /// Builds a [`Registry`] from a file, the environment and code; what is said in code counts most.
 ///
@@ -409,6 +411,7 @@ impl RegistryBuilder {
             loaded.config.providers.entry(name.clone()).or_default();
         }
         let mut mistakes = std::mem::take(&mut loaded.mistakes);
+        let syntax = folder.map_or_else(Syntax::default, |_| Syntax::of(Path::new(&source)));
         let shared = Shared {
             environment,
             folders: Folders { config: folder, home: environment.get("HOME") },
@@ -435,6 +438,7 @@ impl RegistryBuilder {
         let mut names = names_of(&providers, failed);
         names.from_environment = !lists_providers;
         names.may_lack_providers = spoilt.is_unsure;
+        names.syntax = syntax;
         let mut notes =
             Notes { places: &places, spoilt: &spoilt, mistakes: &mut mistakes, warnings: &mut warnings };
         let written = resolve_aliases(&mut names, &config, &mut notes);
@@ -445,6 +449,7 @@ impl RegistryBuilder {
         warnings.extend(not_allowed(&names, &providers));
         warnings.extend(providers.iter().filter_map(|one| without_a_key(one)));
         warnings.extend(providers.iter().filter_map(|one| self.stood_in_for(one)));
+        let warnings: Vec<String> = warnings.iter().map(|warning| syntax.put(warning)).collect();
         // Only now does this configuration count, and with it the places that errors name.
         for rules in providers.iter().filter_map(|one| one.rules.as_ref()) {
             rules.stand_in(&places);
@@ -456,7 +461,7 @@ impl RegistryBuilder {
         }
         let mut files = self.files(environment);
         files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
-        let default = names.default.as_ref().map(ToString::to_string);
+        let default = names.default_name();
         let settings = settings(&settings_written, &places, &providers, default, environment);
         let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
         let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
@@ -502,21 +507,27 @@ impl RegistryBuilder {
             written.chain(brought).filter(|(name, _)| !in_code(name)).collect();
 
         let mut connected = Vec::new();
-        let missing = spoilt.names_in("providers").into_iter().map(|name| Failed { name, owns: None });
+        let missing =
+            spoilt.names_in("providers").into_iter().map(|name| Failed { name, owns: WouldOwn::Unknown });
         let mut failed: Vec<Failed> = missing.collect();
         for (name, provider) in all {
             match connect(name, provider, shared) {
                 Ok(provider) => connected.push(provider),
                 Err(found) => {
                     // That there is no such service may follow from what was taken out, or be a mistake beside it.
-                    let certain = match spoilt.may_name_the_service(name) {
+                    let is_unsure = spoilt.may_name_the_service(name);
+                    let certain = match is_unsure {
                         true => Vec::new(),
                         false => profile_of(name, provider, shared).err().unwrap_or_default(),
                     };
                     let is_own =
                         |mistake: &Mistake| certain.contains(mistake) || !spoilt.may_cause(mistake, places);
                     mistakes.extend(found.into_iter().filter(is_own));
-                    failed.push(Failed { name: name.clone(), owns: would_own(name, provider, shared) });
+                    let owns = match would_own(name, provider, shared) {
+                        WouldOwn::WithAProfile(_) if is_unsure => WouldOwn::Unknown,
+                        owns => owns,
+                    };
+                    failed.push(Failed { name: name.clone(), owns });
                 }
             }
         }
@@ -555,9 +566,8 @@ impl RegistryBuilder {
             }
         }
         if connected.is_empty() && mistakes.is_empty() {
-            return Err(no_providers(
-                shared.file.filter(|_| loaded.written.iter().all(|(path, _)| path.is_empty())),
-            ));
+            let empty = shared.file.filter(|_| loaded.written.iter().all(|(path, _)| path.is_empty()));
+            return Err(no_providers(empty, shared.environment));
         }
         Ok((connected, failed))
     }
@@ -579,8 +589,7 @@ struct Read<'a> {
 /// A provider that has mistakes: aliases may point to it all the same.
 struct Failed {
     name: String,
-    /// The bare names that it would own, where that is known.
-    owns: Option<Vec<String>>,
+    owns: WouldOwn,
 }
 
 /// Names only: settings and keys may be anything.
@@ -603,11 +612,16 @@ fn route(one: &Connected) -> Route {
 }
 
 fn names_of(connected: &[Arc<Connected>], failed: Vec<Failed>) -> Names {
-    let may_own_more = failed.iter().any(|one| one.owns.is_none());
+    let may_own_more = failed.iter().any(|one| matches!(one.owns, WouldOwn::Unknown));
+    let may_own_known = failed.iter().any(|one| matches!(one.owns, WouldOwn::WithAProfile(_)));
     let owned = connected.iter().map(|one| (Arc::from(one.info.name.as_str()), one.info.models.clone()));
-    let would = failed.into_iter().map(|one| (Arc::from(one.name), one.owns.unwrap_or_default()));
+    let would = failed.into_iter().map(|Failed { name, owns }| match owns {
+        WouldOwn::These(models) | WouldOwn::WithAProfile(models) => (Arc::from(name), models),
+        WouldOwn::Unknown => (Arc::from(name), Vec::new()),
+    });
     let mut names = Names::new(owned.chain(would).collect());
     names.may_own_more = may_own_more;
+    names.may_own_known = may_own_known;
     for one in connected {
         names.add_retired(&one.info.name, &one.retired);
     }
@@ -642,21 +656,3 @@ fn not_allowed(names: &Names, connected: &[Arc<Connected>]) -> Vec<String> {
 /// The [code](Error::code) of the error that says that nothing is configured at all: neither a file nor a key. A program
 /// that has something to offer then, such as a demonstration, can tell it from a mistake.
 pub const NO_PROVIDER: &str = "no_provider";
-
-fn no_providers(empty: Option<&str>) -> Error {
-    let variables: Vec<String> = Profile::embedded_names()
-        .filter_map(Profile::embedded)
-        .filter(|profile| profile.auth.required && profile.base_url.is_some())
-        .filter_map(|profile| profile.found_by().first().cloned())
-        .collect();
-    let message = "no provider is configured, and no provider's key is in the environment";
-    let (message, file) = match empty {
-        Some(file) => (format!("{message}; {file} was read, and nothing is set in it"), "the file"),
-        None => (message.to_owned(), "a file modelswitch.toml"),
-    };
-    let hint = format!(
-        "set one of {}, or write {file} with a section such as [providers.deepseek]",
-        list(variables)
-    );
-    Error::config(message).with_code(NO_PROVIDER).with_hint(hint)
-}

@@ -106,7 +106,7 @@ impl Changes {
     }
 
     pub(crate) fn between(before: &Snapshot, after: &Snapshot) -> Self {
-        let default = |snapshot: &Snapshot| snapshot.routes.names.default.as_ref().map(ToString::to_string);
+        let default = |snapshot: &Snapshot| snapshot.routes.names.default_name();
         let (from, to) = (default(before), default(after));
         Self {
             providers: providers(before, after),

@@ -18,7 +18,9 @@ pub(crate) use access::{EndpointRule, ModelPattern, without_version};
 pub(crate) use alias::Weighted;
 pub(crate) use alias::{AliasConfig, Strategy};
 pub(crate) use key::{KeyConfig, KeyEntry, LITERAL_KEY, NAMED_VARIABLE};
-pub(crate) use value::{Count, DURATION, EMPTY_LIST, Flag, Free, Hidden, NotEmpty, Period, Word, one_of};
+pub(crate) use value::{
+    Count, DURATION, EMPTY_LIST, Flag, Free, Hidden, NO_TIME, NotEmpty, Period, Word, limit, one_of,
+};
 
 /// Everything that a configuration can say.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -146,8 +148,11 @@ impl RetryConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TimeoutConfig {
+    #[serde(deserialize_with = "limit")]
     pub(crate) connect: Option<Period>,
+    #[serde(deserialize_with = "limit")]
     pub(crate) first_byte: Option<Period>,
+    #[serde(deserialize_with = "limit")]
     pub(crate) idle: Option<Period>,
 }
 

@@ -593,13 +593,24 @@ pub(crate) fn profile_of(
     Err(vec![Mistake::new(place, what, hint)])
 }
 
-/// The names that a provider with a mistake would own; `None` when that isn't known.
-pub(crate) fn would_own(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Option<Vec<String>> {
-    let profile = match config.kind {
-        Some(_) => None,
-        None => Some(profile_of(name, config, shared).ok()?),
-    };
-    Some(owned_models(config, profile.as_ref()))
+/// What a provider with a mistake would own.
+pub(crate) enum WouldOwn {
+    These(Vec<String>),
+    /// These, and what the profile has that was meant by one that there isn't.
+    WithAProfile(Vec<String>),
+    Unknown,
+}
+
+pub(crate) fn would_own(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> WouldOwn {
+    if config.kind.is_some() {
+        return WouldOwn::These(owned_models(config, None));
+    }
+    match profile_of(name, config, shared) {
+        Ok(profile) => WouldOwn::These(owned_models(config, Some(&profile))),
+        // It has mistakes of its own, and may be without its models for them.
+        Err(mistakes) if mistakes.is_empty() => WouldOwn::Unknown,
+        Err(_) => WouldOwn::WithAProfile(owned_models(config, None)),
+    }
 }
 
 /// Keys in headers would be shown, logged and sent by whoever doesn't know that they are keys: what is wrong with a header

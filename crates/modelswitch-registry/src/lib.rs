@@ -335,6 +335,8 @@ mod sighup;
 mod snapshot;
 mod source;
 mod spelling;
+mod syntax;
+mod unconfigured;
 mod variables;
 #[cfg(feature = "watch")]
 mod watch;

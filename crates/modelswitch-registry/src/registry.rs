@@ -332,7 +332,7 @@ impl Registry {
 
     /// The `provider/model` that answers when a request names no model.
     pub fn default_model(&self) -> Option<String> {
-        self.0.current.get().routes.names.default.as_ref().map(ToString::to_string)
+        self.0.current.get().routes.names.default_name()
     }
 
     /// What the configuration says and is not done, or not as it may be meant.

@@ -38,6 +38,9 @@ pub enum Origin {
         line: usize,
         /// The column, the first is 1.
         column: usize,
+        /// The environment's section, `[profile.NAME]`, that it stands in.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        section: Option<String>,
     },
     /// An environment variable.
     Variable {
@@ -63,8 +66,13 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path: Some(path), line, .. } => write!(f, "{}:{line}", path.display()),
-            Self::File { path: None, line, .. } => write!(f, "line {line}"),
+            Self::File { path, line, section, .. } => {
+                match path {
+                    Some(path) => write!(f, "{}:{line}", path.display())?,
+                    None => write!(f, "line {line}")?,
+                }
+                section.iter().try_for_each(|name| write!(f, " [{}]", dotted(&["profile", name])))
+            }
             Self::Variable { name } => write!(f, "${name}"),
             Self::Profile { name } => write!(f, "profile {name}"),
             Self::Default => f.write_str("default"),
@@ -77,9 +85,12 @@ impl fmt::Display for Origin {
 impl From<Place> for Origin {
     fn from(place: Place) -> Self {
         match place {
-            Place::File { path, line, column } => {
-                Self::File { path: path.map(|path| path.to_path_buf()), line, column }
-            }
+            Place::File { path, line, column, section } => Self::File {
+                path: path.map(|path| path.to_path_buf()),
+                line,
+                column,
+                section: section.map(|name| name.to_string()),
+            },
             Place::Variable(name) => Self::Variable { name },
             Place::Code => Self::Code,
             Place::Other(name) => Self::Other { name },

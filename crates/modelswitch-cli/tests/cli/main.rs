@@ -11,6 +11,7 @@ mod balance;
 mod chat;
 mod check;
 mod demo;
+mod ledger;
 mod log;
 mod models;
 mod program;

@@ -50,6 +50,20 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
+/// What a limit says that it found when there is no time in it.
+pub(crate) const NO_TIME: &str = "no time at all";
+
+/// A time that something may take. With none nothing could be done.
+pub(crate) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Period>, D::Error> {
+    let limit = Option::<Period>::deserialize(deserializer)?;
+    match limit {
+        Some(Period(Duration::ZERO)) => {
+            Err(de::Error::invalid_value(Unexpected::Other(NO_TIME), &"a duration above 0"))
+        }
+        limit => Ok(limit),
+    }
+}
+
 /// A number of at least one. As text too: that is what a variable holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Count(pub(crate) u32);

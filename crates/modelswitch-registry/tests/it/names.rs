@@ -101,3 +101,10 @@ fn a_clone_is_the_same_registry() {
     let registry = text("[providers.deepseek]").build().unwrap();
     assert!(Arc::ptr_eq(&registry.router(), &registry.clone().router()));
 }
+
+#[test]
+fn a_default_whose_model_begins_with_its_services_name_is_named_once() {
+    let registry = text("[providers.perplexity]").build().unwrap();
+    assert_eq!(registry.default_model().as_deref(), Some("perplexity/sonar"));
+    registry.model("perplexity/sonar").unwrap();
+}
