@@ -149,7 +149,10 @@ impl Dialect {
         }
         let scrub = Scrub::new(transport.key.clone(), request.clone());
         let sent = transport.send(&self.profile, &scrub, &request).await;
-        let Answer { status, version, headers, body } = sent.map_err(|error| self.explain(error))?;
+        let Answer { status, version, headers, body } = match sent {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.explain(error).with_adaptations(adaptations)),
+        };
         let mut head = Head::default();
         head.provider = Some(name.clone());
         head.model = request.model().map(|model| Arc::from(&*model));
@@ -173,7 +176,11 @@ impl Dialect {
             scrub,
         };
         match context.read(body).await {
-            Ok(body) => answer.apply(Response { head, body }).map_err(|error| self.explain(error)),
+            Ok(body) => {
+                let adaptations = head.adaptations.clone();
+                let applied = answer.apply(Response { head, body });
+                applied.map_err(|error| self.explain(error).with_adaptations(adaptations))
+            }
             Err(error) => Err(self.explain(head.blame(error).with_status(status))),
         }
     }
