@@ -197,8 +197,8 @@ impl Thought {
 
 /// The longest beginning of at most so many bytes that ends between two letters.
 fn boundary_within(text: &str, most: usize) -> usize {
-    let ends = (0..=most.min(text.len())).rev();
-    ends.into_iter().find(|end| text.is_char_boundary(*end)).unwrap_or(text.len())
+    let mut ends = (0..=most.min(text.len())).rev();
+    ends.find(|end| text.is_char_boundary(*end)).unwrap_or(text.len())
 }
 
 #[cfg(test)]
