@@ -52,7 +52,7 @@ impl Syntax {
             Some(_) => end_of_text(rest),
             None => rest.find(|c| !is_of_name(c)).unwrap_or(rest.len()),
         };
-        let (word, after) = rest.split_at_checked(end.max(1)).unwrap_or(("", rest));
+        let (word, after) = rest.split_at_checked(end.max(1)).unwrap_or((rest, ""));
         let value = after.strip_prefix(" = ").filter(|value| begins_word && is_name(word) && is_value(value));
         match value {
             Some(value) => (format!("{}: ", self.key(word)), value),

@@ -62,10 +62,8 @@ impl Row {
         add(self.days.entry(day.to_owned()).or_default(), sum);
     }
 
-    /// What each stretch of days came to; `None` for a cost of which nothing is known.
-    ///
-    /// # Errors
-    /// None can be had of several currencies: they can't be added.
+    /// What each stretch of days came to, `None` for a cost of which nothing is known. There is no trend of several currencies,
+    /// which can't be added.
     pub(super) fn over<'a>(
         &self,
         trend: Trend,
