@@ -463,7 +463,7 @@ impl RegistryBuilder {
         files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
         let default = names.default_name();
         let settings = settings(&settings_written, &places, &providers, default, environment);
-        let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
+        let routes = routes(names, &providers, before);
         let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
         Ok(Snapshot { source, section, providers, routes, warnings, settings, files, log })
     }
@@ -605,6 +605,22 @@ impl fmt::Debug for RegistryBuilder {
             .field("keys", &keys)
             .finish_non_exhaustive()
     }
+}
+
+/// What has learnt of its targets is taken over where it asks the same ones in the same way.
+fn routes(names: Names, connected: &[Arc<Connected>], before: Option<&Snapshot>) -> Routes {
+    let providers: Vec<Route> = connected.iter().map(|one| route(one)).collect();
+    let mut switches = BTreeMap::new();
+    for (alias, target) in names.aliases() {
+        let Some(choice) = &target.choice else { continue };
+        let switch = choice.over(&providers, connected);
+        let same = before
+            .and_then(|before| before.routes.switches.get(alias))
+            .filter(|before| before.same_as(&switch))
+            .cloned();
+        switches.insert(alias.to_owned(), same.unwrap_or(switch));
+    }
+    Routes { names, providers, switches }
 }
 
 fn route(one: &Connected) -> Route {

@@ -16,7 +16,7 @@ use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor, value::MapAc
 pub(crate) use access::{EndpointRule, ModelPattern, without_version};
 #[cfg(test)]
 pub(crate) use alias::Weighted;
-pub(crate) use alias::{AliasConfig, Strategy};
+pub(crate) use alias::{AliasConfig, Sticky, Strategy};
 pub(crate) use key::{KeyConfig, KeyEntry, LITERAL_KEY, NAMED_VARIABLE};
 pub(crate) use value::{
     Count, DURATION, EMPTY_LIST, Flag, Free, Hidden, NO_TIME, NotEmpty, Period, Word, limit, one_of,

@@ -89,13 +89,32 @@
 //! ```toml
 //! [models.quick]
 //! targets   = ["deepseek/deepseek-flash"]   # or target = "…"; each is `provider/model`, an alias, or a bare name
-//! strategy  = "fallback"                    # or "balance", by weight: { model = "…", weight = 3 } in place of a target
+//! strategy  = "fallback"                    # the next one when one fails; or one of those below
+//! hedge_after = "20s"                       # so long without content, and the next one is asked beside it
 //! defaults  = { temperature = 0.2 }         # for requests that don't say it themselves
 //! overrides = { thinking = { type = "disabled" }, max_tokens = 500 }         # for every request
 //! ```
 //!
-//! For now only the first target that is there answers, whatever the strategy; a warning says so. `defaults` and `overrides`
-//! go, each parameter as a whole, into the JSON of every request that asks for the alias, and
+//! Several targets fall back in their order, and a list alone does too. Other strategies spread the calls, and fall back as
+//! well when the one that was chosen fails:
+//!
+//! | `strategy` | who is asked first |
+//! |---|---|
+//! | `fallback` | the first of the list |
+//! | `round_robin`, or `balance` | each in its turn, as often as its weight says: `weights = [3, 1]`, or `{ model = "…", weight = 3 }` in place of a target |
+//! | `least_busy` | the one with the fewest calls in flight for its weight |
+//! | `fastest` | the one whose first content comes soonest, by a moving average |
+//! | `cheapest` | the one with the lowest price in US dollars when the configuration was read; those without one last |
+//!
+//! `sticky = "conversation"` beside one of these keeps calls that belong together at one target, where the provider's prompt
+//! cache is: by the beginning of the messages, by `"prompt_cache_key"`, by `"user"`, or by a `"key"` that code gives.
+//!
+//! Only targets of the list are ever asked, once an answer has begun no other one, and each as its own model and with what
+//! its service can take. [`Head::failures`](modelswitch_provider::Head::failures) tells who failed before. An alias in a list
+//! stands for all of its targets, and the outer list's strategy counts. What a balance has learnt of its targets stays
+//! through a reload that changes neither them nor the alias.
+//!
+//! `defaults` and `overrides` go, each parameter as a whole, into the JSON of every request that asks for the alias, and
 //! [`Head::adaptations`](modelswitch_provider::Head::adaptations) tells which were set, without their values. `max_tokens`
 //! and `max_completion_tokens` are one parameter. Where an alias points to another, the outer one counts more: what it
 //! says of a parameter, as a default or as an override, is all that is said of it. Aliases that point to each other are
@@ -309,6 +328,7 @@ mod builder;
 mod catalogue;
 mod changes;
 mod check;
+mod choice;
 mod config;
 mod connect;
 mod env_file;

@@ -323,7 +323,7 @@ impl Registry {
         self.0.current.get().providers.iter().map(|connected| connected.info()).collect()
     }
 
-    /// The aliases and the `provider/model` that each stands for, in alphabetical order.
+    /// The aliases and the `provider/model` that each stands for, in alphabetical order. Of several it is the first.
     pub fn aliases(&self) -> Vec<(String, String)> {
         let snapshot = self.0.current.get();
         let aliases = snapshot.routes.names.aliases();

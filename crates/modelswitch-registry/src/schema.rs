@@ -143,11 +143,16 @@ struct AliasTable {
     #[schemars(length(min = 1))]
     targets: Option<Vec<Target>>,
     /// How one of several is chosen.
-    #[schemars(extend("enum" = ["fallback", "balance"]))]
+    #[schemars(extend("enum" = ["fallback", "round_robin", "balance", "least_busy", "fastest", "cheapest"]))]
     strategy: Option<String>,
     /// One for each of `targets`, where they don't say it themselves.
     #[schemars(length(min = 1))]
     weights: Option<Vec<f64>>,
+    /// By what calls belong together; they go to one target as long as it answers.
+    #[schemars(extend("enum" = ["key", "prompt_cache_key", "user", "conversation"]))]
+    sticky: Option<String>,
+    /// After how long without content the next target is asked too; the first to answer is taken.
+    hedge_after: Option<Period>,
     /// Parameters for requests that don't say them.
     defaults: Option<BTreeMap<String, Value>>,
     /// Parameters for every request.

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::value::{EMPTY_LIST, Free, NotEmpty, Word};
+use modelswitch_layers::StickyBy;
+
+use super::value::{EMPTY_LIST, Free, NotEmpty, Period, Word};
 
 /// An alias as it is written.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +21,10 @@ pub(crate) struct AliasConfig {
     pub(crate) strategy: Option<Word<Strategy>>,
     /// One for each of `targets`, where they don't say it themselves.
     pub(crate) weights: Option<NotEmpty<Weight>>,
+    /// By what calls belong together, which then go to one target.
+    pub(crate) sticky: Option<Word<Sticky>>,
+    /// After how long without an answer the next one is asked too.
+    pub(crate) hedge_after: Option<Period>,
     /// Parameters for requests that don't say them.
     pub(crate) defaults: BTreeMap<String, Free>,
     /// Parameters for every request.
@@ -84,7 +90,53 @@ pub(crate) enum Strategy {
     #[default]
     Fallback,
     /// Each in its turn, by weight.
+    RoundRobin,
+    /// The same under a general word.
     Balance,
+    /// The one with the fewest calls in flight.
+    LeastBusy,
+    /// The one whose first content comes soonest.
+    Fastest,
+    /// The one with the lowest price.
+    Cheapest,
+}
+
+impl Strategy {
+    /// How the load is spread; `None` where it isn't.
+    pub(crate) fn balanced(self) -> Option<modelswitch_layers::Strategy> {
+        match self {
+            Self::Fallback => None,
+            Self::RoundRobin | Self::Balance => Some(modelswitch_layers::Strategy::RoundRobin),
+            Self::LeastBusy => Some(modelswitch_layers::Strategy::LeastBusy),
+            Self::Fastest => Some(modelswitch_layers::Strategy::Fastest),
+            Self::Cheapest => Some(modelswitch_layers::Strategy::Cheapest),
+        }
+    }
+}
+
+/// By what calls belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sticky {
+    /// By what code says of the call.
+    Key,
+    /// By OpenAI's parameter of that name.
+    PromptCacheKey,
+    /// By whom the request names.
+    User,
+    /// By the beginning of the messages.
+    Conversation,
+}
+
+impl From<Sticky> for StickyBy {
+    fn from(sticky: Sticky) -> Self {
+        match sticky {
+            Sticky::Key => Self::Key,
+            Sticky::PromptCacheKey => Self::PromptCacheKey,
+            Sticky::User => Self::User,
+            Sticky::Conversation => Self::Conversation,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for AliasConfig {
@@ -96,6 +148,8 @@ impl<'de> Deserialize<'de> for AliasConfig {
             targets: Option<NotEmpty<Weighted>>,
             strategy: Option<Word<Strategy>>,
             weights: Option<NotEmpty<Weight>>,
+            sticky: Option<Word<Sticky>>,
+            hedge_after: Option<Period>,
             defaults: BTreeMap<String, Free>,
             overrides: BTreeMap<String, Free>,
         }
@@ -116,9 +170,18 @@ impl<'de> Deserialize<'de> for AliasConfig {
                 Ok(AliasConfig { targets: Some(NotEmpty(targets)), ..AliasConfig::default() })
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let Table { target, targets, strategy, weights, defaults, overrides } =
+                let Table { target, targets, strategy, weights, sticky, hedge_after, defaults, overrides } =
                     Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(AliasConfig { target, targets, strategy, weights, defaults, overrides })
+                Ok(AliasConfig {
+                    target,
+                    targets,
+                    strategy,
+                    weights,
+                    sticky,
+                    hedge_after,
+                    defaults,
+                    overrides,
+                })
             }
         }
         deserializer.deserialize_any(Alias)

@@ -7,6 +7,7 @@ mod aliases;
 mod catalogue;
 mod check;
 mod check_sockets;
+mod choice;
 mod custom;
 mod keys;
 mod mistakes;
