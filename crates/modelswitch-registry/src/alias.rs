@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::choice::Choice;
-use crate::config::{AliasConfig, Config, Free, NotEmpty, Word};
+use crate::config::{AliasConfig, AliasLayers, Config, Free, NotEmpty, Word};
 use crate::connect::{Connected, is_credential};
+use crate::contradictions::{of_budget, of_limits};
 use crate::load::{Places, Spoilt};
 use crate::mistake::{Mistake, dotted, quoted};
 use crate::parameters::{Parameters, wrong_type};
@@ -59,9 +60,10 @@ pub(crate) fn resolve_aliases(names: &mut Names, config: &Config, notes: &mut No
             }
         };
         warn(names, &written, (alias, targets), notes);
-        let choice = chooser(alias, config)
-            .filter(|_| found.len() > 1)
-            .map(|(_, chooser)| Arc::new(Choice::of(alias, chooser, &found, (names, &written))));
+        let choice = chooser(alias, config).and_then(|(chooser, layers)| {
+            let has_a_say = found.len() > 1 || layers != AliasLayers::default();
+            has_a_say.then(|| Arc::new(Choice::of((alias, layers), chooser, &found, (names, &written))))
+        });
         resolved.extend(found.into_iter().next().map(|target| (alias.clone(), Target { choice, ..target })));
     }
     for (alias, target) in resolved {
@@ -70,15 +72,18 @@ pub(crate) fn resolve_aliases(names: &mut Names, config: &Config, notes: &mut No
     written
 }
 
-/// Who says how an alias chooses: itself, or where it only stands for another alias, that one. Cycles were told before.
-fn chooser<'a>(alias: &'a str, config: &'a Config) -> Option<(&'a str, &'a AliasConfig)> {
-    let mut found = config.models.get_key_value(alias)?;
-    while let [only] = found.1.targets().as_slice()
-        && let Some(next) = config.models.get_key_value(only)
+/// Who says how an alias chooses: itself, or where it only stands for another alias, that one. What they say of their calls
+/// counts together, the outer one's more. Cycles were told before.
+fn chooser<'a>(alias: &'a str, config: &'a Config) -> Option<(&'a AliasConfig, AliasLayers)> {
+    let mut found = config.models.get(alias)?;
+    let mut layers = found.layers.clone();
+    while let [only] = found.targets().as_slice()
+        && let Some(next) = config.models.get(only)
     {
         found = next;
+        layers = layers.or(&next.layers);
     }
-    Some((found.0, found.1))
+    Some((found, layers))
 }
 
 /// Says which targets of an alias aren't there.
@@ -177,6 +182,17 @@ fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistak
                 "write strategy = \"balance\" beside it, or take it out".to_owned(),
             );
         }
+    }
+    let AliasLayers { timeout, limits, budget, .. } = &alias.layers;
+    if timeout.connect.is_some() {
+        wrong(
+            &["timeout", "connect"],
+            "is a matter of the provider",
+            "write it into the provider's section, or into [timeout] for all".to_owned(),
+        );
+    }
+    for (path, what, hint) in of_limits(limits).into_iter().chain(of_budget(budget.as_ref())) {
+        wrong(&path, &what, hint);
     }
     let both: BTreeSet<&String> =
         alias.defaults.keys().filter(|name| alias.overrides.contains_key(*name)).collect();

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use modelswitch_layers::{Balance, Fallback, StickyBy, Target as Asked};
+use modelswitch_layers::{Balance, Cache, Counter, Fallback, StickyBy, Target as Asked};
 use modelswitch_provider::{Provider, Request, Response, Result, Usage};
 
-use crate::config::{AliasConfig, NotEmpty, Period, Sticky, Strategy, Word};
+use crate::config::{
+    AliasConfig, AliasLayers, BreakerConfig, CacheConfig, NotEmpty, Period, Sticky, Strategy, Word,
+};
 use crate::connect::Connected;
+use crate::layers::{Breakers, Kept, Limits, OwnBreakers};
 use crate::resolve::{Names, Target, Written};
-use crate::router::{Route, send_to};
+use crate::router::send_to;
+use crate::stack::Common;
 
 /// What an alias says of its targets. Only these are ever asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,12 +27,14 @@ pub(crate) struct Choice {
     strategy: Strategy,
     sticky: Option<Sticky>,
     hedge_after: Option<Duration>,
+    /// What else it says of its calls.
+    pub(crate) layers: AliasLayers,
 }
 
 impl Choice {
     /// How an alias chooses among targets, which are those that it was followed to.
     pub(crate) fn of(
-        alias: &str,
+        (alias, layers): (&str, AliasLayers),
         config: &AliasConfig,
         targets: &[Target],
         (names, written): (&Names, &Written),
@@ -48,6 +54,7 @@ impl Choice {
             strategy: config.strategy.map(|Word(strategy)| strategy).unwrap_or_default(),
             sticky: config.sticky.map(|Word(sticky)| sticky),
             hedge_after: config.hedge_after.map(|Period(patience)| patience),
+            layers,
         }
     }
 
@@ -56,18 +63,20 @@ impl Choice {
         &self.alias
     }
 
-    /// The provider that asks them.
-    pub(crate) fn over(&self, routes: &[Route], connected: &[Arc<Connected>]) -> Switch {
-        let asked = self.targets.iter().zip(&self.weights).filter_map(|(target, weight)| {
-            let route = routes.iter().find(|route| route.name == target.provider)?;
-            let one = OneTarget { provider: route.provider.clone(), target: target.clone() };
-            let asked = Asked::new(one).model(target.model.clone()).weight(*weight);
-            Some(match price(target, connected) {
-                Some(price) => asked.price(price),
-                None => asked,
+    /// The provider that asks them: `asked` has one for each target, with its layers.
+    pub(crate) fn over(
+        &self,
+        asked: Vec<Arc<dyn Provider>>,
+        connected: &[Arc<Connected>],
+    ) -> Arc<dyn Provider> {
+        let asked: Vec<Asked> = (self.targets.iter().zip(&self.weights).zip(asked))
+            .map(|((target, weight), provider)| {
+                let one = OneTarget { provider, target: target.clone() };
+                let asked = Asked::new(one).model(target.model.clone()).weight(*weight);
+                price(target, connected).into_iter().fold(asked, Asked::price)
             })
-        });
-        let provider: Arc<dyn Provider> = match self.strategy.balanced() {
+            .collect();
+        match self.strategy.balanced() {
             None => {
                 let fallback = Fallback::new(self.alias.clone(), asked);
                 Arc::new(self.hedge_after.into_iter().fold(fallback, Fallback::hedge_after))
@@ -77,11 +86,7 @@ impl Choice {
                 let balance = self.hedge_after.into_iter().fold(balance, Balance::hedge_after);
                 Arc::new(self.sticky.map(StickyBy::from).into_iter().fold(balance, Balance::sticky))
             }
-        };
-        let below = self.targets.iter().filter_map(|target| {
-            routes.iter().find(|route| route.name == target.provider).map(|route| route.provider.clone())
-        });
-        Switch { choice: self.clone(), provider, below: below.collect() }
+        }
     }
 }
 
@@ -93,20 +98,47 @@ impl fmt::Display for Choice {
     }
 }
 
-/// A choice over the providers that are there.
+/// A choice over the providers that are there, with its layers.
 #[derive(Clone, Debug)]
 pub(crate) struct Switch {
-    choice: Choice,
+    pub(crate) choice: Choice,
     pub(crate) provider: Arc<dyn Provider>,
-    below: Vec<Arc<dyn Provider>>,
+    pub(crate) common: Common,
+    pub(crate) counter: Arc<dyn Counter>,
+    /// One for each target.
+    pub(crate) below: Vec<Arc<Connected>>,
+    pub(crate) limits: Limits,
+    /// Its own, not the one of all.
+    pub(crate) cache: Option<Kept<CacheConfig, Cache>>,
+    /// Its own of each target.
+    pub(crate) breakers: Vec<OwnBreakers>,
 }
 
 impl Switch {
-    /// Whether this one asks as the other does, and the very same providers: then what it has learnt of them still counts.
-    pub(crate) fn same_as(&self, other: &Self) -> bool {
-        self.choice == other.choice
-            && self.below.len() == other.below.len()
-            && self.below.iter().zip(&other.below).all(|(one, other)| Arc::ptr_eq(one, other))
+    /// Whether it asks like this, and the very same providers: then what it has learnt of them still counts.
+    pub(crate) fn asks_as(
+        &self,
+        choice: &Choice,
+        common: &Common,
+        counter: &Arc<dyn Counter>,
+        below: &[Arc<Connected>],
+    ) -> bool {
+        self.choice == *choice
+            && self.common == *common
+            && std::ptr::addr_eq(Arc::as_ptr(&self.counter), Arc::as_ptr(counter))
+            && self.below.len() == below.len()
+            && self.below.iter().zip(below).all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
+    /// The breakers that it has of a target, if that is at the same place as this one.
+    pub(crate) fn breakers_of(
+        &self,
+        target: &Target,
+        provider: &Connected,
+    ) -> Option<&Kept<BreakerConfig, Breakers>> {
+        let position = self.choice.targets.iter().position(|known| known.is_at(target))?;
+        let known = self.below.get(position)?;
+        (known.info.base_url == provider.info.base_url).then(|| self.breakers.get(position)?.as_ref())?
     }
 }
 

@@ -44,9 +44,21 @@
 //! connect = "10s"
 //! first_byte = "10m"
 //! idle = "5m"
+//! total = "15m"                             # a whole call, with all tries and targets; none unless said
+//!
+//! [limits]                                  # see "Limits, budgets, caches" below, as for the following
+//! concurrent = 100
+//!
+//! [breaker]
+//! [cache]
+//! [ledger]
+//!
+//! [budget]
+//! month = "200 USD"
 //!
 //! [log]
 //! content = false                           # true: prompts and answers too, see "Logs" below
+//! usage = false                             # true: asks for the tokens of streams, so that they are in the log
 //!
 //! [profile.production]                      # chosen by MODELSWITCH_PROFILE=production
 //! default = "deepseek/deepseek-v4-pro"
@@ -119,6 +131,75 @@
 //! and `max_completion_tokens` are one parameter. Where an alias points to another, the outer one counts more: what it
 //! says of a parameter, as a default or as an override, is all that is said of it. Aliases that point to each other are
 //! refused by name. In variables: `MODELSWITCH_MODELS__QUICK__DEFAULTS__TEMPERATURE=0.2`.
+//!
+//! # Limits, budgets, caches
+//!
+//! Each of these sections may stand at the top, in a provider's section (`[providers.openai.limits]`) and in an alias's
+//! (`[models.smart.limits]`). What isn't written anywhere isn't there, and costs nothing.
+//!
+//! | section | at the top | for a provider | for an alias |
+//! |---|---|---|---|
+//! | `[retry]`, `[timeout]` | for each provider | in place of those | in place of those, for each of its targets |
+//! | `timeout.total` | a whole call, with all tries and targets | what this provider may take of it; then the next target is asked | a whole call, in place of the top's |
+//! | `[limits]` | for each provider alike | in place of those | one more, for all calls of the alias together |
+//! | `[breaker]` | for each model of each provider | in place of those | in place of those, of its own |
+//! | `[cache]` | for all calls | of this provider's answers, whatever name they were asked by | in place of the top's |
+//! | `[budget]` | all calls together | one more, for what is spent at it | one more, for what is spent by this name |
+//! | `[ledger]` | all calls | – | – |
+//!
+//! In place of means setting by setting. `breaker = false` and `cache = false` switch off what stands further out.
+//!
+//! ```toml
+//! [limits]
+//! requests_per_minute = 600                 # as the account allows
+//! tokens_per_minute = 90000                 # guessed before a call, corrected after it
+//! concurrent = 8                            # calls at once; a stream counts until its end
+//! wait = "30s"                              # for room; then it is refused, or the next target asked
+//! adaptive = true                           # fewer at once after a 429, and slowly more again
+//! answer_tokens = 1000                      # for an answer whose length the request doesn't limit
+//!
+//! [breaker]                                 # leaves a model alone that keeps failing; the next target is asked at once
+//! failure_rate = 0.5                        # of at least so many calls, within that time
+//! minimum_calls = 10
+//! window = "30s"
+//! rest = "5s"                               # doubling up to max_rest; a Retry-After counts up to max_retry_after
+//! max_rest = "1m"
+//! max_retry_after = "1h"
+//! probes = 2
+//!
+//! [cache]                                   # the same question has the same answer
+//! time_to_live = "1h"
+//! max_size = 67108864                       # bytes
+//! max_answer = 1048576
+//! max_temperature = 0.0                     # answers anew what asks for variety
+//! max_wait = "1m"
+//! per_tag = true                            # callers with another tag get none of the answers
+//!
+//! [budget]                                  # refuses what would cost more than is left
+//! hour = "1 USD"
+//! day = "5 USD"
+//! month = "100 USD"
+//! each = "tag"                              # or "alias", "target"; "all" together unless said
+//! unpriced = "refuse"                       # or "pass": a model whose price isn't known
+//! answer_tokens = 4096
+//!
+//! [ledger]                                  # each call with its tokens and cost; `modelswitch usage` reads it
+//! path = "usage.sqlite"                     # in memory when left out; the feature `sqlite`
+//!
+//! [retry]
+//! budget = 0.2                              # at most one repeat for five calls, or ten a second
+//! ```
+//!
+//! They stand in one order, and the first sees the request first. Once for a call: log, cost, `timeout.total`, cache, an
+//! alias's limits, its choice of a target. Once for each target: budgets, the provider's cache, limits, breaker, its `timeout.total`,
+//! retry, the time limits of one try. [`modelswitch_layers`] says of each when it bites and what it costs.
+//!
+//! Prices are those of the profiles, at the time of the call. An amount is in the currency of the prices; a budget in
+//! another one than a model is sold in refuses it as unpriced. Budgets begin at midnight UTC, and count in the ledger's file, if there is
+//! one, else in memory. Where a caller's tag comes from, and what else a single call may say, is in "Hints" below.
+//!
+//! What a limit, a breaker, a cache or a budget knows outlives a [reload](Registry::reload) that leaves its own settings and the
+//! provider's URL alone.
 //!
 //! # Least privilege
 //!
@@ -331,12 +412,14 @@ mod check;
 mod choice;
 mod config;
 mod connect;
+mod contradictions;
 mod env_file;
 mod environment;
 mod events;
 mod factory;
 mod guard;
 mod keys;
+mod layers;
 mod literal;
 mod load;
 mod made;
@@ -355,6 +438,8 @@ mod sighup;
 mod snapshot;
 mod source;
 mod spelling;
+mod spend;
+mod stack;
 mod syntax;
 mod unconfigured;
 mod variables;

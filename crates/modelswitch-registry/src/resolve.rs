@@ -35,7 +35,7 @@ impl Target {
         self.choice.as_ref().map_or_else(|| self.to_string(), ToString::to_string)
     }
 
-    fn is_at(&self, other: &Self) -> bool {
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
         self.provider == other.provider && self.model == other.model
     }
 }

@@ -8,13 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method};
-use modelswitch_layers::{Alias, Layer};
+use modelswitch_layers::{Alias, Cache, Layer};
 use modelswitch_provider::{
     Adaptation, Body, Endpoint, Error, ErrorKind, Head, Model, ModelList, Provider, Request, Response, Result,
 };
 use tokio::time::timeout;
 
 use crate::choice::Switch;
+use crate::config::CacheConfig;
+use crate::layers::Kept;
 use crate::resolve::{Names, Target};
 use crate::snapshot::Current;
 use crate::spelling::{did_you_mean, list, nearest};
@@ -29,14 +31,18 @@ pub(crate) struct Routes {
     pub(crate) providers: Vec<Route>,
     /// Those of aliases that have several targets, by the alias.
     pub(crate) switches: BTreeMap<String, Switch>,
+    /// The answers that are given again, where the top of the configuration says so.
+    pub(crate) cache: Option<Kept<CacheConfig, Cache>>,
 }
 
 /// A provider under its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
-    /// With its layers.
+    /// With its layers, and those of a whole call.
     pub(crate) provider: Arc<dyn Provider>,
+    /// With its layers, as one of an alias's targets.
+    pub(crate) target: Arc<dyn Provider>,
     /// Without them: one try.
     pub(crate) once: Arc<dyn Provider>,
 }
@@ -299,8 +305,13 @@ impl Provider for Logged {
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
-        let log = self.current.get().log;
-        log.wrap(self.inner.clone()).send(request).await
+        let snapshot = self.current.get();
+        let inner = self.inner.clone();
+        let priced = match &snapshot.cost {
+            Some(cost) => cost.wrap(inner),
+            None => inner,
+        };
+        snapshot.log.wrap(priced).send(request).await
     }
 }
 

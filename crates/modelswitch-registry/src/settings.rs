@@ -8,6 +8,7 @@ use modelswitch_openai::Timeouts;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::config::TOP;
 use crate::connect::Connected;
 use crate::environment::Environment;
 use crate::load::Places;
@@ -155,8 +156,7 @@ fn shown(path: &[String]) -> String {
 
 /// The order of the documentation's file.
 fn rank(path: &[String]) -> usize {
-    let order = ["default", "providers", "models", "profiles", "retry", "timeout", "log"];
-    order.iter().position(|name| path.first().is_some_and(|first| first == name)).unwrap_or(order.len())
+    TOP.iter().position(|name| path.first().is_some_and(|first| first == name)).unwrap_or(TOP.len())
 }
 
 /// What is taken where nothing was written.

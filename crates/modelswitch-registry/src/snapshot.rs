@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use modelswitch_layers::Log;
+use modelswitch_layers::{Cost, Log};
 
 use crate::connect::Connected;
 use crate::router::Routes;
 use crate::settings::Setting;
+use crate::spend::Store;
 
 /// Everything that a call needs, as it was read at one moment. It never changes: a reload makes another one and puts it in
 /// its place, and who is in the middle of a call keeps the one that the call began with.
@@ -33,6 +34,9 @@ pub(crate) struct Snapshot {
     pub(crate) files: Vec<PathBuf>,
     /// How calls are logged.
     pub(crate) log: Log,
+    /// Where they are written down, and what does it.
+    pub(crate) store: Option<Store>,
+    pub(crate) cost: Option<Cost>,
 }
 
 /// The snapshot that counts now. A clone is another handle on the same.

@@ -9,7 +9,9 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use modelswitch_layers::StickyBy;
 
+use super::layers::{BreakerConfig, BudgetConfig, CacheConfig, LimitsConfig, Switch};
 use super::value::{EMPTY_LIST, Free, NotEmpty, Period, Word};
+use super::{RetryConfig, TimeoutConfig};
 
 /// An alias as it is written.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,41 @@ pub(crate) struct AliasConfig {
     pub(crate) defaults: BTreeMap<String, Free>,
     /// Parameters for every request.
     pub(crate) overrides: BTreeMap<String, Free>,
+    /// What holds for its calls.
+    pub(crate) layers: AliasLayers,
+}
+
+/// What an alias says of its calls besides who answers them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct AliasLayers {
+    pub(crate) retry: RetryConfig,
+    pub(crate) timeout: TimeoutConfig,
+    /// For all of its calls together, beside those of each provider.
+    pub(crate) limits: LimitsConfig,
+    pub(crate) breaker: Option<Switch<BreakerConfig>>,
+    pub(crate) cache: Option<Switch<CacheConfig>>,
+    pub(crate) budget: Option<BudgetConfig>,
+}
+
+impl AliasLayers {
+    /// Whether its targets are asked otherwise than they are by their own names.
+    pub(crate) fn is_about_targets(&self) -> bool {
+        let timeout = TimeoutConfig { total: None, ..self.timeout };
+        self.retry != RetryConfig::default() || timeout != TimeoutConfig::default() || self.breaker.is_some()
+    }
+
+    /// These, and those of the alias that this one stands for where they say nothing.
+    pub(crate) fn or(self, inner: &Self) -> Self {
+        let whole = self.timeout.total.or(inner.timeout.total);
+        Self {
+            retry: self.retry.or(inner.retry),
+            timeout: TimeoutConfig { total: whole, ..self.timeout.or(inner.timeout) },
+            limits: self.limits.or(inner.limits),
+            breaker: self.breaker.or(inner.breaker),
+            cache: self.cache.or(inner.cache),
+            budget: self.budget.or_else(|| inner.budget.clone()),
+        }
+    }
 }
 
 impl AliasConfig {
@@ -152,6 +189,12 @@ impl<'de> Deserialize<'de> for AliasConfig {
             hedge_after: Option<Period>,
             defaults: BTreeMap<String, Free>,
             overrides: BTreeMap<String, Free>,
+            retry: RetryConfig,
+            timeout: TimeoutConfig,
+            limits: LimitsConfig,
+            breaker: Option<Switch<BreakerConfig>>,
+            cache: Option<Switch<CacheConfig>>,
+            budget: Option<BudgetConfig>,
         }
         struct Alias;
         impl<'de> Visitor<'de> for Alias {
@@ -170,17 +213,25 @@ impl<'de> Deserialize<'de> for AliasConfig {
                 Ok(AliasConfig { targets: Some(NotEmpty(targets)), ..AliasConfig::default() })
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let Table { target, targets, strategy, weights, sticky, hedge_after, defaults, overrides } =
-                    Table::deserialize(MapAccessDeserializer::new(map))?;
+                let table = Table::deserialize(MapAccessDeserializer::new(map))?;
+                let layers = AliasLayers {
+                    retry: table.retry,
+                    timeout: table.timeout,
+                    limits: table.limits,
+                    breaker: table.breaker,
+                    cache: table.cache,
+                    budget: table.budget,
+                };
                 Ok(AliasConfig {
-                    target,
-                    targets,
-                    strategy,
-                    weights,
-                    sticky,
-                    hedge_after,
-                    defaults,
-                    overrides,
+                    target: table.target,
+                    targets: table.targets,
+                    strategy: table.strategy,
+                    weights: table.weights,
+                    sticky: table.sticky,
+                    hedge_after: table.hedge_after,
+                    defaults: table.defaults,
+                    overrides: table.overrides,
+                    layers,
                 })
             }
         }

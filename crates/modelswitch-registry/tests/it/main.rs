@@ -10,6 +10,7 @@ mod check_sockets;
 mod choice;
 mod custom;
 mod keys;
+mod layers;
 mod mistakes;
 mod mistakes_told;
 mod names;
