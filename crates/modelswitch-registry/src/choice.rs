@@ -12,6 +12,7 @@ use crate::config::{
     AliasConfig, AliasLayers, BreakerConfig, CacheConfig, NotEmpty, Period, Sticky, Strategy, Word,
 };
 use crate::connect::Connected;
+use crate::hints::OnlyFirst;
 use crate::layers::{Breakers, Kept, Limits, OwnBreakers};
 use crate::resolve::{Names, Target, Written};
 use crate::router::send_to;
@@ -161,7 +162,8 @@ impl Provider for OneTarget {
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
-        send_to(&self.provider, Some(&self.target), request).await
+        OnlyFirst::ask(request, async |request| send_to(&self.provider, Some(&self.target), request).await)
+            .await
     }
 }
 

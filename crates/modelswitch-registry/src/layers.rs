@@ -14,6 +14,7 @@ use crate::config::{
     AliasLayers, BreakerConfig, CacheConfig, Flag, LimitsConfig, ProviderConfig, RetryConfig, Share, Switch,
     Temperature, TimeoutConfig, Weight,
 };
+use crate::hints::Repeats;
 
 /// A layer, and what it was made of.
 #[derive(Clone, Debug)]
@@ -112,7 +113,7 @@ impl Layers {
             .layer(breakers.map(|breakers| breakers.layer.clone()))
             // With all tries.
             .layer(tries.timeout.total.map(|total| Timeout::new().total(total.0)))
-            .layer(tries.retry.map(retry))
+            .layer(tries.retry.map(|config| Repeats(retry(config))))
             // Of one try.
             .layer(pieces(tries.timeout))
             .over(once.clone())

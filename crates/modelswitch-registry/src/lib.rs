@@ -201,6 +201,23 @@
 //! What a limit, a breaker, a cache or a budget knows outlives a [reload](Registry::reload) that leaves its own settings and the
 //! provider's URL alone.
 //!
+//! # Hints
+//!
+//! What a single call says of itself, it says in headers, by whatever door. They stay here: no service sees them. One that there
+//! isn't, or whose value can't be one, is [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest).
+//!
+//! | header | says | in code, in the request's extensions |
+//! |---|---|---|
+//! | [`x-modelswitch-timeout`](TIMEOUT_HEADER)`: 30s` | how long the whole call may take, if that is shorter than `timeout.total` | [`TimeLeft`](modelswitch_provider::TimeLeft) |
+//! | [`x-modelswitch-attempts`](ATTEMPTS_HEADER)`: 1` | how often each target may be asked, in place of `retry.attempts` | |
+//! | [`x-modelswitch-fallback`](FALLBACK_HEADER)`: off` | that an alias asks only the target that it chooses first | |
+//! | [`x-modelswitch-tag`](TAG_HEADER)`: team 7` | for whom or for what the call is made: its cost is counted under it | [`Tag`](modelswitch_layers::Tag) |
+//! | [`x-modelswitch-sticky`](STICKY_HEADER)`: user 12` | what the call belongs to, for an alias with `sticky` | [`StickyKey`](modelswitch_layers::StickyKey) |
+//! | [`x-modelswitch-cache`](CACHE_HEADER)`: bypass` | `use` an answer that is kept, `refresh` it, or `bypass` the cache | [`CacheUse`](modelswitch_layers::CacheUse) |
+//! | [`x-modelswitch-provider`](PROVIDER_HEADER)`: openai` | who is asked, for a request without a model | |
+//!
+//! An app on async-openai sends them with a call: `client.chat().header("x-modelswitch-tag", "team 7")?.create(request)`.
+//!
 //! # Least privilege
 //!
 //! What a provider may be asked for, by whatever door and name:
@@ -418,6 +435,7 @@ mod environment;
 mod events;
 mod factory;
 mod guard;
+mod hints;
 mod keys;
 mod layers;
 mod literal;
@@ -454,6 +472,7 @@ pub use connect::ProviderInfo;
 pub use events::{Events, RegistryEvent};
 pub use factory::Settings;
 pub use guard::NOT_ALLOWED;
+pub use hints::{ATTEMPTS_HEADER, CACHE_HEADER, FALLBACK_HEADER, STICKY_HEADER, TAG_HEADER, TIMEOUT_HEADER};
 #[cfg(feature = "keyring")]
 pub use keys::Keyring;
 pub use keys::{KeyInfo, KeyRefresh};

@@ -8,14 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method};
-use modelswitch_layers::{Alias, Cache, Layer};
+use modelswitch_layers::{Alias, Cache, Layer, Timeout};
 use modelswitch_provider::{
-    Adaptation, Body, Endpoint, Error, ErrorKind, Head, Model, ModelList, Provider, Request, Response, Result,
+    Adaptation, Body, Endpoint, Error, ErrorKind, Head, Model, ModelList, Provider, Request, Response,
+    Result, TimeLeft,
 };
 use tokio::time::timeout;
 
 use crate::choice::Switch;
 use crate::config::CacheConfig;
+use crate::hints;
 use crate::layers::Kept;
 use crate::resolve::{Names, Target};
 use crate::snapshot::Current;
@@ -249,8 +251,10 @@ impl Provider for Called {
         &self.name
     }
 
-    async fn send(&self, request: Request) -> Result<Response> {
+    async fn send(&self, mut request: Request) -> Result<Response> {
         let snapshot = self.current.get();
+        // It was named already.
+        request.headers.remove(PROVIDER_HEADER);
         snapshot.routes.provider(&self.name)?.send(request).await
     }
 }
@@ -304,14 +308,35 @@ impl Provider for Logged {
         self.inner.name()
     }
 
-    async fn send(&self, request: Request) -> Result<Response> {
+    async fn send(&self, mut request: Request) -> Result<Response> {
         let snapshot = self.current.get();
-        let inner = self.inner.clone();
+        if let Err(error) = hints::take(&mut request) {
+            // It is a call that failed, and told like any other.
+            return snapshot.log.wrap(Arc::new(Refused(error))).send(request).await;
+        }
+        let inner = match TimeLeft::of(&request) {
+            Some(_) => Timeout::new().wrap(self.inner.clone()),
+            None => self.inner.clone(),
+        };
         let priced = match &snapshot.cost {
             Some(cost) => cost.wrap(inner),
             None => inner,
         };
         snapshot.log.wrap(priced).send(request).await
+    }
+}
+
+/// In place of what a request that isn't one would have asked.
+#[derive(Debug)]
+struct Refused(Error);
+
+#[async_trait]
+impl Provider for Refused {
+    fn name(&self) -> &str {
+        NAME
+    }
+    async fn send(&self, _: Request) -> Result<Response> {
+        Err(self.0.clone())
     }
 }
 

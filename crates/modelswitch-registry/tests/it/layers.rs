@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use modelswitch_layers::{By, CacheStatus, CallCost, Query, StickyKey, Tag};
 use modelswitch_provider::{ApiKey, Body, ChatRequest, ErrorKind, Provider, ProviderExt, Request, Response};
-use modelswitch_registry::{Registry, RegistryBuilder};
+use modelswitch_registry::{
+    ATTEMPTS_HEADER, CACHE_HEADER, FALLBACK_HEADER, Registry, RegistryBuilder, TAG_HEADER, TIMEOUT_HEADER,
+};
 use modelswitch_sim::{Script, Sim};
 
 use crate::support::*;
@@ -452,4 +454,83 @@ fn an_alias_that_would_wait_longer_than_its_provider_is_told() {
             "`models.x.timeout.idle` is longer than the provider `a` is waited for, which counts: raise it in [providers.a.timeout]"
         ]
     );
+}
+
+/// A question with one header.
+fn hinted(model: &str, header: &'static str, value: &'static str) -> Request {
+    let mut request = question(model).into_request().unwrap();
+    request.headers.insert(header, value.parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn a_call_says_in_headers_how_it_is_to_be_made_and_no_service_sees_them() {
+    let (a, b) = (sim().await, sim().await);
+    let lines = "[retry]\nbase_delay = '1ms'\n[cache]\n[ledger]\n[models]\nsmart = ['a/deepseek-flash', 'b/deepseek-flash']\n\
+                 [models.slow]\ntargets = ['a/deepseek-flash', 'b/deepseek-flash']\nhedge_after = '10ms'";
+    let registry = registry(&[&a, &b], lines);
+    let router = registry.router();
+    let failed = |result: modelswitch_provider::Result<Response>| result.map(|_| ()).unwrap_err().kind();
+
+    a.script(Script::status(503).times(9));
+    let once = router.send(hinted("a/deepseek-flash", ATTEMPTS_HEADER, "1")).await;
+    assert_eq!((failed(once), a.requests().len()), (ErrorKind::Overloaded, 1));
+    let first = router.send(hinted("smart", FALLBACK_HEADER, "off")).await;
+    assert_eq!((failed(first), b.requests().len()), (ErrorKind::Overloaded, 0));
+    a.clear_scripts();
+
+    a.script(Script::normal().delay(Duration::from_millis(200)));
+    let waited_for = router.send(hinted("slow", FALLBACK_HEADER, "off")).await.unwrap();
+    assert_eq!((waited_for.head.provider.as_deref(), b.requests().len()), (Some("a"), 0));
+
+    a.script(Script::normal().delay(Duration::from_secs(600)));
+    assert_eq!(
+        failed(router.send(hinted("a/deepseek-v4-pro", TIMEOUT_HEADER, "100ms")).await),
+        ErrorKind::Timeout
+    );
+
+    for (value, status_of) in [("use", "miss"), ("use", "hit"), ("refresh", "miss"), ("bypass", "bypass")] {
+        let response = sent(&registry, hinted("b/deepseek-flash", CACHE_HEADER, value)).await;
+        assert_eq!(status(&response), status_of, "{value}");
+    }
+    sent(&registry, hinted("b/deepseek-v4-pro", TAG_HEADER, "team 7")).await;
+    let tags = registry.ledger().unwrap().sums(&Query::new().by([By::Tag])).await.unwrap();
+    assert!(tags.iter().any(|sum| sum.group[0].as_deref() == Some("team 7")));
+
+    for provider in [registry.model("smart").unwrap(), registry.provider("b").unwrap()] {
+        provider.send(hinted("deepseek-flash", CACHE_HEADER, "bypass")).await.unwrap();
+        let mut wrong = hinted("deepseek-flash", CACHE_HEADER, "sometimes");
+        wrong.headers.insert("x-team", "search".parse().unwrap());
+        assert_eq!(failed(provider.send(wrong).await), ErrorKind::InvalidRequest);
+    }
+    let sent = a.requests().into_iter().chain(b.requests());
+    for request in sent {
+        for header in [ATTEMPTS_HEADER, FALLBACK_HEADER, TIMEOUT_HEADER, CACHE_HEADER, TAG_HEADER] {
+            assert_eq!(request.header(header), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_app_on_async_openai_sends_hints_with_a_call() {
+    use modelswitch_openai::async_openai::traits::RequestOptionsBuilder;
+    use modelswitch_openai::async_openai::types::chat::{
+        ChatCompletionRequestUserMessage, CreateChatCompletionRequestArgs,
+    };
+    let a = sim().await;
+    let registry = registry(&[&a], "[ledger]");
+    let client = registry.client().unwrap();
+    let request = || {
+        CreateChatCompletionRequestArgs::default()
+            .model("a/deepseek-flash")
+            .messages([ChatCompletionRequestUserMessage::from("?").into()])
+            .build()
+            .unwrap()
+    };
+    client.chat().header(TAG_HEADER, "team 7").unwrap().create(request()).await.unwrap();
+    let tags = registry.ledger().unwrap().sums(&Query::new().by([By::Tag])).await.unwrap();
+    assert_eq!(tags[0].group[0].as_deref(), Some("team 7"));
+    let wrong =
+        client.chat().header("x-modelswitch-atempts", "1").unwrap().create(request()).await.unwrap_err();
+    assert!(wrong.to_string().contains("did you mean `x-modelswitch-attempts`?"), "{wrong}");
 }
