@@ -477,7 +477,20 @@ impl RegistryBuilder {
         let is_on = |flag: Option<Flag>| flag.is_some_and(|flag| flag.0);
         let log = Log::new().with_content(is_on(config.log.content)).with_usage(is_on(config.log.usage));
         let cost = store.as_ref().map(|store| store.cost(&maker.connected));
-        Ok(Snapshot { source, section, providers, routes, warnings, settings, files, log, store, cost })
+        Ok(Snapshot {
+            source,
+            section,
+            providers,
+            routes,
+            warnings,
+            settings,
+            files,
+            config,
+            places,
+            log,
+            store,
+            cost,
+        })
     }
 
     fn stood_in_for(&self, one: &Connected) -> Option<String> {

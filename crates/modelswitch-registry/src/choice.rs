@@ -59,6 +59,16 @@ impl Choice {
         }
     }
 
+    /// One for each target.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = u32> {
+        self.weights.iter().copied()
+    }
+
+    /// Whether they count.
+    pub(crate) fn is_weighted(&self) -> bool {
+        self.targets.len() > 1 && self.strategy.balanced().is_some()
+    }
+
     /// The name that apps ask for.
     pub(crate) fn alias(&self) -> &str {
         &self.alias

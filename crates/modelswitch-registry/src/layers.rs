@@ -175,7 +175,7 @@ impl Layer for Limits {
     }
 }
 
-fn pace(config: &LimitsConfig) -> RateLimit {
+pub(crate) fn pace(config: &LimitsConfig) -> RateLimit {
     let mut limit = RateLimit::new();
     if let Some(requests) = config.requests_per_minute {
         limit = limit.requests(requests.0.into());
@@ -227,7 +227,7 @@ impl Breakers {
     }
 }
 
-fn breaker(config: &BreakerConfig) -> Breaker {
+pub(crate) fn breaker(config: &BreakerConfig) -> Breaker {
     let mut breaker = Breaker::new();
     if let Some(Share(rate)) = config.failure_rate {
         breaker = breaker.failure_rate(rate);
@@ -301,7 +301,7 @@ pub(crate) fn cache(config: &CacheConfig) -> Cache {
     }
 }
 
-fn retry(config: RetryConfig) -> Retry {
+pub(crate) fn retry(config: RetryConfig) -> Retry {
     let mut retry = Retry::default();
     if let Some(attempts) = config.attempts {
         retry = retry.attempts(attempts.0);

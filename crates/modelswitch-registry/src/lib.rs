@@ -386,8 +386,8 @@
 //!
 //! [`check_all`](Registry::check_all) says of each provider what works and what to do about what doesn't;
 //! [`catalogue`](Registry::catalogue) which models there are, what they can and cost; [`settings`](Registry::settings) what
-//! counts and where it comes from; [`config_schema`] what may stand in the file. The program's commands `check`, `models`
-//! and `config` show the same.
+//! counts and where it comes from; [`explain`](Registry::explain) who answers a name, and what its calls go through; [`config_schema`] what may stand in the file. The program's commands `check`, `models`,
+//! `config` and `route` show the same.
 //!
 //! # Logs
 //!
@@ -430,9 +430,11 @@ mod choice;
 mod config;
 mod connect;
 mod contradictions;
+mod describe;
 mod env_file;
 mod environment;
 mod events;
+mod explain;
 mod factory;
 mod guard;
 mod hints;
@@ -470,6 +472,7 @@ pub use changes::{AliasChange, Changes, DefaultChange, ProviderChange};
 pub use check::{CheckMetadata, CheckOptions, CheckReport, KeyReport, Outcome, Stage, StageReport};
 pub use connect::ProviderInfo;
 pub use events::{Events, RegistryEvent};
+pub use explain::{ExplainedLayer, ExplainedTarget, Explanation};
 pub use factory::Settings;
 pub use guard::NOT_ALLOWED;
 pub use hints::{ATTEMPTS_HEADER, CACHE_HEADER, FALLBACK_HEADER, STICKY_HEADER, TAG_HEADER, TIMEOUT_HEADER};

@@ -22,7 +22,7 @@ use crate::keys::KeyRefresh;
 use crate::pools::Pools;
 use crate::router::{Bound, Called, Logged, Router};
 use crate::settings::Setting;
-use crate::snapshot::Current;
+use crate::snapshot::{Current, Snapshot};
 
 /// Configuration made into providers. A clone is another handle on the same registry.
 ///
@@ -460,6 +460,11 @@ impl Registry {
                 Err(error)
             }
         }
+    }
+
+    /// What counts now, as it was read.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.current.get()
     }
 
     /// What counts now.

@@ -119,6 +119,10 @@ impl Names {
         self.aliases.iter().map(|(alias, target)| (alias.as_str(), target))
     }
 
+    pub(crate) fn is_alias(&self, name: &str) -> bool {
+        self.aliases.contains_key(name)
+    }
+
     pub(crate) fn providers(&self) -> impl Iterator<Item = &str> {
         self.providers.iter().map(|(name, _)| &**name)
     }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use modelswitch_layers::{Cost, Log};
 
+use crate::config::Config;
 use crate::connect::Connected;
+use crate::load::Places;
 use crate::router::Routes;
 use crate::settings::Setting;
 use crate::spend::Store;
@@ -32,6 +34,9 @@ pub(crate) struct Snapshot {
     /// The files that it was read from, and those that would be read if they were there.
     #[cfg_attr(not(feature = "watch"), allow(dead_code, reason = "the watcher reads it"))]
     pub(crate) files: Vec<PathBuf>,
+    /// What was written, and where, to be explained.
+    pub(crate) config: Config,
+    pub(crate) places: Places,
     /// How calls are logged.
     pub(crate) log: Log,
     /// Where they are written down, and what does it.

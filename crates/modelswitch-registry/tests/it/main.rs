@@ -9,6 +9,7 @@ mod check;
 mod check_sockets;
 mod choice;
 mod custom;
+mod explain;
 mod keys;
 mod layers;
 mod mistakes;
