@@ -10,6 +10,7 @@ mod check_sockets;
 mod choice;
 mod custom;
 mod explain;
+mod five_providers;
 mod keys;
 mod layers;
 mod mistakes;
