@@ -59,6 +59,13 @@ fn the_readmes_router_is_read() {
     let registry = Registry::builder().toml(text).environment(keys).build().unwrap();
     assert!(registry.warnings().is_empty(), "{:?}", registry.warnings());
     assert_eq!(registry.default_model().as_deref(), Some("deepseek/deepseek-v4-pro"));
+    let layers = |target: &modelswitch::registry::ExplainedTarget| {
+        target.layers.iter().map(|layer| layer.name.clone()).collect::<Vec<_>>()
+    };
+    let fast = registry.explain("fast").unwrap();
+    let all = ["budget", "budget", "limits", "breaker", "retry", "timeout", "service"];
+    assert_eq!(layers(&fast.targets[1]), all);
+    assert!(registry.ledger().is_some());
 }
 
 #[test]

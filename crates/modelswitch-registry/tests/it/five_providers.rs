@@ -133,7 +133,8 @@ impl World {
         let asked = TROUBLES.iter().zip(&self.sims).flat_map(|(trouble, sim)| {
             let requests = sim.requests();
             sim.clear_requests();
-            let models = requests.into_iter().map(|request| request.json()["model"].to_string());
+            let models =
+                requests.into_iter().filter_map(|request| Some(request.json().get("model")?.to_string()));
             models.filter(|model| !model.contains(trouble.model())).collect::<Vec<_>>()
         });
         asked.collect()

@@ -427,6 +427,23 @@ fn settings_that_say_nothing_together_are_mistakes() {
 }
 
 #[test]
+fn the_samples_of_the_documentation_are_right() {
+    let guide = include_str!("../../src/lib.rs");
+    let sample = |first: &str| {
+        let begin = guide.find(first).unwrap();
+        let text = guide[begin..].split("//! ```").next().unwrap();
+        text.lines().map(|line| line.trim_start_matches("//!").trim_start()).collect::<Vec<_>>().join("\n")
+    };
+    let of_layers =
+        format!("[providers.a]\nprofile = 'llamacpp'\n{}", sample("[limits]\n//! requests_per_minute"));
+    for text in [of_layers, sample("# modelswitch.toml\n")] {
+        let wrong = with(&[("DEEPSEEK_API_KEY", "sk-0123")]).toml(text.clone()).validate();
+        let told: Vec<_> = wrong.iter().map(|wrong| wrong.error.message().to_owned()).collect();
+        assert_eq!(told, Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
 fn a_variable_sets_a_layer_too() {
     let registry = with(&[
         ("MODELSWITCH_LIMITS__CONCURRENT", "3"),

@@ -23,6 +23,7 @@ mod settings;
 #[cfg(all(unix, feature = "signal"))]
 mod sighup;
 mod sources;
+mod strategies;
 mod support;
 #[cfg(feature = "watch")]
 mod watch;
