@@ -11,21 +11,23 @@ use modelswitch_provider::{ApiKey, Error, Provider, Result};
 use serde::Serialize;
 
 use crate::alias::{Notes, resolve_aliases, resolve_default};
-use crate::config::ProviderConfig;
+use crate::config::{Config, Flag, ProviderConfig};
 use crate::connect::{Connected, Shared, WouldOwn, connect, not_a_name, profile_of, would_own};
+use crate::contradictions::{Contradiction, of_budget, of_limits};
 use crate::env_file;
 use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
 use crate::keys::{Folders, default_variable};
-use crate::load::{Inputs, Loaded, load};
-use crate::mistake::{Mistake, Wrong, dotted, looks_like_a_key, quoted};
+use crate::load::{Inputs, Loaded, Places, load};
+use crate::mistake::{Mistake, Place, Wrong, dotted, looks_like_a_key, quoted};
 use crate::registry::{Lasting, Registry};
 use crate::resolve::Names;
-use crate::router::{Route, Routes};
 use crate::settings::settings;
 use crate::snapshot::Snapshot;
 use crate::source::{self, Source};
 use crate::spelling::{did_you_mean, nearest};
+use crate::spend::Store;
+use crate::stack::{Common, Maker};
 use crate::syntax::Syntax;
 use crate::unconfigured::no_providers;
 
@@ -420,8 +422,7 @@ impl RegistryBuilder {
             factories: &self.factories,
             sections: &loaded.sections,
             stand_ins: self.stand_ins,
-            retry: loaded.config.retry,
-            timeout: loaded.config.timeout,
+            common: &loaded.config,
             keys: &self.keys,
             http: self.http_client.as_ref(),
             pools: &lasting.pools,
@@ -443,12 +444,22 @@ impl RegistryBuilder {
             Notes { places: &places, spoilt: &spoilt, mistakes: &mut mistakes, warnings: &mut warnings };
         let written = resolve_aliases(&mut names, &config, &mut notes);
         names.default = resolve_default(&names, &config, &providers, lists_providers, &written, &mut notes);
+        mistakes.extend(contradictions(&config, &places));
         if !mistakes.is_empty() {
             return Err(Wrong::Mistakes(mistakes));
         }
+        let store = store(&config, &places, folder, lasting, before)?;
+        let maker = Maker {
+            common: Common::of(&config),
+            connected: providers.as_slice().into(),
+            counter: Store::counter(store.as_ref(), &lasting.counter),
+            before,
+        };
         warnings.extend(not_allowed(&names, &providers));
         warnings.extend(providers.iter().filter_map(|one| without_a_key(one)));
         warnings.extend(providers.iter().filter_map(|one| self.stood_in_for(one)));
+        let (routes, of_aliases) = maker.routes(names);
+        warnings.extend(of_aliases);
         let warnings: Vec<String> = warnings.iter().map(|warning| syntax.put(warning)).collect();
         // Only now does this configuration count, and with it the places that errors name.
         for rules in providers.iter().filter_map(|one| one.rules.as_ref()) {
@@ -461,11 +472,25 @@ impl RegistryBuilder {
         }
         let mut files = self.files(environment);
         files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
-        let default = names.default_name();
+        let default = routes.names.default_name();
         let settings = settings(&settings_written, &places, &providers, default, environment);
-        let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
-        let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
-        Ok(Snapshot { source, section, providers, routes, warnings, settings, files, log })
+        let is_on = |flag: Option<Flag>| flag.is_some_and(|flag| flag.0);
+        let log = Log::new().with_content(is_on(config.log.content)).with_usage(is_on(config.log.usage));
+        let cost = store.as_ref().map(|store| store.cost(&maker.connected));
+        Ok(Snapshot {
+            source,
+            section,
+            providers,
+            routes,
+            warnings,
+            settings,
+            files,
+            config,
+            places,
+            log,
+            store,
+            cost,
+        })
     }
 
     fn stood_in_for(&self, one: &Connected) -> Option<String> {
@@ -607,8 +632,34 @@ impl fmt::Debug for RegistryBuilder {
     }
 }
 
-fn route(one: &Connected) -> Route {
-    Route { name: one.info.name.as_str().into(), provider: one.provider.clone(), once: one.once.clone() }
+/// What is wrong with the settings at the top by themselves.
+fn contradictions(config: &Config, places: &Places) -> Vec<Mistake> {
+    let found = of_limits(&config.limits).into_iter().chain(of_budget(config.budget.as_ref()));
+    let mistake = |(path, what, hint): Contradiction| {
+        Mistake::new(places.of(&path), format!("`{}` {what}", dotted(&path)), hint)
+    };
+    found.map(mistake).collect()
+}
+
+/// Where calls are written down. A relative path begins at the folder of the file that says it.
+///
+/// # Errors
+/// The mistake in `ledger.path`, for a file that can't be opened.
+fn store(
+    config: &Config,
+    places: &Places,
+    folder: Option<&Path>,
+    lasting: &Lasting,
+    before: Option<&Snapshot>,
+) -> Result<Option<Store>, Wrong> {
+    let path = ["ledger", "path"];
+    let place = places.of(&path);
+    let folder = folder.filter(|_| matches!(place, Some(Place::File { .. })));
+    let before = before.and_then(|before| before.store.as_ref());
+    Store::new(config.ledger.as_ref(), folder, lasting.is_used, before).map_err(|error| {
+        let what = format!("`{}`: {}", dotted(&path), error.message());
+        Wrong::Mistakes(vec![Mistake::new(place, what, error.hint().to_owned())])
+    })
 }
 
 fn names_of(connected: &[Arc<Connected>], failed: Vec<Failed>) -> Names {

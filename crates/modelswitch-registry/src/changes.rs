@@ -143,13 +143,14 @@ fn aliases(before: &Snapshot, after: &Snapshot) -> Vec<AliasChange> {
     };
     pairs(by_name(before), by_name(after))
         .filter_map(|(alias, pair)| match pair {
-            (None, Some(target)) => Some(AliasChange::Added { alias, target: target.to_string() }),
-            (Some(target), None) => Some(AliasChange::Removed { alias, target: target.to_string() }),
-            (Some(from), Some(to)) if from.to_string() != to.to_string() => {
-                Some(AliasChange::Changed { alias, from: from.to_string(), to: to.to_string() })
+            (None, Some(target)) => Some(AliasChange::Added { alias, target: target.shown() }),
+            (Some(target), None) => Some(AliasChange::Removed { alias, target: target.shown() }),
+            (Some(from), Some(to)) if from.shown() != to.shown() => {
+                Some(AliasChange::Changed { alias, from: from.shown(), to: to.shown() })
             }
-            (Some(from), Some(to)) => (from.parameters != to.parameters)
-                .then(|| AliasChange::Parameters { alias, target: to.to_string() }),
+            (Some(from), Some(to)) => {
+                (from != to).then(|| AliasChange::Parameters { alias, target: to.shown() })
+            }
             (None, None) => None,
         })
         .collect()

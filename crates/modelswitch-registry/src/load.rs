@@ -103,7 +103,18 @@ impl Spoilt {
 
     /// True when what was taken out of a provider may have said which service it is.
     pub(crate) fn may_name_the_service(&self, provider: &str) -> bool {
-        const OTHERS: [&str; 6] = ["api_key", "default_model", "models", "headers", "retry", "timeout"];
+        const OTHERS: [&str; 10] = [
+            "api_key",
+            "default_model",
+            "models",
+            "headers",
+            "retry",
+            "timeout",
+            "limits",
+            "breaker",
+            "cache",
+            "budget",
+        ];
         let is_other = |setting: &str| {
             OTHERS.contains(&setting)
                 || also_called(setting).iter().any(|right| OTHERS.contains(right))
@@ -582,6 +593,8 @@ fn example_in(name: &str) -> &'static str {
         Some("retry") => ", with lines such as attempts = 3 in it",
         Some("auth") => ", with lines such as header = \"api-key\" in it",
         Some("log") => ", with lines such as content = true in it",
+        Some("limits") => ", with lines such as concurrent = 8 in it",
+        Some("budget") => ", with lines such as day = \"5 USD\" in it",
         Some("policy") => ", with lines such as strict = true in it",
         _ => ", with the settings in it",
     }
@@ -692,11 +705,25 @@ fn also_called(name: &str) -> &'static [&'static str] {
         "variable" | "var" => &["env"],
         "cmd" | "exec" | "program" | "run" => &["command"],
         "keychain" | "secret_service" => &["keyring"],
-        "max_age" | "refresh" | "expires" => &["ttl"],
+        "max_age" | "refresh" | "expires" => &["ttl", "time_to_live"],
+        "ttl" => &["time_to_live"],
         "path" => &["file"],
         "policies" => &["policy"],
         "entries" | "most_entries" => &["answers"],
-        "most_bytes" | "size" => &["bytes"],
+        "most_bytes" | "size" => &["bytes", "max_size"],
+        "rpm" | "requests" | "rate_limit" => &["requests_per_minute"],
+        "tpm" | "tokens" => &["tokens_per_minute"],
+        "concurrency" | "max_concurrent" | "parallel" | "max_parallel" => &["concurrent"],
+        "max_wait" | "timeout" => &["wait"],
+        "daily" | "per_day" => &["day"],
+        "hourly" | "per_hour" => &["hour"],
+        "monthly" | "per_month" => &["month"],
+        "scope" | "per" => &["each"],
+        "lifetime" => &["time_to_live"],
+        "deadline" => &["total"],
+        "circuit_breaker" => &["breaker"],
+        "budgets" => &["budget"],
+        "limit" | "rate_limits" => &["limits"],
         _ => &[],
     }
 }

@@ -49,6 +49,14 @@ impl Parameters {
         self
     }
 
+    /// All of it as one text, to tell whether two say the same.
+    pub(crate) fn written(&self) -> String {
+        let said = self.0.iter().map(|(name, Parameter { value: Free(value), always, .. })| {
+            format!("{name:?} {always} {value}\n")
+        });
+        said.collect()
+    }
+
     /// `None` for none.
     pub(crate) fn shared(self) -> Option<Arc<Self>> {
         (!self.0.is_empty()).then(|| Arc::new(self))

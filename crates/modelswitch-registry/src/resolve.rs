@@ -7,6 +7,7 @@ use std::sync::Arc;
 use modelswitch_openai::Profile;
 use modelswitch_provider::{Error, ErrorKind, Result};
 
+use crate::choice::Choice;
 use crate::parameters::Parameters;
 use crate::spelling::{did_you_mean, list, near, nearest};
 use crate::syntax::Syntax;
@@ -18,14 +19,23 @@ pub(crate) struct Target {
     pub(crate) model: Arc<str>,
     /// What the alias that it was asked for by puts into requests.
     pub(crate) parameters: Option<Arc<Parameters>>,
+    /// The alias's other targets, and how it chooses; this one is the first of them.
+    pub(crate) choice: Option<Arc<Choice>>,
 }
 
 impl Target {
     pub(crate) fn new(provider: impl Into<Arc<str>>, model: impl Into<Arc<str>>) -> Self {
-        Self { provider: provider.into(), model: model.into(), parameters: None }
+        Self { provider: provider.into(), model: model.into(), parameters: None, choice: None }
+    }
+}
+
+impl Target {
+    /// All that may be asked, where there are several.
+    pub(crate) fn shown(&self) -> String {
+        self.choice.as_ref().map_or_else(|| self.to_string(), ToString::to_string)
     }
 
-    fn is_at(&self, other: &Self) -> bool {
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
         self.provider == other.provider && self.model == other.model
     }
 }
@@ -107,6 +117,10 @@ impl Names {
     /// The aliases in alphabetical order.
     pub(crate) fn aliases(&self) -> impl Iterator<Item = (&str, &Target)> {
         self.aliases.iter().map(|(alias, target)| (alias.as_str(), target))
+    }
+
+    pub(crate) fn is_alias(&self, name: &str) -> bool {
+        self.aliases.contains_key(name)
     }
 
     pub(crate) fn providers(&self) -> impl Iterator<Item = &str> {
@@ -324,7 +338,7 @@ impl Names {
         let aliases = self
             .aliases
             .iter()
-            .map(|(alias, target)| (alias.clone(), alias.clone(), format!("{alias} = {target}")));
+            .map(|(alias, target)| (alias.clone(), alias.clone(), format!("{alias} = {}", target.shown())));
         let owned = self.providers.iter().flat_map(|(provider, models)| {
             models.iter().flat_map(move |model| {
                 let whole = format!("{provider}/{model}");

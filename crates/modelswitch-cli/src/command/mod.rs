@@ -12,6 +12,7 @@ mod keys;
 mod man;
 mod models;
 mod providers;
+mod route;
 mod sim;
 mod usage;
 
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Balance(balance::Args),
     /// Show what calls took and cost, by day, provider, model or tag, out of the ledger
     Usage(usage::Args),
+    /// Show who answers a name, and what calls go through on the way
+    Route(route::Args),
     /// Show, check or describe the configuration
     Config(config::Args),
     /// Keep keys in the keyring of this desktop
@@ -70,6 +73,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Balance(args) => Box::pin(balance::run(args, &common)).await,
         Command::Usage(args) => Box::pin(usage::run(args, &common)).await,
         Command::Init(args) => Box::pin(init::run(args, &common)).await,
+        Command::Route(args) => route::run(&args, &common),
         Command::Config(args) => config::run(&args, &common),
         #[cfg(feature = "keyring")]
         Command::Keys(args) => keys::run(args, &common).await,

@@ -16,6 +16,7 @@ mod log;
 mod models;
 mod program;
 mod providers;
+mod route;
 mod sim;
 mod support;
 mod usage;

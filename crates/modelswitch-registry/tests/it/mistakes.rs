@@ -12,7 +12,7 @@ fn check(toml: &str, variables: &[(&str, &str)], message: &str, hint: &str) {
     assert!(!shown(&error).contains("canary"), "{}", shown(&error));
 }
 
-const OF_A_PROVIDER: &str = "allow_endpoints, allow_models, allow_plain_http, api_key, auth, base_url, default_model, deny_models, headers, kind, models, policy, profile, query, retry, settings, timeout";
+const OF_A_PROVIDER: &str = "allow_endpoints, allow_models, allow_plain_http, api_key, auth, base_url, breaker, budget, cache, default_model, deny_models, headers, kind, limits, models, policy, profile, query, retry, settings, timeout";
 const ALIAS: &str = "\"provider/model\", a list of them, or { targets = [\"provider/model\"] }";
 /// The first dozen of the profiles.
 const PROFILES: &str = "deepseek, openai, azure, azure-deployments, anthropic, gemini, openrouter, groq, mistral, xai, moonshot, dashscope and 17 more";
@@ -41,7 +41,7 @@ fn a_misspelt_setting_is_named_with_the_right_spelling() {
     check(
         "colour = 'red'\n[providers.deepseek]",
         &[],
-        "line 1, column 1: `colour` is not a setting; allowed here: default, log, models, profile, profiles, providers, retry, timeout",
+        "line 1, column 1: `colour` is not a setting; allowed here: breaker, budget, cache, default, ledger, limits, log, models, profile, profiles, providers, retry, timeout",
         "take it out, or use one of the settings that are allowed here",
     );
 }

@@ -72,7 +72,6 @@ fn in_a_list_what_cannot_be_used_is_left_out_and_told() {
         registry.warnings(),
         [
             "line 3, column 1: `models.smart`: `openai/gpt-5.5` is left out: there is no provider `openai`; there are: deepseek",
-            "`models.smart` names 2 targets; only the first, `deepseek/a`, is used for now",
         ]
     );
 }
