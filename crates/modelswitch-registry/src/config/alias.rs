@@ -10,7 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use modelswitch_layers::StickyBy;
 
 use super::layers::{BreakerConfig, BudgetConfig, CacheConfig, LimitsConfig, Switch};
-use super::value::{EMPTY_LIST, Free, NotEmpty, Period, Word};
+use super::value::{EMPTY_LIST, Free, NotEmpty, Period, Word, number};
 use super::{RetryConfig, TimeoutConfig};
 
 /// An alias as it is written.
@@ -245,31 +245,6 @@ pub(crate) struct Weight(pub(crate) f64);
 
 impl<'de> Deserialize<'de> for Weight {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Number {
-            fn checked<E: de::Error>(self, number: Option<f64>) -> Result<Weight, E> {
-                let number = number.filter(|number| number.is_finite() && *number > 0.0);
-                number.map(Weight).ok_or_else(|| E::invalid_value(Unexpected::Other("another value"), &self))
-            }
-        }
-        impl Visitor<'_> for Number {
-            type Value = Weight;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number above 0")
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-                self.checked(u32::try_from(number).ok().map(f64::from))
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                self.checked(u32::try_from(number).ok().map(f64::from))
-            }
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-                self.checked(Some(number))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                self.checked(text.trim().parse().ok())
-            }
-        }
-        deserializer.deserialize_any(Number)
+        number(deserializer, "a number above 0", |number| number > 0.0).map(Self)
     }
 }

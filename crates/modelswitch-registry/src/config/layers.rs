@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor};
 
 use super::alias::Weight;
-use super::value::{Count, Flag, Period, Word, limit};
+use super::value::{Count, Flag, Period, Word, limit, number};
 
 /// What a provider may be asked at a time, and in a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -219,34 +219,7 @@ pub(crate) struct Temperature(pub(crate) f64);
 
 impl<'de> Deserialize<'de> for Temperature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Number {
-            fn checked<E: de::Error>(self, number: Option<f64>) -> Result<Temperature, E> {
-                let number = number.filter(|number| number.is_finite() && *number >= 0.0);
-                number
-                    .map(Temperature)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Other("another value"), &self))
-            }
-        }
-        impl Visitor<'_> for Number {
-            type Value = Temperature;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, 0 or more")
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-                self.checked(u32::try_from(number).ok().map(f64::from))
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                self.checked(u32::try_from(number).ok().map(f64::from))
-            }
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-                self.checked(Some(number))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                self.checked(text.trim().parse().ok())
-            }
-        }
-        deserializer.deserialize_any(Number)
+        number(deserializer, "a number, 0 or more", |number| number >= 0.0).map(Self)
     }
 }
 
