@@ -302,7 +302,9 @@ impl Budget {
         );
         Error::new(ErrorKind::Rejected, message)
             .with_code("budget_unpriced")
-            .with_hint("give the model a price, or let models without one pass the budget")
+            .with_hint(
+                "give the model a price, or let models without one pass: `unpriced = \"pass\"` beside the amounts",
+            )
     }
 }
 
