@@ -9,6 +9,8 @@ mod embeddings;
 mod events;
 mod finish;
 mod fit;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod inward;
 mod look;
 mod mend;
@@ -41,11 +43,12 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use self::inward::Adapted;
+use self::seen::Seen;
 use crate::adapter::to_json;
 use crate::profile::BrokenOff;
 use crate::scrub::Scrub;
 use crate::sse::BYTE_ORDER_MARK;
-use crate::transport::{Answer, Transport, whole};
+use crate::transport::{Answer, Transport, no_larger_than_an_answer, whole};
 use crate::{Policies, Profile};
 
 /// A profile, ready to work.
@@ -288,10 +291,10 @@ impl Context {
 
     /// A stream of events; for a request that wanted none, the answer it amounts to.
     async fn events(&self, body: ByteStream) -> Result<Body> {
-        let mut events = events::read(self.clone(), body);
         if self.wants_stream {
-            return Ok(Body::Events(events));
+            return Ok(Body::Events(events::read(self.clone(), body)));
         }
+        let mut events = events::read(self.clone(), no_larger_than_an_answer(body));
         let whole = match self.kind {
             Kind::Chat => {
                 let response = Response { head: self.head.clone(), body: Body::Events(events) };
@@ -326,7 +329,7 @@ impl Context {
             Kind::Chat => {
                 let whole: ChatCompletion = serde_json::from_slice(&body)
                     .map_err(|error| Error::decode_json("the answer", &error))?;
-                Event::new(to_json(&whole.into_chunk())?)
+                return self.one_chunk(to_json(&whole.into_chunk())?);
             }
             Kind::Completion => Event::new(body),
             Kind::Responses => {
@@ -342,9 +345,17 @@ impl Context {
         };
         Ok(Body::Events(EventStream::new(stream::iter([Ok(event)]))))
     }
+
+    /// A whole answer as the chunk that it would have been: what a chunk has no room for is put aside as in any stream.
+    fn one_chunk(&self, chunk: Bytes) -> Result<Body> {
+        let mut chunks = Vec::new();
+        chunk::shape(self, &mut Seen::default(), chunk, &mut chunks)?;
+        let events = chunks.into_iter().map(|chunk| Ok(Event::new(chunk)));
+        Ok(Body::Events(EventStream::new(stream::iter(events.collect::<Vec<_>>()))))
+    }
 }
 
-#[cfg(any(test, feature = "bench"))]
+#[cfg(any(test, feature = "bench", feature = "fuzz"))]
 impl Context {
     /// Of a request that wanted nothing in particular.
     fn plain(profile: Profile, kind: Kind) -> Self {
@@ -400,14 +411,25 @@ fn is_line_of_stream(line: &[u8]) -> bool {
     has_piece || is_event || look.done.is_some()
 }
 
-/// Waits for the first byte that isn't white space: services send blank lines to keep a connection alive.
+/// Waits for the first byte that isn't white space: services send blank lines to keep a connection alive. What stands before it,
+/// a byte order mark too, is taken away, so that it makes no difference how the bytes are split.
 async fn first_byte(mut body: ByteStream) -> Result<(Option<u8>, ByteStream)> {
+    let (mut half_a_mark, mut has_mark) = (Bytes::new(), false);
     while let Some(bytes) = body.next().await.transpose()? {
-        let text = bytes.trim_ascii_start();
-        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start();
-        if let Some(first) = text.first().copied() {
-            return Ok((Some(first), ByteStream::new(stream::iter([Ok(bytes)]).chain(body))));
+        let bytes = if half_a_mark.is_empty() { bytes } else { [half_a_mark, bytes].concat().into() };
+        half_a_mark = Bytes::new();
+        let mut text = bytes.trim_ascii_start();
+        if !has_mark && let Some(rest) = text.strip_prefix(BYTE_ORDER_MARK) {
+            text = rest.trim_ascii_start();
+            has_mark = true;
         }
+        let Some(first) = text.first().copied() else { continue };
+        let text = bytes.slice_ref(text);
+        if !has_mark && BYTE_ORDER_MARK.starts_with(&text) {
+            half_a_mark = text;
+            continue;
+        }
+        return Ok((Some(first), ByteStream::new(stream::iter([Ok(text)]).chain(body))));
     }
-    Ok((None, Bytes::new().into()))
+    Ok((half_a_mark.first().copied(), half_a_mark.into()))
 }
