@@ -32,7 +32,7 @@ fn of_deepseek(profile: &Profile, policies: Policies, mut request: Request) {
 /// Nothing has changed but that the provider's default model stands where there was none.
 fn is_same(request: &Request, sent: &Request) {
     let (Some(mut before), Some(mut after)) = (members(request), members(sent)) else { return };
-    if before.get("model").is_none_or(Value::is_null) {
+    if before.get("model").is_none_or(|model| model.is_null() || model == "") {
         before.remove("model");
         after.remove("model");
     }
