@@ -1,7 +1,13 @@
 //! Servers that mean harm, over real sockets and through both doors: whatever they do, a call ends, in an error that knows its kind
 //! or an answer, what is held is bounded, and the key goes nowhere else.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails loudly"
+)]
 
 mod bodies;
 mod heads;
