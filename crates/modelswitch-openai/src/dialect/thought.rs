@@ -8,8 +8,6 @@ pub(super) struct Thought {
     place: Place,
     /// Read and not told apart yet: white space, or what may be the beginning of a tag.
     held: String,
-    /// How much of it is known to begin no closing tag.
-    looked: usize,
     thought: bool,
 }
 
@@ -20,8 +18,8 @@ enum Place {
     /// In a thought, so many tags deep; `begun` once something of it was said.
     Inside { depth: u32, begun: bool },
     /// After a thought was closed that had opened another: what comes is a part of it only if it is closed once more. Models
-    /// name the tag while they think, and their answer must not be taken for a thought.
-    Unsure { depth: u32 },
+    /// name the tag while they think, and their answer must not be taken for a thought. So much was searched for it.
+    Unsure { depth: u32, searched: usize },
     /// In the answer.
     After,
 }
@@ -33,16 +31,14 @@ pub(super) struct Told {
     pub(super) text: String,
 }
 
-/// A thought that goes on for so long without being closed once more is one.
-const MOST_HELD: usize = 1 << 20;
-/// White space that goes on for so long belongs to the answer, whatever comes after it.
-const MOST_BLANK: usize = 4 << 10;
+/// Bytes that are held back at most until a thought is closed once more, or a word comes after white space. What isn't
+/// told apart by then is the answer: an app waits for it.
+const MOST_HELD: usize = 4096;
 
 impl Thought {
     pub(super) fn new((open, close): &(String, String)) -> Self {
         let place = if open.is_empty() || close.is_empty() { Place::After } else { Place::Before };
-        let (open, close) = (open.clone(), close.clone());
-        Self { open, close, place, held: String::new(), looked: 0, thought: false }
+        Self { open: open.clone(), close: close.clone(), place, held: String::new(), thought: false }
     }
 
     /// True when all that comes is the answer.
@@ -53,15 +49,15 @@ impl Thought {
     /// Takes in the next piece and gives back what is certain.
     pub(super) fn push(&mut self, piece: &str) -> Told {
         let mut told = Told::default();
-        let mut text = std::mem::take(&mut self.held);
-        text.push_str(piece);
-        let mut rest = Rest { text: &text, at: 0, looked: self.looked, open: None, close: None };
-        while self.step(&mut rest, &mut told) {}
-        let at = rest.at;
-        text.drain(..at);
-        let is_unsure = matches!(self.place, Place::Unsure { .. });
-        self.looked = if is_unsure { (text.len() + 1).saturating_sub(self.close.len()) } else { 0 };
-        self.held = text;
+        let mut rest = piece;
+        // Each tag moves what is held, so a long text is taken in by pieces too.
+        while !rest.is_empty() {
+            let length = if self.is_over() { rest.len() } else { boundary_within(rest, MOST_HELD) };
+            let (now, later) = rest.split_at_checked(length).unwrap_or((rest, ""));
+            self.held.push_str(now);
+            while self.step(&mut told) {}
+            rest = later;
+        }
         told
     }
 
@@ -79,144 +75,130 @@ impl Thought {
         told
     }
 
-    /// False when nothing more can be told of what is left.
-    fn step(&mut self, rest: &mut Rest<'_>, told: &mut Told) -> bool {
+    /// False when nothing more can be told of what is held.
+    fn step(&mut self, told: &mut Told) -> bool {
         match self.place {
-            Place::Before => self.before(rest),
-            Place::Inside { depth, begun } => self.inside(depth, begun, rest, told),
-            Place::Unsure { depth } => self.unsure(depth, rest, told),
+            Place::Before => self.before(told),
+            Place::Inside { depth, begun } => self.inside(depth, begun, told),
+            Place::Unsure { depth, searched } => self.unsure(depth, searched, told),
             Place::After => {
-                told.text.push_str(rest.take_to(rest.text.len()));
+                told.text.push_str(&std::mem::take(&mut self.held));
                 false
             }
         }
     }
 
-    fn before(&mut self, rest: &mut Rest<'_>) -> bool {
-        let word = rest.left().trim_start();
-        let blank = rest.left().len() - word.len();
-        let is_answer = !self.thought && blank > MOST_BLANK;
-        if !is_answer && word.starts_with(&self.open) {
-            rest.at += blank + self.open.len();
+    fn before(&mut self, told: &mut Told) -> bool {
+        if self.thought {
+            self.held = self.held.trim_start().to_owned();
+        }
+        let text = self.held.trim_start();
+        if self.held.len() - text.len() >= MOST_HELD {
+            return self.begin_answer(told);
+        }
+        if let Some(rest) = text.strip_prefix(self.open.as_str()) {
+            self.held = rest.to_owned();
             self.thought = true;
             self.place = Place::Inside { depth: 1, begun: false };
             return true;
         }
-        if self.thought {
-            // What stands between thoughts, and between the last one and the answer, is nobody's.
-            rest.at += blank;
-            if word.starts_with(&self.close) {
-                rest.at += self.close.len();
-                return true;
-            }
+        if self.thought
+            && let Some(rest) = text.strip_prefix(self.close.as_str())
+        {
+            self.held = rest.to_owned();
+            return true;
         }
-        if !is_answer && (self.open.starts_with(word) || (self.thought && self.close.starts_with(word))) {
+        if self.open.starts_with(text) || (self.thought && self.close.starts_with(text)) {
             return false;
         }
-        self.place = Place::After;
-        true
+        self.begin_answer(told)
     }
 
-    fn inside(&mut self, depth: u32, begun: bool, rest: &mut Rest<'_>, told: &mut Told) -> bool {
+    /// What is held is text. White space between a thought and the answer is part of neither.
+    fn begin_answer(&mut self, told: &mut Told) -> bool {
+        let held = std::mem::take(&mut self.held);
+        let text = held.trim_start();
+        let is_trimmed = self.thought && held.len() - text.len() < MOST_HELD;
+        told.text.push_str(if is_trimmed { text } else { &held });
+        self.place = Place::After;
+        false
+    }
+
+    fn inside(&mut self, depth: u32, begun: bool, told: &mut Told) -> bool {
         if !begun {
-            rest.at += rest.left().len() - rest.left().trim_start().len();
+            self.held = self.held.trim_start().to_owned();
         }
-        let begun = begun || !rest.left().is_empty();
-        let Some((at, is_open)) = self.next_tag(rest) else {
-            let certain = rest.text.len() - self.tail(rest.left());
-            told.reasoning.push_str(rest.take_to(certain));
+        let begun = begun || !self.held.is_empty();
+        let Some((at, is_open)) = self.next_tag() else {
+            let certain = self.held.len() - self.tail();
+            let rest = self.held.split_off(certain);
+            told.reasoning.push_str(&std::mem::replace(&mut self.held, rest));
             self.place = Place::Inside { depth, begun };
             return false;
         };
-        // A closing tag may be the last one, and then it is no word of the thought.
-        told.reasoning.push_str(rest.take_to(if is_open { at + self.open.len() } else { at }));
-        if !is_open {
-            rest.at += self.close.len();
-        }
+        let tag = if is_open { self.open.len() } else { self.close.len() };
+        let rest = self.held.split_off(at + tag);
+        let said = std::mem::replace(&mut self.held, rest);
+        let is_last = !is_open && depth == 1;
+        let kept = if is_last { said.get(..at).unwrap_or_default() } else { &said };
+        told.reasoning.push_str(kept);
         self.place = match (is_open, depth) {
             (true, _) => Place::Inside { depth: depth.saturating_add(1), begun },
             (false, 0 | 1) => Place::Before,
-            (false, _) => Place::Unsure { depth: depth - 1 },
+            (false, _) => Place::Unsure { depth: depth - 1, searched: 0 },
         };
+        if let Place::Unsure { .. } = self.place {
+            // The tag may be the last one, and then it is no word of the thought.
+            let end = told.reasoning.len() - tag;
+            told.reasoning.truncate(end);
+        }
         true
     }
 
-    fn unsure(&mut self, depth: u32, rest: &mut Rest<'_>, told: &mut Told) -> bool {
-        let is_closed_again = rest.close(&self.close).is_some();
-        if !is_closed_again && rest.left().len() < MOST_HELD {
-            return false;
+    /// Decides by the first bytes alone, so that a text means the same however it is split.
+    fn unsure(&mut self, depth: u32, searched: usize, told: &mut Told) -> bool {
+        let looked_at = self.held.len().min(MOST_HELD);
+        let new = self.held.as_bytes().get(searched..looked_at).unwrap_or_default();
+        if memchr::memmem::find(new, self.close.as_bytes()).is_some() {
+            told.reasoning.push_str(&self.close);
+            self.place = Place::Inside { depth, begun: true };
+            return true;
         }
-        told.reasoning.push_str(&self.close);
-        self.place = Place::Inside { depth, begun: true };
-        true
+        if looked_at == MOST_HELD {
+            return self.begin_answer(told);
+        }
+        // The tag may have begun.
+        let searched = looked_at.saturating_sub(self.close.len());
+        self.place = Place::Unsure { depth, searched };
+        false
     }
 
     /// Where the next tag begins, and whether it opens.
-    fn next_tag(&self, rest: &mut Rest<'_>) -> Option<(usize, bool)> {
-        match (rest.open(&self.open), rest.close(&self.close)) {
-            (Some(open), Some(close)) => Some((open.min(close), open < close)),
-            (Some(open), None) => Some((open, true)),
-            (None, Some(close)) => Some((close, false)),
-            (None, None) => None,
-        }
+    fn next_tag(&self) -> Option<(usize, bool)> {
+        let held = self.held.as_bytes();
+        let (open, close) = (self.open.as_bytes(), self.close.as_bytes());
+        // One way through the text, since there may be many of the one kind before the first of the other.
+        memchr::memchr2_iter(*open.first()?, *close.first()?, held).find_map(|at| {
+            let rest = held.get(at..)?;
+            let closes = rest.starts_with(close);
+            (closes || rest.starts_with(open)).then_some((at, !closes))
+        })
     }
 
     /// The length of what may be the beginning of a tag at the end.
-    fn tail(&self, text: &str) -> usize {
+    fn tail(&self) -> usize {
         let may_begin = |tag: &str| {
             let lengths = tag.char_indices().map(|(at, _)| at).filter(|at| *at > 0);
-            lengths.filter(|at| tag.get(..*at).is_some_and(|start| text.ends_with(start))).max()
+            lengths.filter(|at| tag.get(..*at).is_some_and(|start| self.held.ends_with(start))).max()
         };
         may_begin(&self.open).max(may_begin(&self.close)).unwrap_or_default()
     }
 }
 
-/// A text while it is told apart. Where its next tags are is looked up once for each: a text may be made of nothing else.
-struct Rest<'a> {
-    text: &'a str,
-    /// How much of it was told apart.
-    at: usize,
-    looked: usize,
-    open: Option<Next>,
-    close: Option<Next>,
-}
-
-/// Where the next tag of a kind begins; `None` when there is none.
-type Next = Option<usize>;
-
-impl<'a> Rest<'a> {
-    fn left(&self) -> &'a str {
-        self.text.get(self.at..).unwrap_or_default()
-    }
-
-    fn take_to(&mut self, end: usize) -> &'a str {
-        let taken = self.text.get(self.at..end).unwrap_or_default();
-        self.at = end;
-        taken
-    }
-
-    fn open(&mut self, tag: &str) -> Next {
-        let next = self.next(self.open, tag, self.at);
-        self.open = Some(next);
-        next
-    }
-
-    fn close(&mut self, tag: &str) -> Next {
-        let next = self.next(self.close, tag, self.at.max(self.looked));
-        self.close = Some(next);
-        next
-    }
-
-    fn next(&self, known: Option<Next>, tag: &str, from: usize) -> Next {
-        match known {
-            Some(None) => None,
-            Some(Some(at)) if at >= self.at => Some(at),
-            Some(Some(_)) | None => {
-                let unseen = self.text.as_bytes().get(from..).unwrap_or_default();
-                memchr::memmem::find(unseen, tag.as_bytes()).map(|at| from + at)
-            }
-        }
-    }
+/// The longest beginning of at most so many bytes that ends between two letters.
+fn boundary_within(text: &str, most: usize) -> usize {
+    let mut ends = (0..=most.min(text.len())).rev();
+    ends.find(|end| text.is_char_boundary(*end)).unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -287,6 +269,46 @@ mod tests {
         assert!(thought.is_over());
     }
 
+    #[test]
+    fn an_answer_after_a_thought_that_names_its_tag_is_held_back_for_a_bounded_length() {
+        let mut thought = Thought::new(&tags());
+        assert_eq!(thought.push("<think>the tag <think> opens</think>").reasoning, "the tag <think> opens");
+        let mut text = String::new();
+        let mut longest_held = 0;
+        for _ in 0..20_000 {
+            text += &thought.push("word ").text;
+            longest_held = longest_held.max(thought.held.len());
+        }
+        text += &thought.finish().text;
+        assert_eq!(text, "word ".repeat(20_000));
+        assert!(longest_held <= MOST_HELD, "{longest_held}");
+    }
+
+    #[test]
+    fn long_texts_mean_the_same_however_they_are_split() {
+        let named = "<think>the tag <think> opens</think>";
+        let long = "é word ".repeat(1_000);
+        let blank = " ".repeat(2 * MOST_HELD);
+        for text in [
+            format!("{named}{long}</think>{long}"),
+            format!("{named}{long}"),
+            format!("{named}{}</think>{long}", &blank[..MOST_HELD - 8]),
+            format!("{named}{}</think>{long}", &blank[..MOST_HELD - 7]),
+            format!("{blank}<think>hm</think>yes"),
+            format!("<think>hm</think>{blank}yes"),
+            format!("<think>{blank}hm</think>yes"),
+            format!("{}{}{long}", "<think>".repeat(3_000), "</think>".repeat(3_000)),
+        ] {
+            let wanted = told(&[&text]);
+            for size in [1, 7, 1_000, MOST_HELD + 1] {
+                let letters: Vec<char> = text.chars().collect();
+                let pieces: Vec<String> = letters.chunks(size).map(|piece| piece.iter().collect()).collect();
+                let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+                assert!(told(&pieces) == wanted, "by {size}: {}", text.get(..60).unwrap_or_default());
+            }
+        }
+    }
+
     /// Some seconds where each tag is searched through all that comes after it, or is held and copied; a blink where it isn't.
     #[test]
     fn a_text_of_nothing_but_tags_is_told_apart_in_a_time_that_grows_with_it() {
@@ -300,7 +322,7 @@ mod tests {
             assert!(whole.0.len() + whole.1.len() <= text.len());
         }
         let mut pieces = vec!["<think><think></think>"];
-        pieces.resize(MOST_HELD / 2, "x");
+        pieces.resize(many, "x");
         assert_eq!(told(&pieces).1.len(), pieces.len() - 1);
     }
 
@@ -310,7 +332,7 @@ mod tests {
         let blank = " ".repeat(1000);
         let said: usize = (0..100).map(|_| thought.push(&blank).text.len()).sum();
         assert!(said > 90_000 && thought.is_over());
-        let blank = " ".repeat(MOST_BLANK);
+        let blank = " ".repeat(MOST_HELD - 1);
         assert_eq!(told(&[&blank, "<think>a</think>b"]), ("a".to_owned(), "b".to_owned()));
         let answer = format!(" {blank}<think>a</think>b");
         assert_eq!(told(&[&answer]), (String::new(), answer.clone()));
