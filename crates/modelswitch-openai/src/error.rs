@@ -169,7 +169,7 @@ impl Said {
     /// The message, fit to be shown. Empty when there is none.
     fn message(&self, cleaner: &Cleaner<'_>) -> String {
         let message = self.message.as_deref().map(|text| cleaner.sentence(text)).unwrap_or_default();
-        one_line(&message, LONGEST_MESSAGE)
+        cut(message, LONGEST_MESSAGE)
     }
 
     /// The message, or what stands for it.
@@ -197,9 +197,8 @@ impl Said {
         status: Option<StatusCode>,
     ) -> Error {
         let mut error = Error::new(kind, self.sentence(message, status));
-        let name = |name: &Option<String>| {
-            name.as_deref().map(|name| one_line(&cleaner.sentence(name), LONGEST_NAME))
-        };
+        let name =
+            |name: &Option<String>| name.as_deref().map(|name| cut(cleaner.sentence(name), LONGEST_NAME));
         if let Some(status) = status {
             error = error.with_status(status);
         }
@@ -267,15 +266,13 @@ fn request_id_in(message: &str) -> Option<String> {
     (8..=LONGEST_NAME).contains(&id.len()).then(|| id.to_owned())
 }
 
-/// The text on one line, without what a terminal would act on.
-fn one_line(text: &str, longest: usize) -> String {
-    let text = text.replace(|c: char| c.is_control(), " ");
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(longest) {
-        line.truncate(end);
-        line.push('…');
+/// The beginning of a text, if it is longer.
+fn cut(mut text: String, longest: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(longest) {
+        text.truncate(end);
+        text.push('…');
     }
-    line
+    text
 }
 
 #[cfg(test)]

@@ -36,6 +36,9 @@ pub use dialect::BrokenOffIsFinishReason;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub use dialect::bench;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub use dialect::fuzz;
 pub use door::{
     ATTACHED_PREFIX, ATTACHED_REASONING, Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt,
 };

@@ -61,7 +61,7 @@ impl Scrub {
         key.redact(text).replace(&key.expose().replace('/', "\\/"), "[key]")
     }
 
-    /// What the user wrote, longest first: a short text may be a part of a long one.
+    /// What the user wrote, each on one line, longest first: a short text may be a part of a long one.
     fn prompts(&self) -> Vec<String> {
         let Some(Payload::Json(document)) = self.request.as_ref().map(|request| &request.body) else {
             return Vec::new();
@@ -72,8 +72,10 @@ impl Scrub {
                 collect(&value, &mut texts);
             }
         }
-        texts.sort_by_key(|text: &String| std::cmp::Reverse(text.len()));
-        texts
+        let lines = texts.iter().map(|text| on_one_line(text)).filter(|line| line.len() >= SHORTEST_PROMPT);
+        let mut lines: Vec<String> = lines.collect();
+        lines.sort_by_key(|line| std::cmp::Reverse(line.len()));
+        lines
     }
 }
 
@@ -84,9 +86,10 @@ pub(crate) struct Cleaner<'a> {
 }
 
 impl Cleaner<'_> {
-    /// A sentence for a person to read, without the key and without what the user wrote.
+    /// A sentence for a person to read, on one line, without the key and without what the user wrote.
     pub(crate) fn sentence(&self, text: &str) -> String {
-        let mut text = self.scrub.without_key(text);
+        // Services repeat a text with other white space, and on one line it would be read again as it was written.
+        let mut text = on_one_line(&self.scrub.without_key(text));
         if let Some(cut) = INPUT_MARKS.iter().filter_map(|mark| text.find(mark)).min() {
             text.truncate(cut);
             text.push('…');
@@ -115,6 +118,12 @@ impl Cleaner<'_> {
     fn prompts_in(&self, text: &str) -> &[String] {
         if text.len() < SHORTEST_PROMPT { &[] } else { self.prompts() }
     }
+}
+
+/// The text on one line, without what a terminal would act on.
+fn on_one_line(text: &str) -> String {
+    let text = text.replace(char::is_control, " ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn without(body: Bytes, key: &[u8]) -> Bytes {
@@ -171,6 +180,7 @@ mod tests {
             ("key sk-a/b-canary is bad", "key [key] is bad"),
             (r"key sk-a\/b-canary is bad", "key [key] is bad"),
             ("you said a secret plan, and another secret", "you said […], and […]"),
+            ("you said a\nsecret  \0plan", "you said […]"),
             ("field required, 'input': {'x': 'cut off secr", "field required, …"),
             (
                 "messages[0].role: unknown variant `assistant`",

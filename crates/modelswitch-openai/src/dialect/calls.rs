@@ -1,7 +1,7 @@
 //! Tool calls in one shape: each with an id that no other has, an index, a type, and its arguments as JSON text. Results
 //! pair up by the id, so one that is made up is the same in all pieces and another in every answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use modelswitch_provider::{Result, ToolCallSlots};
@@ -13,7 +13,7 @@ use crate::adapter::to_json;
 /// The calls of a whole message.
 pub(super) fn repair_whole(message: &mut Map<String, Value>, ids: Ids) {
     let Some(calls) = list_of_calls(message) else { return };
-    let mut known: Vec<String> = Vec::new();
+    let mut known: HashSet<String> = HashSet::new();
     for (position, call) in calls.iter_mut().filter_map(Value::as_object_mut).enumerate() {
         repair_call(call);
         repair::string_or(call, "id", String::new);
@@ -23,7 +23,7 @@ pub(super) fn repair_whole(message: &mut Map<String, Value>, ids: Ids) {
             id = ids.of(u32::try_from(position).unwrap_or(u32::MAX));
             call.insert("id".to_owned(), id.clone().into());
         }
-        known.push(id);
+        known.insert(id);
     }
 }
 

@@ -19,6 +19,8 @@ use crate::sse::{Item, SseDecoder};
 
 /// More than a chunk with an image in it needs.
 const LONGEST_EVENT: usize = 32 << 20;
+/// Whoever sends more pieces after the end of an answer doesn't end.
+const MOST_AFTER_THE_END: usize = 16;
 
 pub(super) fn read(context: Context, body: ByteStream) -> EventStream {
     EventStream::new(Events {
@@ -102,7 +104,8 @@ impl Events {
     fn close(&mut self) {
         self.is_over = true;
         self.late.clear();
-        while let Some(Some(Ok(_))) = self.body.next().now_or_never() {}
+        let mut pieces = 0..MOST_AFTER_THE_END;
+        while pieces.next().is_some() && matches!(self.body.next().now_or_never(), Some(Some(Ok(_)))) {}
     }
 
     /// Shapes an event; what comes of it is ready.
@@ -281,6 +284,16 @@ mod tests {
             let events: Vec<_> = read(Context::of_test("deepseek", Kind::Chat), body).collect().await;
             assert!(events.len() == 2 && events.iter().all(Result::is_ok));
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_whole_ends_though_the_service_goes_on_for_ever() {
+        let text = Bytes::from(format!("{TEXT}\n\n{LAST}\n\ndata: [DONE]\n\n"));
+        let body =
+            stream::iter([Ok(text)]).chain(stream::repeat_with(|| Ok(Bytes::from_static(b": more\n\n"))));
+        let events: Vec<_> =
+            read(Context::of_test("deepseek", Kind::Chat), ByteStream::new(body)).collect().await;
+        assert!(events.len() == 2 && events.iter().all(Result::is_ok));
     }
 
     #[tokio::test]

@@ -309,6 +309,36 @@ mod tests {
         }
     }
 
+    /// Some seconds where each tag is searched through all that comes after it, or is held and copied; a blink where it isn't.
+    #[test]
+    fn a_text_of_nothing_but_tags_is_told_apart_in_a_time_that_grows_with_it() {
+        let many = 200_000;
+        for text in [
+            tags().0.repeat(many),
+            format!("{}{}", tags().0, "<think></think>".repeat(many)),
+            tags().0 + &tags().1.repeat(many),
+        ] {
+            let whole = told(&[&text]);
+            assert!(whole.0.len() + whole.1.len() <= text.len());
+        }
+        let mut pieces = vec!["<think><think></think>"];
+        pieces.resize(many, "x");
+        assert_eq!(told(&pieces).1.len(), pieces.len() - 1);
+    }
+
+    #[test]
+    fn white_space_without_end_is_not_held_without_end() {
+        let mut thought = Thought::new(&tags());
+        let blank = " ".repeat(1000);
+        let said: usize = (0..100).map(|_| thought.push(&blank).text.len()).sum();
+        assert!(said > 90_000 && thought.is_over());
+        let blank = " ".repeat(MOST_HELD - 1);
+        assert_eq!(told(&[&blank, "<think>a</think>b"]), ("a".to_owned(), "b".to_owned()));
+        let answer = format!(" {blank}<think>a</think>b");
+        assert_eq!(told(&[&answer]), (String::new(), answer.clone()));
+        assert_eq!(told(&answer.split_inclusive(' ').collect::<Vec<_>>()), (String::new(), answer));
+    }
+
     proptest! {
         #[test]
         fn any_text_means_the_same_however_it_is_split(

@@ -1,5 +1,7 @@
 //! A whole answer of the chat, and of the completions before it.
 
+use std::collections::HashSet;
+
 use async_openai::types::chat::ChatCompletionMessageToolCalls;
 use modelswitch_provider::{Error, Head, Result};
 use serde_json::{Map, Value, json};
@@ -95,15 +97,13 @@ pub(super) fn finish_function_call(context: &Context, choice: &mut Map<String, V
 pub(super) fn ids_are_unique<'a>(
     mut calls: impl Iterator<Item = &'a ChatCompletionMessageToolCalls>,
 ) -> bool {
-    let mut known: Vec<&str> = Vec::new();
+    let mut known: HashSet<&str> = HashSet::new();
     calls.all(|call| {
         let id = match call {
             ChatCompletionMessageToolCalls::Function(call) => call.id.as_str(),
             ChatCompletionMessageToolCalls::Custom(call) => call.id.as_str(),
         };
-        let is_new = !id.is_empty() && !known.contains(&id);
-        known.push(id);
-        is_new
+        !id.is_empty() && known.insert(id)
     })
 }
 
