@@ -103,7 +103,7 @@ mod window;
 pub use balance::{Balance, StickyBy, StickyKey, Strategy};
 pub use breaker::{Breaker, BreakerChange, BreakerState};
 pub use budget::{Budget, Scope};
-pub use cache::{Cache, CacheStatus, CacheUse};
+pub use cache::{Cache, CacheStatus, CacheUse, SentTemperature};
 pub use concurrency::Concurrency;
 pub use cost::{CallCost, Cost};
 pub use counter::{Allowance, Counter, MemoryCounter, Taken};

@@ -235,6 +235,28 @@ pub struct ResponseRules {
     pub broken_off: BrokenOff,
     /// Whether each chunk of a stream has all of the text so far, instead of what is new.
     pub cumulative: bool,
+    /// How the numbers of a vector are packed when it comes as a text.
+    pub vectors: Vectors,
+}
+
+/// How the numbers of a vector are packed into a text.
+///
+/// ```
+/// use modelswitch_openai::{Profile, Vectors};
+///
+/// let profile = Profile::from_toml("mine", "[response]\nvectors = 'int8'")?;
+/// assert_eq!(profile.response.vectors, Vectors::Int8);
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Vectors {
+    /// As OpenAI does it for `encoding_format: "base64"`.
+    #[default]
+    Float32,
+    /// A byte for each, with a sign (Perplexity, which doesn't wait to be asked for it).
+    Int8,
 }
 
 /// What an answer becomes that the service broke off, by its finish reason.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use modelswitch_layers::{Budget, Cache, Counter, Layer, Stack, Timeout};
+use modelswitch_layers::{Budget, Cache, Counter, Layer, SentTemperature, Stack, Timeout};
 use modelswitch_provider::{Provider, Request, Response, Result};
 
 use crate::choice::{Choice, Switch};
@@ -15,7 +15,8 @@ use crate::config::{BudgetConfig, CacheConfig, Config, Switch as Section, Timeou
 use crate::connect::{Connected, timeouts};
 use crate::layers::{Kept, Limits, OwnBreakers, breakers, cache};
 use crate::mistake::dotted;
-use crate::resolve::Names;
+use crate::parameters::Set;
+use crate::resolve::{Names, Target};
 use crate::router::{Route, Routes};
 use crate::snapshot::Snapshot;
 use crate::spend::budget;
@@ -82,7 +83,12 @@ impl Maker<'_> {
     ) -> Route {
         let target = self.budgeted(one, common, one.provider.clone());
         let name: Arc<str> = one.info.name.as_str().into();
-        let cache = shared.map(|cache| Named { cache: cache.layer.clone(), key: None, name: name.clone() });
+        let cache = shared.filter(|_| !one.says_of_a_cache()).map(|cache| Named {
+            cache: cache.layer.clone(),
+            key: format!("{name}/{:x}", place(one)).into(),
+            name: name.clone(),
+            temperatures: Vec::new(),
+        });
         let provider = Stack::new().layer(self.whole(self.common.total)).layer(cache).wrap(target.clone());
         Route { name, provider, target, once: one.once.clone() }
     }
@@ -121,7 +127,7 @@ impl Maker<'_> {
         let total = choice.layers.timeout.total.map_or(self.common.total, |total| Some(total.0));
         let provider = Stack::new()
             .layer(self.whole(total))
-            .layer(named_cache(choice, cache.as_ref(), of_all.cache))
+            .layer(named_cache(choice, &below, cache.as_ref(), of_all.cache))
             .layer(limits.clone())
             .wrap(choice.over(asked, &self.connected));
         Switch {
@@ -204,17 +210,21 @@ fn breakers_of(choice: &Choice, below: &[Arc<Connected>], before: Option<&Switch
     below.iter().zip(&choice.targets).map(of).collect()
 }
 
-/// The cache that an alias uses: its own, or that of all if it says nothing of one.
+/// The cache that an alias uses: its own, or that of all if neither it nor the provider of a target says anything of one.
 fn named_cache(
     choice: &Choice,
+    below: &[Arc<Connected>],
     own: Option<&Kept<CacheConfig, Cache>>,
     of_all: Option<&Kept<CacheConfig, Cache>>,
 ) -> Option<Named> {
+    let of_all = of_all.filter(|_| !below.iter().any(|one| one.says_of_a_cache()));
     let kept = if choice.layers.cache.is_some() { own } else { of_all };
+    let temperature = |target: &Target| target.parameters.as_ref().and_then(|said| said.temperature());
     kept.map(|kept| Named {
         cache: kept.layer.clone(),
-        key: Some(format!("{}/{:x}", choice.alias(), fingerprint(choice)).into()),
+        key: format!("{}/{:x}", choice.alias(), fingerprint(choice, below)).into(),
         name: choice.alias().into(),
+        temperatures: choice.targets.iter().map(temperature).collect(),
     })
 }
 
@@ -224,12 +234,20 @@ fn route_of(routes: &[Route], one: &Connected) -> Arc<dyn Provider> {
 }
 
 /// Whatever an alias means: the answers of other targets, or with other parameters, are other answers.
-fn fingerprint(choice: &Choice) -> u64 {
+fn fingerprint(choice: &Choice, below: &[Arc<Connected>]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for target in &choice.targets {
         target.to_string().hash(&mut hasher);
         target.parameters.as_ref().map(|parameters| parameters.written()).hash(&mut hasher);
     }
+    below.iter().for_each(|one| place(one).hash(&mut hasher));
+    hasher.finish()
+}
+
+/// Answers of one place aren't given as those of another.
+fn place(one: &Connected) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    one.info.base_url.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -237,20 +255,46 @@ fn fingerprint(choice: &Choice) -> u64 {
 #[derive(Debug)]
 struct Named {
     cache: Cache,
-    /// The provider's name when left out.
-    key: Option<Arc<str>>,
+    key: Arc<str>,
     name: Arc<str>,
+    /// What the targets further in set, one for each.
+    temperatures: Vec<Option<Set>>,
 }
 
 impl Layer for Named {
     fn wrap(&self, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
-        match &self.key {
-            None => self.cache.wrap(inner),
-            Some(key) => Arc::new(Under {
-                name: self.name.clone(),
-                inner: self.cache.wrap(Arc::new(Under { name: key.clone(), inner })),
-            }),
+        let inner = self.cache.wrap(Arc::new(Under { name: self.key.clone(), inner }));
+        let inner: Arc<dyn Provider> = match self.temperatures.iter().any(Option::is_some) {
+            true => Arc::new(Warmed { temperatures: self.temperatures.clone(), inner }),
+            false => inner,
+        };
+        Arc::new(Under { name: self.name.clone(), inner })
+    }
+}
+
+/// Tells a cache how warm a request is in the end: as warm as the warmest of the targets makes it, since any may be asked.
+#[derive(Debug)]
+struct Warmed {
+    temperatures: Vec<Option<Set>>,
+    inner: Arc<dyn Provider>,
+}
+
+#[async_trait]
+impl Provider for Warmed {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    async fn send(&self, mut request: Request) -> Result<Response> {
+        let said = request.document().and_then(|body| body.get_raw("temperature")?.parse::<f64>().ok());
+        let sent = |set: &Option<Set>| match (set, said) {
+            (Some(Set { always: true, value }), _) | (Some(Set { value, .. }), None) => *value,
+            // Who says nothing has 1, as OpenAI's API does.
+            (_, said) => said.unwrap_or(1.0),
+        };
+        if let Some(warmest) = self.temperatures.iter().map(sent).reduce(f64::max) {
+            request.extensions.insert(SentTemperature(warmest));
         }
+        self.inner.send(request).await
     }
 }
 

@@ -13,6 +13,7 @@ use super::fit::fit;
 use super::{Context, Kind, embeddings, finish, mend, models, responses, usage, whole};
 use crate::adapter::to_json;
 use crate::error;
+use crate::profile::Vectors;
 use crate::sse::BYTE_ORDER_MARK;
 
 /// # Errors
@@ -62,7 +63,10 @@ fn conforms(context: &Context, body: &[u8]) -> bool {
     match context.kind {
         Kind::Chat => !has_quirks(context, body) && chat_conforms(body),
         Kind::Completion => usage::is_in_shape(body) && decodes::<CreateCompletionResponse>(body),
-        Kind::Embeddings if context.wants_base64 => decodes::<CreateBase64EmbeddingResponse>(body),
+        Kind::Embeddings if context.wants_base64 => {
+            context.profile.response.vectors == Vectors::Float32
+                && decodes::<CreateBase64EmbeddingResponse>(body)
+        }
         Kind::Embeddings => decodes::<CreateEmbeddingResponse>(body),
         Kind::Models => decodes::<ListModelResponse>(body),
         Kind::Model => decodes::<Model>(body),

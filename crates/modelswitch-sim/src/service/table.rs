@@ -165,7 +165,6 @@ const SERVICES: &[Service] = &[
     Service { name: "siliconflow-cn", ..SILICONFLOW },
     Service {
         name: "minimax",
-        models: Models::Absent,
         reasoning: Reasoning::Tags,
         embeds: false,
         usage: UsageAt::LastChoice, // assumed
@@ -220,7 +219,7 @@ const SERVICES: &[Service] = &[
         envelope: Envelope::Sentence,
         ..PLAIN
     },
-    Service { name: "volcengine", prefix: "/api/v3", models: Models::Absent, ..PLAIN }, // its API is called Ark
+    Service { name: "volcengine", prefix: "/api/v3", models: Models::Absent, ..PLAIN }, // nothing is known of a list
     Service {
         name: "ollama",
         auth: Auth::Optional,

@@ -233,5 +233,5 @@ async fn lists_of_models_differ_as_they_do() {
     assert!(json("together").await[0]["id"].is_string());
     assert!(json("gemini").await["data"][0]["id"].as_str().unwrap().starts_with("models/"));
     assert!(json("lmstudio").await["data"][0].get("created").is_none());
-    assert_eq!(list("minimax").await.status(), 404);
+    assert_eq!(list("volcengine").await.status(), 404);
 }
