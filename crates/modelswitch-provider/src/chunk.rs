@@ -73,6 +73,7 @@ impl ChatChunk {
                 function: Some(FunctionDelta {
                     name: Some(call.function.name),
                     arguments: Some(call.function.arguments),
+                    extra: call.function.extra,
                 }),
                 extra: call.extra.into_iter().filter(|(name, _)| name != "index").collect(),
             });
@@ -206,6 +207,9 @@ pub struct FunctionDelta {
     /// More of the JSON text of the arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 impl fmt::Debug for FunctionDelta {
@@ -213,6 +217,7 @@ impl fmt::Debug for FunctionDelta {
         Outline::new(f, "FunctionDelta")
             .some("name", self.name.as_ref())
             .text("arguments", self.arguments.as_ref())
+            .extra(&self.extra)
             .finish()
     }
 }

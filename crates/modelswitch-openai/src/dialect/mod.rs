@@ -12,6 +12,8 @@ mod finish;
 mod fit;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+#[cfg(test)]
+mod identity;
 mod inward;
 mod look;
 mod mend;
