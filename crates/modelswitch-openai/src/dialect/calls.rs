@@ -299,8 +299,7 @@ fn begins_another(call: &Call, delta: u64, piece: Piece<'_>) -> bool {
 /// same and nothing said of either's arguments. A delta has no two pieces of one call.
 fn is_next(call: &Call, delta: u64, piece: Piece<'_>) -> bool {
     let has_arguments = piece.arguments.is_some_and(|text| !text.is_empty());
-    let names_another =
-        !call.name.is_empty() && piece.name.is_some_and(|name| name != call.name);
+    let names_another = !call.name.is_empty() && piece.name.is_some_and(|name| name != call.name);
     let opens = piece.name.is_some() && !has_arguments && !call.arguments.began;
     let is_over = call.arguments.is_whole() && (piece.name.is_some() || has_arguments);
     call.delta == delta || is_over || names_another || opens
@@ -451,7 +450,12 @@ mod tests {
         assert_eq!(slots(&[bare(0, "a", f, begin), bare(1, "b", f, end)]), [0, 1]);
         // An id that is known already leads to its call.
         assert_eq!(
-            slots(&[at(0, "a", f, ""), at(1, "b", Some("g"), begin), at(2, "a", None, "{}"), at(3, "b", None, end)]),
+            slots(&[
+                at(0, "a", f, ""),
+                at(1, "b", Some("g"), begin),
+                at(2, "a", None, "{}"),
+                at(3, "b", None, end)
+            ]),
             [0, 1, 0, 1]
         );
     }
@@ -460,7 +464,11 @@ mod tests {
     fn the_first_of_several_ids_is_the_calls() {
         let mut calls = Calls::default();
         let mut place = |delta, id, name, arguments| {
-            calls.place(IDS, delta, Piece { index: Some(0), id: Some(id), name, arguments: Some(arguments), has_type: true })
+            calls.place(
+                IDS,
+                delta,
+                Piece { index: Some(0), id: Some(id), name, arguments: Some(arguments), has_type: true },
+            )
         };
         assert_eq!(place(0, "a", Some("f"), "{").id.as_deref(), Some("a"));
         assert_eq!(place(1, "b", None, "}").id, None);

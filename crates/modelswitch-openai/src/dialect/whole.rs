@@ -36,13 +36,7 @@ pub(super) fn repair_chat(context: &Context, object: &mut Map<String, Value>) ->
             return Err(Error::decode(format!("choices[{position}] is not an object")));
         };
         repair_index(choice, position);
-        if !choice.get("message").is_some_and(Value::is_object)
-            && let Some(delta @ Value::Object(_)) = choice.get("delta")
-        {
-            // A service that only streams, and answers with the whole in one piece.
-            let delta = delta.clone();
-            choice.insert("message".to_owned(), delta);
-        }
+        fetch_message(choice);
         let number = choice.get("index").and_then(repair::count).unwrap_or_default();
         let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else {
             finish::refuse_failed(context, choice)?;
@@ -55,6 +49,38 @@ pub(super) fn repair_chat(context: &Context, object: &mut Map<String, Value>) ->
         finish::complete(choice, calls_tools);
     }
     Ok(())
+}
+
+/// Puts what is said under `message`, also where a service that only streams answers with the whole in one delta, or with a text.
+fn fetch_message(choice: &mut Map<String, Value>) {
+    if choice.get("message").and_then(Value::as_object).is_some_and(says_something) {
+        return;
+    }
+    let places = ["message", "delta", "text"].into_iter();
+    let there: Vec<_> = places.filter_map(|name| as_message(choice.get(name)?.clone())).collect();
+    if let Some(message) = there.iter().find(|message| says_something(message)).or(there.first()) {
+        choice.insert("message".to_owned(), Value::Object(message.clone()));
+    }
+}
+
+/// What stands where a message or a delta should be, as one: a string is its content.
+pub(super) fn as_message(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(members) => Some(members),
+        Value::String(_) => Some(Map::from_iter([("content".to_owned(), value)])),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    }
+}
+
+/// True when something of an answer is in a message or a delta.
+pub(super) fn says_something(message: &Map<String, Value>) -> bool {
+    let names = ["content", "reasoning_content", "refusal", "tool_calls", "function_call", "audio"];
+    names.iter().filter_map(|name| message.get(*name)).any(|value| match value {
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    })
 }
 
 /// True when it calls tools.
