@@ -292,6 +292,8 @@ rows! {
     reasoning_in_parts: message(json!({"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"hi"}]})) => Ok(said("hi", "hm"));
     reasoning_between_tags [TAGS]: message(json!({"role":"assistant","content":"<think>\nhm</think>\n\nhi"})) => Ok(said("hi", "hm"));
     reasoning_between_tags_in_tags [TAGS]: message(json!({"role":"assistant","content":"<think>a<think>b</think>c</think>hi"})) => Ok(said("hi", "a<think>b</think>c"));
+    reasoning_before_a_closing_tag_alone [TAGS]: message(json!({"role":"assistant","content":"hm</think>\n\nhi"})) => Ok(said("hi", "hm"));
+    a_closing_tag_where_reasoning_is_told_apart [TAGS]: message(json!({"role":"assistant","content":"hi</think>","reasoning_content":"hm"})) => Ok(said("hi</think>", "hm"));
     reasoning_that_is_never_closed [TAGS]: choice(json!({"index":0,"finish_reason":"length","message":{"role":"assistant","content":"<think>hm"}})) => Ok(Said { finish: "length".into(), ..said("", "hm") });
     tags_where_no_profile_says_so: message(json!({"role":"assistant","content":"<think>hm</think>hi"})) => Ok(said("<think>hm</think>hi", ""));
     streamed_reasoning: deltas([json!({"reasoning":"h"}), json!({"reasoning":"m"}), json!({"content":"hi"})], "stop") => Ok(said("hi", "hm"));

@@ -90,7 +90,9 @@ fn has_quirks(context: &Context, body: &[u8]) -> bool {
         || finish::calls_a_standard_one_a_failure(&context.profile)
         || mentions(b"\"function_call\"")
         // Go's encoder escapes the brackets of a tag.
-        || tags.is_some_and(|(open, _)| mentions(open.as_bytes()) || mentions(b"\\u003c"))
+        || tags.is_some_and(|(open, close)| {
+            [open.as_bytes(), close.as_bytes(), b"\\u003c"].into_iter().any(mentions)
+        })
         || !usage::is_in_shape(body)
 }
 
@@ -319,6 +321,20 @@ mod tests {
                 json!({"id":"1","object":"chat.completion","created":7,"model":"m","choices":[choice]});
             let out = shaped(Kind::Chat, &body).unwrap();
             assert_eq!(out["choices"][0]["message"]["content"], "hi", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_closing_tag_alone_takes_a_closer_look() {
+        let mut body = good();
+        for (text, is_known) in [("hm</think>hi", false), ("hi </think>", true)] {
+            body["choices"][0]["message"]["content"] = text.into();
+            if is_known {
+                body["choices"][0]["message"]["reasoning_content"] = "hm".into();
+            }
+            let message = &shaped(Kind::Chat, &body).unwrap()["choices"][0]["message"];
+            assert_eq!(message["reasoning_content"], "hm", "{text}");
+            assert_eq!(message["content"], if is_known { text } else { "hi" });
         }
     }
 

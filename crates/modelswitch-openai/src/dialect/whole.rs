@@ -7,8 +7,7 @@ use modelswitch_provider::{Error, Head, Result};
 use serde_json::{Map, Value, json};
 
 use super::calls::{self, Ids};
-use super::thought::{Thought, Told};
-use super::{Context, finish, reasoning, repair, usage};
+use super::{Context, finish, reasoning, repair, thought, usage};
 
 /// The members that an answer is nothing without.
 pub(super) const ESSENTIAL: [&str; 11] = [
@@ -92,12 +91,10 @@ fn repair_message(context: &Context, message: &mut Map<String, Value>, choice: u
     if let Some(tags) = &context.profile.reasoning.tags
         && let Some(text) = message.get("content").and_then(Value::as_str)
     {
-        let mut thought = Thought::new(tags);
-        let Told { reasoning: mut thinking, text: mut said } = thought.push(text);
-        let rest = thought.finish();
-        thinking.push_str(&rest.reasoning);
-        said.push_str(&rest.text);
-        reasoning::add(message, Told { reasoning: thinking, text: said });
+        let is_known =
+            message.get("reasoning_content").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+        let told = thought::tell(tags, text, is_known);
+        reasoning::add(message, told);
     }
     repair::string_or_null(message, "refusal");
     if !context.asked_functions {

@@ -242,11 +242,7 @@ fn log_probabilities_of_reasoning_are_kept() {
 }
 
 fn thinking() -> Context {
-    let mut context = Context::of_test("openai-compatible", Kind::Chat);
-    let mut profile = Profile::clone(&context.profile);
-    profile.reasoning.tags = Some(("<think>".to_owned(), "</think>".to_owned()));
-    context.profile = profile.into();
-    context
+    Context::of_test("openai-compatible", Kind::Chat)
 }
 
 fn joined(chunks: &[Value], index: u32, name: &str) -> String {
