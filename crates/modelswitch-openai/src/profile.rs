@@ -196,7 +196,9 @@ pub struct ReasoningRules {
     pub pass_back: PassBack,
     /// What stands for reasoning that is wanted back and unknown; without it, nothing is sent.
     pub empty: Option<String>,
-    /// Tags around reasoning that stands in the text of an answer, such as `["<think>", "</think>"]`.
+    /// Tags around reasoning that stands in the text of an answer, such as `["<think>", "</think>"]`. In a whole answer the
+    /// closing one alone ends a thought, for some models' templates open it; in a stream such a thought stays in the text, since
+    /// it has been handed on before its end comes.
     pub tags: Option<(String, String)>,
 }
 

@@ -94,7 +94,9 @@ fn has_quirks(context: &Context, body: &[u8]) -> bool {
         || finish::calls_a_standard_one_a_failure(&context.profile)
         || mentions(b"\"function_call\"")
         // Go's encoder escapes the brackets of a tag.
-        || tags.is_some_and(|(open, _)| mentions(open.as_bytes()) || mentions(b"\\u003c"))
+        || tags.is_some_and(|(open, close)| {
+            [open.as_bytes(), close.as_bytes(), b"\\u003c"].into_iter().any(mentions)
+        })
         || !usage::is_in_shape(body)
 }
 
@@ -103,7 +105,12 @@ fn chat_conforms(body: &[u8]) -> bool {
     // Without choices it decodes, and the first app that reads the first one panics.
     !reply.choices.is_empty()
         && reply.choices.iter().all(|choice| {
-            choice.finish_reason.is_some()
+            let message = &choice.message;
+            let has_text = message.content.as_ref().is_some_and(|text| !text.is_empty());
+            let has_calls = message.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
+            // What an empty message doesn't say may stand beside it.
+            (has_text || has_calls || message.refusal.is_some() || message.audio.is_some())
+                && choice.finish_reason.is_some()
                 && whole::ids_are_unique(choice.message.tool_calls.iter().flatten())
         })
 }
@@ -301,6 +308,37 @@ mod tests {
             }
             let out = shaped(Kind::Chat, &body).unwrap_or_else(|error| panic!("{at} {sent}: {error}"));
             assert_eq!(out.pointer(look).unwrap_or(&missing), &wanted, "{at} {sent}");
+        }
+    }
+
+    #[test]
+    fn a_text_and_a_string_are_what_is_said() {
+        for choice in [
+            json!({"text":"hi"}),
+            json!({"text":"hi","message":{"role":"assistant","content":null},"finish_reason":"stop","index":0}),
+            json!({"text":"hi","message":{"role":"assistant","content":"hi"}}),
+            json!({"message":"hi"}),
+            json!({"delta":"hi"}),
+            json!({"message":{"role":"assistant"},"delta":{"content":"hi"}}),
+        ] {
+            let body =
+                json!({"id":"1","object":"chat.completion","created":7,"model":"m","choices":[choice]});
+            let out = shaped(Kind::Chat, &body).unwrap();
+            assert_eq!(out["choices"][0]["message"]["content"], "hi", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_closing_tag_alone_takes_a_closer_look() {
+        let mut body = good();
+        for (text, is_known) in [("hm</think>hi", false), ("hi </think>", true)] {
+            body["choices"][0]["message"]["content"] = text.into();
+            if is_known {
+                body["choices"][0]["message"]["reasoning_content"] = "hm".into();
+            }
+            let message = &shaped(Kind::Chat, &body).unwrap()["choices"][0]["message"];
+            assert_eq!(message["reasoning_content"], "hm", "{text}");
+            assert_eq!(message["content"], if is_known { text } else { "hi" });
         }
     }
 

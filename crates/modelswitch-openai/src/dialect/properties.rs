@@ -239,9 +239,9 @@ fn response_events() -> Vec<Value> {
 
 fn context(kind: Kind, tags: bool) -> Context {
     let mut context = Context::of_test("openai-compatible", kind);
-    if tags {
+    if !tags {
         let mut profile = Profile::clone(&context.profile);
-        profile.reasoning.tags = Some(("<think>".to_owned(), "</think>".to_owned()));
+        profile.reasoning.tags = None;
         context.profile = profile.into();
     }
     context

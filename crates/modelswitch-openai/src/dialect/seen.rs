@@ -31,6 +31,10 @@ type Counts = (u32, u32, u32);
 pub(super) struct SeenChoice {
     pub(super) index: u32,
     pub(super) ended: bool,
+    /// Something of the answer came as a delta: a whole message after it says nothing new.
+    pub(super) said: bool,
+    /// Why it ended, and the number of the delta that told so.
+    reason: Option<(u64, String)>,
     pub(super) calls: Calls,
     /// Where the pieces of calls belong that a look has seen.
     pub(super) placed: VecDeque<Placed>,
@@ -148,6 +152,17 @@ impl Seen {
 impl SeenChoice {
     pub(super) fn of(index: u32) -> Self {
         Self { index, ..Self::default() }
+    }
+
+    /// True when an earlier delta gave the same reason for the end.
+    pub(super) fn repeats_reason(&mut self, delta: u64, reason: &str) -> bool {
+        match &self.reason {
+            Some((at, known)) if known == reason => *at != delta,
+            Some(_) | None => {
+                self.reason = Some((delta, reason.to_owned()));
+                false
+            }
+        }
     }
 
     /// What is told of its thoughts, where the service puts tags around them.

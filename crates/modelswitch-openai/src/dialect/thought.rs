@@ -195,6 +195,35 @@ impl Thought {
     }
 }
 
+/// A whole text. Where no thought is known, a closing tag alone ends one too: then the model's template opened it, and nobody
+/// sent that tag. In a stream that isn't known before the thought has been handed on as the answer.
+pub(super) fn tell(tags: &(String, String), text: &str, is_known: bool) -> Told {
+    if !is_known && let Some(told) = closed_alone(tags, text) {
+        return told;
+    }
+    let mut thought = Thought::new(tags);
+    let mut told = thought.push(text);
+    let rest = thought.finish();
+    told.reasoning.push_str(&rest.reasoning);
+    told.text.push_str(&rest.text);
+    told
+}
+
+/// `None` when the text has no closing tag before an opening one. One in quotes is only named.
+fn closed_alone((open, close): &(String, String), text: &str) -> Option<Told> {
+    if open.is_empty() || close.is_empty() {
+        return None;
+    }
+    let begins = memchr::memmem::find(text.as_bytes(), open.as_bytes()).unwrap_or(text.len());
+    let before = text.get(..begins)?;
+    let is_named = |at: usize| before.get(..at).is_some_and(|said| said.ends_with(['`', '"', '\'']));
+    let at = memchr::memmem::find_iter(before.as_bytes(), close.as_bytes()).find(|at| !is_named(*at))?;
+    Some(Told {
+        reasoning: text.get(..at)?.trim_start().to_owned(),
+        text: text.get(at + close.len()..)?.trim_start().to_owned(),
+    })
+}
+
 /// The longest beginning of at most so many bytes that ends between two letters.
 fn boundary_within(text: &str, most: usize) -> usize {
     let mut ends = (0..=most.min(text.len())).rev();
@@ -256,6 +285,27 @@ mod tests {
             let letters: Vec<String> = text.chars().map(String::from).collect();
             let letters: Vec<&str> = letters.iter().map(String::as_str).collect();
             assert_eq!(told(&letters), wanted, "{text} letter by letter");
+        }
+    }
+
+    #[test]
+    fn a_closing_tag_alone_ends_the_thought_of_a_whole_text() {
+        for (text, reasoning, answer) in [
+            ("hm</think>hi", "hm", "hi"),
+            ("\nhm\n</think>\n\nhi </think> <think>", "hm\n", "hi </think> <think>"),
+            ("</think>hi", "", "hi"),
+            ("it ends with `</think>` hm</think>hi", "it ends with `</think>` hm", "hi"),
+            ("it ends with `</think>`", "", "it ends with `</think>`"),
+            ("{\"tag\":\"</think>\"}", "", "{\"tag\":\"</think>\"}"),
+            ("yes <think>no</think>", "", "yes <think>no</think>"),
+        ] {
+            let told = tell(&tags(), text, false);
+            assert_eq!((told.reasoning.as_str(), told.text.as_str()), (reasoning, answer), "{text}");
+            assert_eq!(tell(&tags(), text, true).text, text, "the thought is known");
+        }
+        for (text, reasoning, answer) in CASES.iter().filter(|(text, ..)| text.contains("<think>")) {
+            let told = tell(&tags(), text, false);
+            assert_eq!((told.reasoning.as_str(), told.text.as_str()), (*reasoning, *answer), "{text}");
         }
     }
 
