@@ -123,7 +123,7 @@ impl Writer {
             self.waiting.pop_front();
         }
         self.waiting.push_back(entry);
-        if self.waiting.len() % AT_ONCE == 0 {
+        if self.waiting.len().is_multiple_of(AT_ONCE) {
             self.write_entries();
         }
     }

@@ -13,8 +13,13 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     SERVICES.iter().map(|service| service.name)
 }
 
-const STREAM: Stream =
-    Stream { comment: "", opens_empty: false, repeats_role: false, omits_null_finish: false };
+const STREAM: Stream = Stream {
+    comment: "",
+    opens_empty: false,
+    repeats_role: false,
+    omits_null_finish: false,
+    ends_whole: false,
+};
 
 /// What a line of the table leaves out.
 pub(super) const PLAIN: Service = Service {
@@ -167,7 +172,8 @@ const SERVICES: &[Service] = &[
         name: "minimax",
         reasoning: Reasoning::Tags,
         embeds: false,
-        usage: UsageAt::LastChoice, // assumed
+        usage: UsageAt::LastChoice,                    // assumed
+        stream: Stream { ends_whole: true, ..STREAM }, // as users of other clients reported in 2026
         envelope: Envelope::BaseResp,
         extra: r#"{"base_resp":{"status_code":0,"status_msg":""}}"#,
         ..PLAIN
