@@ -19,7 +19,7 @@ use self::kind::Heard;
 use self::said::Said;
 use crate::Profile;
 use crate::retry_after::{self, retry_after};
-use crate::scrub::{Cleaner, Scrub};
+use crate::scrub::{Cleaner, Scrub, cut};
 
 /// The error that an answer with a failing status is.
 pub(crate) fn from_answer(
@@ -166,10 +166,9 @@ const LONGEST_MESSAGE: usize = 1_000;
 const LONGEST_NAME: usize = 200;
 
 impl Said {
-    /// The message, fit to be shown. Empty when there is none.
+    /// The message, to tell by it what happened: it may have pieces of what the user wrote. Empty when there is none.
     fn message(&self, cleaner: &Cleaner<'_>) -> String {
-        let message = self.message.as_deref().map(|text| cleaner.sentence(text)).unwrap_or_default();
-        cut(message, LONGEST_MESSAGE)
+        self.message.as_deref().map(|text| cleaner.line(text)).unwrap_or_default()
     }
 
     /// The message, or what stands for it.
@@ -196,7 +195,8 @@ impl Said {
         message: &str,
         status: Option<StatusCode>,
     ) -> Error {
-        let mut error = Error::new(kind, self.sentence(message, status));
+        let shown = cut(cleaner.without_pieces(message), LONGEST_MESSAGE);
+        let mut error = Error::new(kind, self.sentence(&shown, status));
         let name =
             |name: &Option<String>| name.as_deref().map(|name| cut(cleaner.sentence(name), LONGEST_NAME));
         if let Some(status) = status {
@@ -211,7 +211,7 @@ impl Said {
         if let Some(param) = name(&self.param) {
             error = error.with_param(param);
         }
-        if let Some(id) = name(&self.request_id).or_else(|| request_id_in(message)) {
+        if let Some(id) = name(&self.request_id).or_else(|| request_id_in(&shown)) {
             error = error.with_request_id(id);
         }
         if let Some(wait) = self.wait_for(kind, message) {
@@ -264,15 +264,6 @@ fn request_id_in(message: &str) -> Option<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let id = rest.get(..rest.find(|c| !is_part(c)).unwrap_or(rest.len()))?;
     (8..=LONGEST_NAME).contains(&id.len()).then(|| id.to_owned())
-}
-
-/// The beginning of a text, if it is longer.
-fn cut(mut text: String, longest: usize) -> String {
-    if let Some((end, _)) = text.char_indices().nth(longest) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

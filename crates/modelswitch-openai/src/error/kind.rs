@@ -40,7 +40,7 @@ enum By {
 }
 
 impl<'a> Heard<'a> {
-    /// `message` has lost what must not be shown.
+    /// `message` is on one line.
     pub(super) fn new(profile: &'a Profile, cleaner: &'a Cleaner<'a>, said: &Said, message: &str) -> Self {
         let names = [&said.code, &said.kind].into_iter().flatten().chain(&said.names);
         Self {
