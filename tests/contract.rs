@@ -12,6 +12,7 @@ use modelswitch::{ApiKey, OpenAiProvider, Profile, Provider, Registry};
 use modelswitch_openai::{History, HttpClient};
 use modelswitch_sim::contract::{Capabilities, Capability, Contract, Outcome, Report, Upstream};
 use modelswitch_sim::{Personality, Service};
+use modelswitch_tests::{all_embedded, embedded};
 
 /// Where a service means something else by what the suite's own services say: the profile, the case and why.
 const OTHERWISE: &[(&str, &str, &str)] = &[
@@ -43,7 +44,7 @@ const AT_ONCE: usize = 4;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_embedded_profile_keeps_the_contract() {
     let mut runs = Vec::new();
-    for profile in Profile::embedded_names().filter_map(Profile::embedded) {
+    for profile in all_embedded() {
         match not_asked(&profile) {
             Some(why) => eprintln!("{} is not run: {why}", profile.name),
             None => runs.push((personality(&profile), profile)),
@@ -113,7 +114,7 @@ async fn the_deepseek_adapter_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_router_keeps_the_contract_for_every_profile_without_its_retry() {
     let run = |name: &'static str| async move {
-        let profile = Profile::embedded(name)?;
+        let profile = embedded(name);
         let can = capabilities(&profile, personality(&profile)).under(name);
         Some((format!("{name} by the router"), routed(name, 1)?.capabilities(can).run().await))
     };

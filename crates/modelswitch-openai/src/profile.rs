@@ -3,6 +3,7 @@ mod layered;
 mod model;
 mod place;
 mod request;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 pub use hidden::Hidden;
 pub use model::{Capability, DefaultMaxOutput, Modality, ModelFacts, ModelReasoning, PassBack, Retired};
-pub use request::{ContentRule, Effort, ModelRequest, RequestRules};
+pub use request::{ContentRule, Effort, FormatKind, ModelRequest, RequestRules, ToolChoiceKind};
 
 /// A service described as data: where it is, how it is asked, and how it deviates from OpenAI's own.
 ///
@@ -103,8 +104,8 @@ pub struct Profile {
     pub response: ResponseRules,
     /// Finish reasons of its own that are failures: the reason, and the name of the [`ErrorKind`] it becomes.
     pub finish_reasons: BTreeMap<String, FailureKind>,
-    /// Phrases in error texts, in lower case, by the name of the [`ErrorKind`] they mean. One that begins with `=` is the
-    /// whole of an error's code or type: `"=1302"`. They win over what the status and the usual words say.
+    /// Phrases in error texts, whatever their case, by the name of the [`ErrorKind`] they mean. One that begins with `=` is
+    /// the whole of an error's code or type: `"=1302"`. They win over what the status and the usual words say.
     pub patterns: BTreeMap<FailureKind, Vec<String>>,
     /// What a person should do, by the name of the [`ErrorKind`].
     pub hints: BTreeMap<FailureKind, String>,

@@ -20,11 +20,12 @@ use crate::sse::BYTE_ORDER_MARK;
 /// The error that stands where the answer should be; [`Decode`](modelswitch_provider::ErrorKind::Decode) when there is
 /// nothing to save.
 pub(super) fn shape(context: &Context, body: Bytes) -> Result<Bytes> {
-    let Context { profile, kind, scrub, .. } = context;
+    let Context { profile, kind, scrub, head, .. } = context;
     let keep = |error: Error| match error.upstream_body() {
         None => error.with_upstream_body(scrub.body(body.clone())),
         Some(_) => error,
     };
+    let with_headers = |error| error::with_headers(error, profile, &head.headers);
     if conforms(context, &body) {
         return Ok(body);
     }
@@ -40,12 +41,13 @@ pub(super) fn shape(context: &Context, body: Bytes) -> Result<Bytes> {
     if let Some(error) =
         error::from_success(profile, scrub, &value).filter(|_| !is_failed_object(*kind, &value))
     {
-        return Err(keep(error));
+        return Err(keep(with_headers(error)));
     }
     match kind {
         Kind::Messages | Kind::Other => return Ok(body.slice_ref(text)),
         Kind::Chat | Kind::Completion | Kind::Embeddings | Kind::Models | Kind::Model | Kind::Responses => {
-            repair(context, &mut value).map_err(keep)?
+            let repaired = repair(context, &mut value);
+            repaired.map_err(|error| instead(context, &value).map_or(error, with_headers)).map_err(keep)?
         }
     }
     to_json(&value).map_err(keep)
@@ -139,6 +141,23 @@ fn unwrap_list(kind: Kind, value: &mut Value) {
 fn is_failed_object(kind: Kind, value: &Value) -> bool {
     let object = value.get("object").and_then(Value::as_str);
     matches!(kind, Kind::Responses | Kind::Other) && object.is_some_and(|object| object != "error")
+}
+
+/// What stands where the answer should be, however it is put: `{"detail":"Not Found"}`. `None` where there is something of an
+/// answer.
+fn instead(context: &Context, value: &Value) -> Option<Error> {
+    let names: &[&str] = match context.kind {
+        Kind::Chat | Kind::Completion => &["choices"],
+        Kind::Embeddings => &["data", "embeddings", "embedding"],
+        Kind::Models | Kind::Model | Kind::Responses | Kind::Messages | Kind::Other => return None,
+    };
+    let is_there = |name: &&str| {
+        value.get(name).is_some_and(|value| value.as_array().is_none_or(|list| !list.is_empty()))
+    };
+    if names.iter().any(is_there) {
+        return None;
+    }
+    error::instead_of_answer(&context.profile, &context.scrub, value)
 }
 
 fn not_json(text: &[u8], error: &serde_json::Error) -> Error {
