@@ -90,8 +90,8 @@ struct Race<'a, A> {
     tries: Vec<Try>,
     asked: usize,
     failures: Vec<Attempt>,
-    /// What holds for all targets, while somebody who was asked before still runs.
-    last_word: Option<Error>,
+    /// What holds for all targets, while somebody who was asked before still runs, and the tries that it took.
+    last_word: Option<(Error, Vec<Attempt>)>,
     /// When a target that was full may have room.
     rooms: Vec<(usize, Instant)>,
 }
@@ -181,6 +181,9 @@ where
 
     fn won(&mut self, number: usize, mut response: Response) -> Response {
         self.tries.retain(|one| one.number != number);
+        if let Some((_, mut tries)) = self.last_word.take() {
+            self.failures.append(&mut tries);
+        }
         self.drop_others();
         self.failures.append(&mut response.head.failures);
         response.head.failures = std::mem::take(&mut self.failures);
@@ -204,7 +207,9 @@ where
         } else if is_late || self.running.is_empty() {
             return Some(self.over(&lost, error));
         } else if !goes_on && self.last_word.is_none() {
-            self.last_word = Some(error);
+            let mut tries = Vec::new();
+            record(self.request, &mut tries, &error, lost.started.elapsed());
+            self.last_word = Some((error, tries));
             return None;
         }
         self.record(&lost, &error);
@@ -226,7 +231,7 @@ where
     /// The error of the call, of which this was the last failure.
     fn over(&mut self, lost: &Try, error: Error) -> Error {
         let error = match self.last_word.take() {
-            Some(last_word) => {
+            Some((last_word, _)) => {
                 self.record(lost, &error);
                 last_word
             }

@@ -203,6 +203,8 @@ async fn a_hedge_that_is_refused_leaves_the_first_target_its_call() {
         let targets = [slow("a", 3, &asked), fails_late(refusal.clone(), 0), slow("c", 0, &asked)];
         let fallback = Fallback::new("smart", targets).hedge_after(SECOND);
         let response = fallback.send(question()).await.unwrap();
+        let failed: Vec<_> = response.head.failures.iter().map(|failed| failed.kind).collect();
+        assert_eq!(failed, [refusal.kind()], "nobody else was asked");
         assert_eq!(text(response).await, "a");
     }
 }
