@@ -13,6 +13,7 @@ use modelswitch_provider::{Provider, Request, Response, Result};
 use crate::choice::{Choice, Switch};
 use crate::config::{BudgetConfig, CacheConfig, Config, Switch as Section, TimeoutConfig};
 use crate::connect::{Connected, timeouts};
+use crate::contradictions::no_time_for_another;
 use crate::layers::{Kept, Limits, OwnBreakers, breakers, cache};
 use crate::mistake::dotted;
 use crate::parameters::Set;
@@ -66,6 +67,7 @@ impl Maker<'_> {
         for (alias, target) in names.aliases() {
             let Some(choice) = &target.choice else { continue };
             warnings.extend(self.not_longer(choice));
+            warnings.extend(self.no_time_for_another(choice));
             switches.insert(alias.to_owned(), self.switch(choice, &of_all));
         }
         (Routes { names, providers, switches, cache: shared }, warnings)
@@ -173,6 +175,21 @@ impl Maker<'_> {
 
     fn provider(&self, name: &str) -> Option<&Arc<Connected>> {
         self.connected.iter().find(|one| one.info.name == name)
+    }
+
+    /// Whether the whole time of a call may pass at one of several targets.
+    fn no_time_for_another(&self, choice: &Choice) -> Option<String> {
+        let own = choice.layers.timeout;
+        let total = own.total.map_or(self.common.total, |total| Some(total.0))?;
+        let (_, followed) = choice.targets.split_last()?;
+        let waits = followed.iter().filter_map(|target| {
+            let one = self.provider(&target.provider)?;
+            let theirs = timeouts(one.made.as_ref()?.config.timeout).first_byte;
+            Some((one.info.name.as_str(), own.first_byte.map_or(theirs, |own| own.0.min(theirs))))
+        });
+        let longest =
+            waits.max_by_key(|(_, first_byte)| *first_byte).filter(|_| !choice.hedges_within(total))?;
+        no_time_for_another(choice.alias(), total, longest)
     }
 
     /// An alias can't have more patience than the transport of its provider.

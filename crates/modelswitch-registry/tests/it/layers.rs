@@ -525,6 +525,31 @@ fn an_alias_that_would_wait_longer_than_its_provider_is_told() {
     );
 }
 
+#[test]
+fn an_alias_whose_whole_time_one_target_may_take_is_told() {
+    let told = |alias: &str| {
+        let toml = format!(
+            "[providers.a]\nprofile = 'llamacpp'\n[providers.b]\nprofile = 'llamacpp'\n[timeout]\ntotal = '1m'\n[models.x]\n{alias}"
+        );
+        text(&toml).build().unwrap().warnings()
+    };
+    assert_eq!(
+        told("targets = ['a/y', 'b/y']"),
+        [
+            "a call to `x` has 1m in all, and the provider `a` alone is waited for 10m: when it hangs, no other target is asked \
+             in time; write a shorter `models.x.timeout.first_byte`"
+        ]
+    );
+    for alias in [
+        "target = 'a/y'",
+        "targets = ['a/y', 'b/y']\ntimeout.first_byte = '20s'",
+        "targets = ['a/y', 'b/y']\ntimeout.total = '11m'",
+        "targets = ['a/y', 'b/y']\nhedge_after = '10s'",
+    ] {
+        assert!(told(alias).is_empty(), "{alias}: {:?}", told(alias));
+    }
+}
+
 /// A question with one header.
 fn hinted(model: &str, header: &'static str, value: &'static str) -> Request {
     let mut request = question(model).into_request().unwrap();
