@@ -143,7 +143,12 @@ proptest! {
 
     #[test]
     fn a_conforming_answer_passes_at_every_profile(answer in chat(), profile in profiles()) {
-        let is_openai = profile.name == "openai";
+        // A message that says nothing is looked at more closely: its text may stand beside it.
+        let says = |choice: &Value| {
+            let message = &choice["message"];
+            message["content"].as_str().is_some_and(|text| !text.is_empty()) || message.get("tool_calls").is_some()
+        };
+        let is_openai = profile.name == "openai" && answer["choices"].as_array().unwrap().iter().all(says);
         let context = Context::plain(profile, Kind::Chat);
         let bytes = Bytes::from(answer.to_string());
         let shaped = outward::shape(&context, bytes.clone()).unwrap();
