@@ -73,6 +73,7 @@ pub struct Cache {
     max_wait: Duration,
     max_temperature: Option<f64>,
     per_tag: bool,
+    name: Option<Arc<str>>,
 }
 
 impl Default for Cache {
@@ -92,6 +93,7 @@ impl Default for Cache {
             max_wait: Duration::from_secs(60),
             max_temperature: None,
             per_tag: false,
+            name: None,
         }
     }
 }
@@ -156,6 +158,14 @@ impl Cache {
     #[must_use]
     pub fn per_tag(mut self) -> Self {
         self.per_tag = true;
+        self
+    }
+
+    /// Keeps answers under this name instead of the provider's. Clones share their room; one under another name gives none of
+    /// this one's answers.
+    #[must_use]
+    pub fn kept_under(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -272,7 +282,8 @@ impl Provider for Wrapped<Cache> {
 
     async fn send(&self, mut request: Request) -> Result<Response> {
         let wish = request.extensions.get::<CacheUse>().copied().unwrap_or_default();
-        let key = if wish == CacheUse::Bypass { None } else { key_of(&self.layer, self.name(), &request) };
+        let name = self.layer.name.as_deref().unwrap_or(self.name());
+        let key = if wish == CacheUse::Bypass { None } else { key_of(&self.layer, name, &request) };
         let Some(key) = key else {
             let mut response = self.inner.send(request).await?;
             response.head.extensions.insert(CacheStatus::Bypass);

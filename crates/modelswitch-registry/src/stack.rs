@@ -6,9 +6,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use modelswitch_layers::{Budget, Cache, Counter, Layer, SentTemperature, Stack, Timeout};
-use modelswitch_provider::{Provider, Request, Response, Result};
+use modelswitch_layers::{Budget, Cache, Counter, Layer, SentTemperature, Stack, Timeout, layer_fn};
+use modelswitch_provider::Provider;
 
 use crate::choice::{Choice, Switch};
 use crate::config::{BudgetConfig, CacheConfig, Config, Switch as Section, TimeoutConfig};
@@ -85,12 +84,8 @@ impl Maker<'_> {
     ) -> Route {
         let target = self.budgeted(one, common, one.provider.clone());
         let name: Arc<str> = one.info.name.as_str().into();
-        let cache = shared.filter(|_| !one.says_of_a_cache()).map(|cache| Named {
-            cache: cache.layer.clone(),
-            key: format!("{name}/{:x}", place(one)).into(),
-            name: name.clone(),
-            temperatures: Vec::new(),
-        });
+        let cache = shared.filter(|_| !one.says_of_a_cache());
+        let cache = cache.map(|cache| cache.layer.clone().kept_under(format!("{name}/{:x}", place(one))));
         let provider = Stack::new().layer(self.whole(self.common.total)).layer(cache).wrap(target.clone());
         Route { name, provider, target, once: one.once.clone() }
     }
@@ -127,9 +122,11 @@ impl Maker<'_> {
         let limits = Limits::new(choice.layers.limits, before.map(|before| &before.limits));
         let cache = self.cache_of(choice, before);
         let total = choice.layers.timeout.total.map_or(self.common.total, |total| Some(total.0));
+        let around = cache_around(choice, &below, cache.as_ref(), of_all.cache);
         let provider = Stack::new()
             .layer(self.whole(total))
-            .layer(named_cache(choice, &below, cache.as_ref(), of_all.cache))
+            .layer(around.as_ref().and_then(|_| warmed(choice)))
+            .layer(around)
             .layer(limits.clone())
             .wrap(choice.over(asked, &self.connected));
         Switch {
@@ -228,20 +225,35 @@ fn breakers_of(choice: &Choice, below: &[Arc<Connected>], before: Option<&Switch
 }
 
 /// The cache that an alias uses: its own, or that of all if neither it nor the provider of a target says anything of one.
-fn named_cache(
+fn cache_around(
     choice: &Choice,
     below: &[Arc<Connected>],
     own: Option<&Kept<CacheConfig, Cache>>,
     of_all: Option<&Kept<CacheConfig, Cache>>,
-) -> Option<Named> {
+) -> Option<Cache> {
     let of_all = of_all.filter(|_| !below.iter().any(|one| one.says_of_a_cache()));
     let kept = if choice.layers.cache.is_some() { own } else { of_all };
-    let temperature = |target: &Target| target.parameters.as_ref().and_then(|said| said.temperature());
-    kept.map(|kept| Named {
-        cache: kept.layer.clone(),
-        key: format!("{}/{:x}", choice.alias(), fingerprint(choice, below)).into(),
-        name: choice.alias().into(),
-        temperatures: choice.targets.iter().map(temperature).collect(),
+    let name = || format!("{}/{:x}", choice.alias(), fingerprint(choice, below));
+    kept.map(|kept| kept.layer.clone().kept_under(name()))
+}
+
+/// Tells a cache how warm a request is in the end: as warm as the warmest of the targets makes it, since any may be asked.
+fn warmed(choice: &Choice) -> Option<impl Layer + use<>> {
+    let set = |target: &Target| target.parameters.as_ref().and_then(|said| said.temperature());
+    let temperatures: Vec<Option<Set>> = choice.targets.iter().map(set).collect();
+    temperatures.iter().any(Option::is_some).then(|| {
+        layer_fn("temperature", move |inner, mut request| {
+            let said = request.document().and_then(|body| body.get_raw("temperature")?.parse::<f64>().ok());
+            let sent = |set: &Option<Set>| match (set, said) {
+                (Some(Set { always: true, value }), _) | (Some(Set { value, .. }), None) => *value,
+                // Who says nothing has 1, as OpenAI's API does.
+                (_, said) => said.unwrap_or(1.0),
+            };
+            if let Some(warmest) = temperatures.iter().map(sent).reduce(f64::max) {
+                request.extensions.insert(SentTemperature(warmest));
+            }
+            async move { inner.send(request).await }
+        })
     })
 }
 
@@ -266,68 +278,4 @@ fn place(one: &Connected) -> u64 {
     let mut hasher = DefaultHasher::new();
     one.info.base_url.hash(&mut hasher);
     hasher.finish()
-}
-
-/// A cache in which answers are kept under a key of their own, around a provider that keeps its name.
-#[derive(Debug)]
-struct Named {
-    cache: Cache,
-    key: Arc<str>,
-    name: Arc<str>,
-    /// What the targets further in set, one for each.
-    temperatures: Vec<Option<Set>>,
-}
-
-impl Layer for Named {
-    fn wrap(&self, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
-        let inner = self.cache.wrap(Arc::new(Under { name: self.key.clone(), inner }));
-        let inner: Arc<dyn Provider> = match self.temperatures.iter().any(Option::is_some) {
-            true => Arc::new(Warmed { temperatures: self.temperatures.clone(), inner }),
-            false => inner,
-        };
-        Arc::new(Under { name: self.name.clone(), inner })
-    }
-}
-
-/// Tells a cache how warm a request is in the end: as warm as the warmest of the targets makes it, since any may be asked.
-#[derive(Debug)]
-struct Warmed {
-    temperatures: Vec<Option<Set>>,
-    inner: Arc<dyn Provider>,
-}
-
-#[async_trait]
-impl Provider for Warmed {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    async fn send(&self, mut request: Request) -> Result<Response> {
-        let said = request.document().and_then(|body| body.get_raw("temperature")?.parse::<f64>().ok());
-        let sent = |set: &Option<Set>| match (set, said) {
-            (Some(Set { always: true, value }), _) | (Some(Set { value, .. }), None) => *value,
-            // Who says nothing has 1, as OpenAI's API does.
-            (_, said) => said.unwrap_or(1.0),
-        };
-        if let Some(warmest) = self.temperatures.iter().map(sent).reduce(f64::max) {
-            request.extensions.insert(SentTemperature(warmest));
-        }
-        self.inner.send(request).await
-    }
-}
-
-/// A provider under another name.
-#[derive(Debug)]
-struct Under {
-    name: Arc<str>,
-    inner: Arc<dyn Provider>,
-}
-
-#[async_trait]
-impl Provider for Under {
-    fn name(&self) -> &str {
-        &self.name
-    }
-    async fn send(&self, request: Request) -> Result<Response> {
-        self.inner.send(request).await
-    }
 }

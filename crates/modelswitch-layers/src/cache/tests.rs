@@ -285,6 +285,17 @@ async fn a_hit_of_a_cache_further_in_stays_one() {
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
+#[tokio::test]
+async fn clones_under_different_names_give_none_of_each_others_answers() {
+    let (service, calls) = counting();
+    let (cache, service) = (Cache::new(), Arc::new(service) as Arc<dyn Provider>);
+    let under = |name: &str| cache.clone().kept_under(name).wrap(service.clone());
+    for (name, status) in [("one", "miss"), ("two", "miss"), ("one", "hit")] {
+        assert_eq!(ask(&under(name), question("a", false)).await.2, status, "{name}");
+    }
+    assert_eq!((under("one").name(), calls.load(Ordering::Relaxed)), (service.name(), 2));
+}
+
 #[test]
 fn the_temperature_that_is_sent_in_the_end_decides() {
     let cold = Cache::new().max_temperature(0.0);
