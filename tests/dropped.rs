@@ -4,8 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 
-use std::future::poll_fn;
-use std::task::Poll;
+#[path = "../crates/modelswitch-layers/tests/polled/mod.rs"]
+mod polled;
+
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,8 +14,10 @@ use modelswitch::{ApiKey, Error, Registry};
 use modelswitch_openai::HttpClient;
 use modelswitch_provider::{Body, Request};
 use modelswitch_sim::{Personality, Script, Sim};
-use modelswitch_tests::ask;
+use modelswitch_tests::{ask, tasks, until};
 use serde_json::json;
+
+use self::polled::polled;
 
 /// More than a call is ever polled.
 const MOST_POLLS: usize = 2_000;
@@ -136,34 +139,6 @@ async fn read_as_an_app(registry: &Registry, model: &str, streams: bool) {
     } else {
         client.chat().create(request).await.unwrap();
     }
-}
-
-/// Polls a future so many times and drops it; its result when it was ready by then.
-async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = Box::pin(future);
-    let mut left = times;
-    poll_fn(move |cx| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        future.as_mut().poll(cx).map(Some)
-    })
-    .await
-}
-
-fn tasks() -> usize {
-    tokio::runtime::Handle::current().metrics().num_alive_tasks()
-}
-
-async fn until(what: &str, is_true: impl Fn() -> bool) {
-    for _ in 0..6_000 {
-        if is_true() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never: {what}");
 }
 
 /// Drops a call at each of its polls; how many those are.

@@ -105,6 +105,26 @@ pub fn ask(model: &str, text: &str) -> CreateChatCompletionRequest {
         .unwrap()
 }
 
+/// How many tasks the runtime has.
+pub fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+/// Waits for what comes true without a signal.
+///
+/// # Panics
+/// When it doesn't in a minute.
+#[expect(clippy::panic, reason = "a test fails loudly")]
+pub async fn until(what: &str, is_true: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if is_true() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
 /// A provider for one service, without layers: one try.
 ///
 /// # Panics

@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
-use std::future::poll_fn;
+mod polled;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -21,6 +21,8 @@ use modelswitch_provider::{
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tokio::task::yield_now;
+
+use self::polled::polled;
 
 /// More than a call is ever polled.
 const MOST_POLLS: usize = 500;
@@ -146,20 +148,6 @@ async fn read(llm: &dyn Provider, streams: bool) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Polls a future so many times and drops it; its result when it was ready by then.
-async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = Box::pin(future);
-    let mut left = times;
-    poll_fn(move |cx| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        future.as_mut().poll(cx).map(Some)
-    })
-    .await
 }
 
 impl World {

@@ -104,8 +104,11 @@ impl Events {
     fn close(&mut self) {
         self.is_over = true;
         self.late.clear();
-        let mut pieces = 0..MOST_AFTER_THE_END;
-        while pieces.next().is_some() && matches!(self.body.next().now_or_never(), Some(Some(Ok(_)))) {}
+        for _ in 0..MOST_AFTER_THE_END {
+            if !matches!(self.body.next().now_or_never(), Some(Some(Ok(_)))) {
+                break;
+            }
+        }
     }
 
     /// Shapes an event; what comes of it is ready.

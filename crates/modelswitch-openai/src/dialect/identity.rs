@@ -1,11 +1,8 @@
 //! What is in shape stays as it is, in both directions, at every profile; and what a service says in its own way comes out as if it
 //! had said it in ours.
 
-use std::pin::pin;
-use std::task::{Context as Task, Poll, Waker};
-
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{FutureExt, StreamExt};
 use modelswitch_provider::{ByteStream, Request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -129,15 +126,6 @@ fn json_of(bytes: &Bytes) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
-/// All of a stream that never waits.
-fn all_of<T>(events: impl Stream<Item = T>) -> Vec<T> {
-    let (mut events, mut all) = (pin!(events), Vec::new());
-    while let Poll::Ready(Some(event)) = events.as_mut().poll_next(&mut Task::from_waker(Waker::noop())) {
-        all.push(event);
-    }
-    all
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -170,8 +158,8 @@ proptest! {
         let context = Context { wants_stream: true, wants_usage: true, ..Context::plain(profile, Kind::Chat) };
         let sent: Vec<String> = chunks.iter().map(Value::to_string).collect();
         let body = sent.iter().map(|chunk| format!("data: {chunk}\n\n")).collect::<String>() + "data: [DONE]\n\n";
-        let read = all_of(events::read(context, ByteStream::from(Bytes::from(body))));
-        let read: Vec<Bytes> = read.into_iter().map(|event| event.unwrap().data).collect();
+        let read = events::read(context, ByteStream::from(Bytes::from(body))).collect::<Vec<_>>();
+        let read: Vec<Bytes> = read.now_or_never().unwrap().into_iter().map(|event| event.unwrap().data).collect();
         prop_assert_eq!(read.iter().map(json_of).collect::<Vec<_>>(), chunks);
         if is_openai {
             prop_assert_eq!(read, sent);
