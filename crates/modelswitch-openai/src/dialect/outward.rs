@@ -95,11 +95,19 @@ fn has_quirks(context: &Context, body: &[u8]) -> bool {
     context.places.are_in(body)
         || finish::calls_a_standard_one_a_failure(&context.profile)
         || mentions(b"\"function_call\"")
-        // Go's encoder escapes the brackets of a tag.
-        || tags.is_some_and(|(open, close)| {
-            [open.as_bytes(), close.as_bytes(), b"\\u003c"].into_iter().any(mentions)
-        })
+        || tags.is_some_and(|tags| has_tag(tags, body))
         || !usage::is_in_shape(body)
+}
+
+/// True when either tag may be in it. Go's encoder escapes the brackets of one.
+fn has_tag((open, close): &(String, String), body: &[u8]) -> bool {
+    let (open, close) = (open.as_bytes(), close.as_bytes());
+    let (Some(first), Some(other)) = (open.first(), close.first()) else { return true };
+    // In one pass, since each search of a word has to be set up.
+    memchr::memchr3_iter(*first, *other, b'\\', body).any(|at| {
+        let rest = body.get(at..).unwrap_or_default();
+        [open, close, b"\\u003c"].iter().any(|word| rest.starts_with(word))
+    })
 }
 
 fn chat_conforms(body: &[u8]) -> bool {
