@@ -33,7 +33,7 @@ pub enum Strategy {
     /// call, and one call in twenty asks another, or a target that was slow once would be slow for ever. A failure of the
     /// target's own counts as slow, and a call that was given up as long as it was waited for.
     Fastest,
-    /// The one with the lowest [price](Target::price); those without a price last.
+    /// The one with the lowest [price](Target::price) at the moment; those without a price last.
     Cheapest,
 }
 
@@ -152,8 +152,8 @@ impl Balance {
                 }
             }
             Strategy::Cheapest => {
-                order.sort_by_key(|target| {
-                    let price = self.targets.get(*target).and_then(|target| target.price);
+                order.sort_by_cached_key(|target| {
+                    let price = self.targets.get(*target).and_then(|target| target.price.now());
                     (price.is_none(), price)
                 });
             }

@@ -293,7 +293,7 @@ async fn all_layers_hear_the_tokens_of_a_stream_and_the_app_sees_what_it_asked_f
             assert_eq!(line().get(genai::USAGE_OUTPUT_TOKENS), Some("7"));
             assert_eq!(ledger.entries().last().map(|entry| entry.cost.to_string()).as_deref(), Some(cost));
         }
-        assert_eq!(counter.sum("b/day/1970-01-01/").await.unwrap(), 16.into());
+        assert_eq!(counter.sum("b/USD/day/1970-01-01/").await.unwrap(), 16.into());
         assert_eq!(limit.tokens_left(), Some(100_000 - 16));
     }
 }

@@ -20,8 +20,8 @@ pub(crate) use alias::Weighted;
 pub(crate) use alias::{AliasConfig, AliasLayers, Sticky, Strategy, Weight};
 pub(crate) use key::{KeyConfig, KeyEntry, LITERAL_KEY, NAMED_VARIABLE};
 pub(crate) use layers::{
-    Amount, BreakerConfig, BudgetConfig, CacheConfig, Each, LedgerConfig, LimitsConfig, Share, Switch,
-    Temperature, Unpriced,
+    Amount, BreakerConfig, BudgetConfig, CacheConfig, Each, LedgerConfig, LimitsConfig, Share, Size, Switch,
+    Temperature, Unpriced, UtcOffset,
 };
 pub(crate) use value::{
     Count, DURATION, EMPTY_LIST, Flag, Free, Hidden, NO_TIME, NotEmpty, Period, Word, limit, one_of,

@@ -309,10 +309,10 @@ struct Cache {
     time_to_live: Option<Period>,
     /// How many bytes of answers are kept in all.
     #[schemars(extend("default" = 67_108_864))]
-    max_size: Option<Count>,
+    max_size: Option<Size>,
     /// How many bytes an answer may have that is kept.
     #[schemars(extend("default" = 1_048_576))]
-    max_answer: Option<Count>,
+    max_answer: Option<Size>,
     /// How long the same question waits for the answer to the first.
     #[schemars(extend("default" = "1m"))]
     max_wait: Option<Period>,
@@ -344,6 +344,9 @@ struct Budget {
     /// How many tokens an answer is taken for whose length the request doesn't limit.
     #[schemars(extend("default" = 4096))]
     answer_tokens: Option<Count>,
+    /// By how much days and months begin before those of UTC.
+    #[schemars(extend("default" = "+00:00"))]
+    utc_offset: Option<UtcOffset>,
 }
 
 /// Where calls and their costs are written down.
@@ -484,6 +487,20 @@ written_as!(Money, |_generator| json_schema!({
     "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s+[A-Z]{3}\\s*$"
 }));
 
+written_as!(Size, |_generator| json_schema!({
+    "description": "A number of bytes, or a size such as 64MB.",
+    "anyOf": [
+        { "type": "integer", "minimum": 1 },
+        { "type": "string", "pattern": "^\\s*[0-9]+\\s*(B|[kKMG]B|[KMG]iB)?\\s*$" }
+    ]
+}));
+
+written_as!(UtcOffset, |_generator| json_schema!({
+    "description": "A distance from UTC, such as +08:00.",
+    "type": "string",
+    "pattern": "^\\s*[+-](0[0-9]|1[0-4]):[0-5][0-9]\\s*$"
+}));
+
 written_as!(Memory, |generator| json_schema!({
     "anyOf": [
         { "type": "boolean" },
@@ -621,7 +638,8 @@ mod tests {
             json!({ "models": { "a": { "targets": ["b/c", { "model": "d/e", "weight": 3 }], "strategy": "balance" } } }),
             json!({ "profiles": { "mine": { "extends": "openai" } } }),
             json!({ "breaker": true, "cache": { "time_to_live": "5m" }, "ledger": { "path": "u.sqlite" }, "limits": { "concurrent": 3 } }),
-            json!({ "budget": { "day": "0.50 USD", "each": "tag" }, "models": { "a": { "target": "b/c", "budget": { "hour": "1 USD" } } } }),
+            json!({ "cache": { "max_size": "64MB", "max_answer": 1000 } }),
+            json!({ "budget": { "day": "0.50 USD", "each": "tag", "utc_offset": "+08:00" }, "models": { "a": { "target": "b/c", "budget": { "hour": "1 USD" } } } }),
             json!({ "profile": { "production": { "default": "a/b" } } }),
         ] {
             assert!(validator.is_valid(&right), "{right}");
