@@ -14,8 +14,8 @@ use rust_decimal::Decimal;
 
 use self::estimate::estimated_usage;
 use crate::layer::Wrapped;
-use crate::log::shown as shown_name;
 use crate::money::Clock;
+use crate::observe::shown as shown_name;
 use crate::period::shown;
 use crate::repeatable::{may_be_billed, wants_an_answer};
 use crate::usage::{hide, on_usage};

@@ -66,13 +66,18 @@ impl Target {
         if let Some(model) = &self.model {
             request.set_model(model);
         }
-        send_until_committed(&*self.provider, request).await.map_err(|error| {
+        let mut response = send_until_committed(&*self.provider, request).await.map_err(|error| {
             let error = error.with_provider(self.provider.name());
             match &self.model {
                 Some(model) => error.with_model(model.clone()),
                 None => error,
             }
-        })
+        })?;
+        // Who answered, where that one doesn't say so itself.
+        let head = &mut response.head;
+        head.provider.get_or_insert_with(|| self.provider.name().into());
+        head.model = head.model.take().or_else(|| self.model.clone());
+        Ok(response)
     }
 }
 
