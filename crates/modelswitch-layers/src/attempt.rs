@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use modelswitch_provider::{Attempt, Error, Provider, Request, Response, Result, committed};
 use tokio::time::Instant;
-use tracing::{Instrument, Level, Span, field};
+use tracing::{Instrument, Span, field};
 
 use crate::genai;
 use crate::log::TARGET;
@@ -30,6 +30,10 @@ async fn until_committed(provider: &dyn Provider, request: Request) -> Result<Re
     }
 }
 
+/// In a request's extensions: its call is a span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traced;
+
 /// The span of a try. One that is dropped before it has ended was cancelled.
 struct Tried {
     span: Span,
@@ -38,11 +42,9 @@ struct Tried {
 }
 
 impl Tried {
-    /// `None` while nobody listens.
+    /// `None` where the call is no span.
     fn begin(provider: &str, request: &Request) -> Option<Self> {
-        if !tracing::span_enabled!(target: TARGET, Level::INFO) {
-            return None;
-        }
+        request.extensions.get::<Traced>()?;
         let span = tracing::info_span!(
             target: TARGET,
             "attempt",

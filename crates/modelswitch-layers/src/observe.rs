@@ -14,6 +14,7 @@ use tracing::Instrument;
 pub(crate) use self::call::{Call, Outcome, seconds};
 pub(crate) use self::content::Messages;
 pub(crate) use self::told::{Told, shown};
+use crate::attempt::Traced;
 use crate::layer::Wrapped;
 use crate::usage::hide;
 use crate::{Layer, Log, Metrics, Trace};
@@ -116,6 +117,9 @@ impl Provider for Wrapped<Observe> {
         let asks = self.layer.asks_for_usage() && call.told.is_some();
         let usage = asks.then(|| UsageWatch::ask(&mut request));
         let span = call.span.clone();
+        if !span.is_disabled() {
+            request.extensions.insert(Traced);
+        }
         match self.inner.send(request).instrument(span).await {
             Ok(response) => {
                 // Heard before it is hidden.

@@ -283,7 +283,7 @@ impl fmt::Debug for Called {
     }
 }
 
-/// One line a call in the log, as the configuration says at that moment.
+/// A line and a span a call, as the configuration says at that moment.
 pub(crate) struct Logged {
     current: Current,
     inner: Arc<dyn Provider>,
@@ -297,8 +297,8 @@ impl Logged {
 
 impl fmt::Debug for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let log = self.current.get().log;
-        f.debug_struct("Logged").field("log", &log).field("inner", &self.inner).finish()
+        let observe = self.current.get().observe;
+        f.debug_struct("Logged").field("observe", &observe).field("inner", &self.inner).finish()
     }
 }
 
@@ -312,7 +312,7 @@ impl Provider for Logged {
         let snapshot = self.current.get();
         if let Err(error) = hints::take(&mut request) {
             // It is a call that failed, and told like any other.
-            return snapshot.log.wrap(Arc::new(Refused(error))).send(request).await;
+            return snapshot.observe.wrap(Arc::new(Refused(error))).send(request).await;
         }
         let inner = match TimeLeft::of(&request) {
             Some(_) => Timeout::new().wrap(self.inner.clone()),
@@ -322,7 +322,7 @@ impl Provider for Logged {
             Some(cost) => cost.wrap(inner),
             None => inner,
         };
-        snapshot.log.wrap(priced).send(request).await
+        snapshot.observe.wrap(priced).send(request).await
     }
 }
 

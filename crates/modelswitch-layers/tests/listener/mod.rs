@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};
+use tracing_core::span::Current;
 
 /// The fields of an event or a span.
 #[derive(Clone, Default, Debug)]
@@ -57,6 +58,7 @@ impl Line {
 #[derive(Clone, Debug, Default)]
 pub struct HeardSpan {
     pub name: &'static str,
+    metadata: Option<&'static Metadata<'static>>,
     pub fields: Fields,
     /// The span that it was opened in.
     pub inside: Option<u64>,
@@ -99,8 +101,8 @@ impl Subscriber for Listener {
         span.record(&mut fields);
         HEARD.with_borrow_mut(|heard| {
             let inside = heard.entered.last().copied().filter(|_| span.is_contextual());
-            let name = span.metadata().name();
-            heard.spans.insert(id, HeardSpan { name, fields, inside, handles: 1 });
+            let (name, metadata) = (span.metadata().name(), Some(span.metadata()));
+            heard.spans.insert(id, HeardSpan { name, metadata, fields, inside, handles: 1 });
         });
         Id::from_u64(id)
     }
@@ -129,6 +131,13 @@ impl Subscriber for Listener {
             let span = heard.spans.entry(id.into_u64()).or_default();
             span.handles = span.handles.saturating_sub(1);
             span.handles == 0
+        })
+    }
+    fn current_span(&self) -> Current {
+        HEARD.with_borrow(|heard| {
+            let id = heard.entered.last().copied();
+            let known = id.and_then(|id| Some((Id::from_u64(id), heard.spans.get(&id)?.metadata?)));
+            known.map_or_else(Current::none, |(id, metadata)| Current::new(id, metadata))
         })
     }
     fn enter(&self, id: &Id) {
