@@ -44,7 +44,7 @@ pub enum Strategy {
 /// cache lives in one account. Which one that is follows from the key alone (rendezvous hashing), so it is the same on every
 /// machine, and when a target is added or taken away only the keys of that one move.
 ///
-/// Costs a look at each target's counters a call; a stream is handed on at its first content.
+/// It bites at every call, which it sends where it chooses. It costs a look at each target's counters a call; a stream is handed on at its first content.
 ///
 /// ```
 /// use modelswitch_layers::{Balance, Strategy, Target};

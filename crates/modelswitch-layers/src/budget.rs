@@ -14,8 +14,8 @@ use rust_decimal::Decimal;
 
 use self::estimate::estimated_usage;
 use crate::layer::Wrapped;
-use crate::log::shown as shown_name;
 use crate::money::Clock;
+use crate::observe::shown as shown_name;
 use crate::period::{shown, shown_offset};
 use crate::repeatable::{asks_a_model, may_be_billed};
 use crate::usage::{hide, on_usage};

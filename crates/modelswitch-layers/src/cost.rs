@@ -10,8 +10,8 @@ use modelswitch_provider::{Error, Head, Provider, Request, Response, Result, Usa
 use tokio::time::Instant;
 
 use crate::layer::Wrapped;
-use crate::log::shown;
 use crate::money::Clock;
+use crate::observe::shown;
 use crate::repeatable::{asks_a_model, may_be_billed};
 use crate::usage::{hide, on_usage};
 use crate::{Alias, CacheStatus, Ending, Entry, Layer, Ledger, Outcome, Priced, Prices, Tag};

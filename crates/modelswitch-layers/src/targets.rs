@@ -64,7 +64,13 @@ impl Target {
         if let Some(model) = &self.model {
             request.set_model(model);
         }
-        send_until_committed(&*self.provider, request).await.map_err(|error| self.blame(error))
+        let mut response =
+            send_until_committed(&*self.provider, request).await.map_err(|error| self.blame(error))?;
+        // Who answered, where that one doesn't say so itself.
+        let head = &mut response.head;
+        head.provider.get_or_insert_with(|| self.provider.name().into());
+        head.model = head.model.take().or_else(|| self.model.clone());
+        Ok(response)
     }
 
     /// Puts its names on an error that has none.

@@ -5,13 +5,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use modelswitch_layers::Log;
 use modelswitch_openai::{HttpClient, Profile};
 use modelswitch_provider::{ApiKey, Error, Provider, Result};
 use serde::Serialize;
 
 use crate::alias::{Notes, resolve_aliases, resolve_default};
-use crate::config::{Config, Flag, ProviderConfig};
+use crate::config::{Config, ProviderConfig};
 use crate::connect::{Connected, Shared, WouldOwn, connect, not_a_name, profile_of, would_own};
 use crate::contradictions::{Contradiction, idle_settings, of_budget, of_limits};
 use crate::env_file;
@@ -490,8 +489,7 @@ impl RegistryBuilder {
         files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
         let default = routes.names.default_name();
         let settings = settings(&settings_written, &places, &providers, default, environment);
-        let is_on = |flag: Option<Flag>| flag.is_some_and(|flag| flag.0);
-        let log = Log::new().with_content(is_on(config.log.content)).with_usage(is_on(config.log.usage));
+        let observe = config.observe();
         let cost = store.as_ref().map(|store| store.cost(&maker.connected));
         Ok(Snapshot {
             source,
@@ -503,7 +501,7 @@ impl RegistryBuilder {
             files,
             config,
             places,
-            log,
+            observe,
             store,
             cost,
         })

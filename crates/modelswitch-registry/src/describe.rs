@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::config::{
     AliasConfig, BreakerConfig, BudgetConfig, CacheConfig, Count, Each, Flag, LedgerConfig, LimitsConfig,
-    LogConfig, Period, RetryConfig, Share, Size, Sticky, Strategy, Temperature, TimeoutConfig, Unpriced,
-    Weight, Word,
+    LogConfig, Period, RetryConfig, Share, Size, Sticky, Strategy, Temperature, TimeoutConfig, TraceConfig,
+    Unpriced, Weight, Word,
 };
 
 /// A setting of a section, what it is set to, and what it is where nobody sets it. Without either it isn't there.
@@ -129,6 +129,14 @@ pub(crate) fn log(config: LogConfig) -> Vec<Row> {
         ("content", flag(config.content), Some(json!(false))),
         ("usage", flag(config.usage), Some(json!(false))),
     ]
+}
+
+pub(crate) fn trace(config: TraceConfig) -> Vec<Row> {
+    vec![("content", flag(config.content), Some(json!(false)))]
+}
+
+pub(crate) fn metrics(config: Option<Flag>) -> Vec<Row> {
+    vec![("", flag(config), Some(json!(false)))]
 }
 
 /// How an alias chooses among several targets.

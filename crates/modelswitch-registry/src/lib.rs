@@ -60,6 +60,9 @@
 //! content = false                           # true: prompts and answers too, see "Logs" below
 //! usage = false                             # true: asks for the tokens of streams, so that they are in the log
 //!
+//! [trace]                                   # or trace = false at the top: no spans
+//! content = false                           # true: prompts and answers on the spans too
+//!
 //! [profile.production]                      # chosen by MODELSWITCH_PROFILE=production
 //! default = "deepseek/deepseek-v4-pro"
 //! ```
@@ -400,12 +403,16 @@
 //!
 //! Every call is one line of [`tracing`] when it has ended, at `INFO` or, if it failed, at `WARN`, under the target
 //! `modelswitch::call`: who was asked for what, who answered, how long it took, how it ended, the tokens, the service's id
-//! of the request. [`Log`](modelswitch_layers::Log) lists the fields, which have OpenTelemetry's names; its span, of the same
-//! target, is what an exporter takes. Each try that failed and each change to a request is a line at `DEBUG`. Nobody sees
+//! of the request. [`Log`](modelswitch_layers::Log) lists the fields, which have OpenTelemetry's names. Each try that failed and each change to a request is a line at `DEBUG`. Nobody sees
 //! any of it until the app has a subscriber, such as `tracing_subscriber::fmt().init()`.
 //!
 //! Prompts, answers and keys are in none of them. With `content = true` under `[log]`, or `MODELSWITCH_LOG__CONTENT=true`,
 //! what is asked and answered is written too, at `DEBUG` under the target `modelswitch::content`; keys never are.
+//!
+//! Every call is also a span of the same target, with a span inside for each attempt
+//! ([`Trace`](modelswitch_layers::Trace)): what an exporter of traces takes. `trace = false` switches them off, and
+//! `content = true` under `[trace]` puts what is asked and answered on them. `metrics = true` measures each call
+//! ([`Metrics`](modelswitch_layers::Metrics)) for the recorder that the program installs.
 //!
 //! # Reload
 //!

@@ -619,7 +619,7 @@ fn example_in(name: &str) -> &'static str {
         Some("timeout") => ", with lines such as first_byte = \"10m\" in it",
         Some("retry") => ", with lines such as attempts = 3 in it",
         Some("auth") => ", with lines such as header = \"api-key\" in it",
-        Some("log") => ", with lines such as content = true in it",
+        Some("log" | "trace") => ", with lines such as content = true in it",
         Some("limits") => ", with lines such as concurrent = 8 in it",
         Some("budget") => ", with lines such as day = \"5 USD\" in it",
         Some("policy") => ", with lines such as strict = true in it",

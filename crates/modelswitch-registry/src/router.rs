@@ -282,7 +282,7 @@ impl fmt::Debug for Called {
     }
 }
 
-/// One line a call in the log, as the configuration says at that moment.
+/// A line and a span a call, as the configuration says at that moment.
 pub(crate) struct Logged {
     current: Current,
     names: NamedBy,
@@ -328,8 +328,8 @@ fn wants_the_default(request: &Request) -> bool {
 
 impl fmt::Debug for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let log = self.current.get().log;
-        f.debug_struct("Logged").field("log", &log).field("inner", &self.inner).finish()
+        let observe = self.current.get().observe;
+        f.debug_struct("Logged").field("observe", &observe).field("inner", &self.inner).finish()
     }
 }
 
@@ -343,7 +343,7 @@ impl Provider for Logged {
         let snapshot = self.current.get();
         if let Err(error) = hints::take(&mut request) {
             // It is a call that failed, and told like any other.
-            return snapshot.log.wrap(Arc::new(Refused(error))).send(request).await;
+            return snapshot.observe.wrap(Arc::new(Refused(error))).send(request).await;
         }
         // Here, where costs are written down too, it isn't known yet what the name stands for.
         if let Some(alias) = self.names.alias(&snapshot.routes.names, &request) {
@@ -357,7 +357,7 @@ impl Provider for Logged {
             Some(cost) => cost.wrap(inner),
             None => inner,
         };
-        snapshot.log.wrap(priced).send(request).await
+        snapshot.observe.wrap(priced).send(request).await
     }
 }
 

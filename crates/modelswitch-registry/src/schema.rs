@@ -54,6 +54,11 @@ macro_rules! with_the_settings {
             ledger: Option<LedgerSwitch>,
             /// What is written to the log.
             log: Option<Log>,
+            /// A span of tracing for each call, and one for each attempt; on when left out.
+            trace: Option<TraceSwitch>,
+            /// Measures each call under OpenTelemetry's names, for the recorder that the program has.
+            #[schemars(extend("default" = false))]
+            metrics: Option<Flag>,
             $($(#[$more])* $field: $type,)*
         }
     };
@@ -82,9 +87,19 @@ struct Log {
     /// Writes what is asked and answered too, at debug; keys never.
     #[schemars(extend("default" = false))]
     content: Option<Flag>,
-    /// Asks for the tokens of every stream, so that they are in the line of each call.
+    /// Asks for the tokens of every stream, so that they are in the line, the span and the measures of each call.
     #[schemars(extend("default" = false))]
     usage: Option<Flag>,
+}
+
+/// What the span of each call has besides.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "described, never made")]
+struct Trace {
+    /// Puts what is asked and answered on it; keys never.
+    #[schemars(extend("default" = false))]
+    content: Option<Flag>,
 }
 
 /// One provider.
@@ -472,6 +487,7 @@ written_as!(Flag, |_generator| json_schema!({
 
 written_as!(BreakerSwitch, |generator| switch(generator.subschema_for::<Breaker>()));
 written_as!(CacheSwitch, |generator| switch(generator.subschema_for::<Cache>()));
+written_as!(TraceSwitch, |generator| switch(generator.subschema_for::<Trace>()));
 written_as!(LedgerSwitch, |generator| switch(generator.subschema_for::<Ledger>()));
 
 /// A section that `true` and `false` may stand for.
@@ -609,6 +625,7 @@ mod tests {
         assert_eq!(of("Budget"), settings::<config::BudgetConfig>());
         assert_eq!(of("Ledger"), settings::<config::LedgerConfig>());
         assert_eq!(of("Log"), settings::<config::LogConfig>());
+        assert_eq!(of("Trace"), settings::<config::TraceConfig>());
         assert_eq!(of("Key"), settings::<config::KeyConfig>());
         assert_eq!(of("Bounds"), settings::<config::MemoryConfig>());
     }
@@ -632,7 +649,8 @@ mod tests {
             json!({ "retry": { "attempts": "3", "base_delay": "500ms" }, "timeout": { "idle": "1h 30m" } }),
             json!({ "providers": { "a": { "api_key": { "file": "k" }, "policy": { "reasoning_memory": { "answers": 3 } } } } }),
             json!({ "providers": { "a": { "api_key": [{ "env": "A" }, { "command": ["pass", "show", "a"], "ttl": "1h" }] } } }),
-            json!({ "log": { "content": true } }),
+            json!({ "log": { "content": true }, "trace": false, "metrics": true }),
+            json!({ "trace": { "content": true } }),
             json!({ "models": { "a": { "targets": ["b/c", "d/e"], "weights": [1, 2.5], "defaults": { "temperature": 0 } } } }),
             json!({ "providers": { "a": { "auth": { "header": "x-key" }, "query": { "v": "1" }, "allow_models": ["x*"] } } }),
             json!({ "models": { "a": { "targets": ["b/c", { "model": "d/e", "weight": 3 }], "strategy": "balance" } } }),

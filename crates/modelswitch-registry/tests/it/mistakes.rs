@@ -41,7 +41,7 @@ fn a_misspelt_setting_is_named_with_the_right_spelling() {
     check(
         "colour = 'red'\n[providers.deepseek]",
         &[],
-        "line 1, column 1: `colour` is not a setting; allowed here: breaker, budget, cache, default, ledger, limits, log, models, profile, profiles, providers, retry, timeout",
+        "line 1, column 1: `colour` is not a setting; allowed here: breaker, budget, cache, default, ledger, limits, log, metrics, models, profile, profiles, providers, retry, timeout, trace",
         "take it out, or use one of the settings that are allowed here",
     );
 }
