@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use serde::de::DeserializeOwned;
 
+use crate::stream::read_json;
 use crate::{
     Body, ChatChunk, ChatCompletion, ChatRequest, Collector, Completion, CompletionRequest, EmbeddingRequest,
     Embeddings, Error, Event, EventStream, Head, Model, ModelList, Provider, Request, Response, Result,
@@ -258,7 +259,7 @@ impl Stream for CompletionStream {
 }
 
 fn read<T: DeserializeOwned>(head: &Head, what: &str, body: &Bytes) -> Result<T> {
-    serde_json::from_slice(body)
+    read_json(body)
         .map_err(|error| head.blame(Error::decode_json(what, &error).with_upstream_body(body.clone())))
 }
 
