@@ -3,11 +3,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use async_openai::types::chat::{CreateChatCompletionResponse, CreateChatCompletionStreamResponse};
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use modelswitch_provider::{Document, Event};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 const SLOT: &str = "modelswitch";
@@ -65,7 +68,8 @@ fn read_slot(slot: &Value, choice: u32) -> Option<String> {
 /// Puts the reasoning of a reply where async-openai's type has room for it. A reply without reasoning stays as it is.
 pub(super) fn into_reply(body: Bytes) -> Bytes {
     let put = || {
-        let slot = slot(&body, |choice: &Choice<'_>| choice.message.as_ref())?;
+        let look = look(&body)?;
+        let slot = json!(thoughts(&look, |choice| choice.message.as_ref())?);
         let mut document = Document::parse(body.clone()).ok()?;
         let mut metadata = document
             .get::<Value>("metadata")
@@ -82,37 +86,63 @@ pub(super) fn into_reply(body: Bytes) -> Bytes {
 
 /// The same for a chunk.
 pub(super) fn into_chunk(event: Event) -> Event {
-    let put = || {
-        let slot = slot(&event.data, |choice: &Choice<'_>| choice.delta.as_ref())?;
-        let mut document = Document::parse(event.data.clone()).ok()?;
-        document.set("obfuscation", json!({ SLOT: slot }).to_string()).ok()?;
-        Some(document.to_bytes())
-    };
-    match put() {
+    match with_slot(&event.data) {
         Some(data) => Event { data, ..event },
         None => event,
     }
 }
 
-/// The reasoning of each choice; `None` when there isn't any, found out by a look that costs next to nothing.
-fn slot(body: &[u8], pick: impl for<'a, 'b> Fn(&'b Choice<'a>) -> Option<&'b Said<'a>>) -> Option<Value> {
-    memchr::memmem::find(body, b"\"reasoning_content\":")?;
-    let look: Look<'_> = serde_json::from_slice(body).ok()?;
-    let texts: BTreeMap<String, &str> = look
+fn with_slot(chunk: &Bytes) -> Option<Bytes> {
+    let look = look(chunk)?;
+    let thoughts = thoughts(&look, |choice| choice.delta.as_ref())?;
+    let slot = serde_json::to_string(&BTreeMap::from([(SLOT, thoughts)])).ok()?;
+    if look.obfuscation.is_some() {
+        let mut document = Document::parse(chunk.clone()).ok()?;
+        document.set("obfuscation", slot).ok()?;
+        return Some(document.to_bytes());
+    }
+    // A thought comes in thousands of chunks: the member is put before the others, without taking them apart.
+    let others = chunk.trim_ascii_start().strip_prefix(b"{")?;
+    let mut text = Vec::with_capacity(chunk.len() + slot.len() * 2 + 32);
+    text.extend_from_slice(b"{\"obfuscation\":");
+    serde_json::to_writer(&mut text, &slot).ok()?;
+    // There are choices, so it isn't the only member.
+    text.push(b',');
+    text.extend_from_slice(others);
+    Some(text.into())
+}
+
+/// What `reasoning_content` there is; `None` when there isn't any, found out by a look that costs next to nothing.
+fn look(body: &[u8]) -> Option<Look<'_>> {
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"reasoning_content\":"));
+    NAME.find(body)?;
+    serde_json::from_slice(body).ok()
+}
+
+/// The reasoning of each choice, by its index.
+type Thoughts<'a> = BTreeMap<&'static str, BTreeMap<u32, &'a str>>;
+
+fn thoughts<'a>(
+    look: &'a Look<'_>,
+    pick: impl Fn(&'a Choice<'_>) -> Option<&'a Said<'a>>,
+) -> Option<Thoughts<'a>> {
+    let texts: BTreeMap<u32, &str> = look
         .choices
         .iter()
         .filter_map(|choice| {
             let text = pick(choice)?.reasoning_content.as_ref()?.0.as_ref();
-            (!text.is_empty()).then(|| (choice.index.to_string(), text))
+            (!text.is_empty()).then_some((choice.index, text))
         })
         .collect();
-    (!texts.is_empty()).then(|| json!({ "reasoning_content": texts }))
+    (!texts.is_empty()).then(|| BTreeMap::from([("reasoning_content", texts)]))
 }
 
 #[derive(Deserialize)]
 struct Look<'a> {
     #[serde(borrow)]
     choices: Vec<Choice<'a>>,
+    #[serde(default)]
+    obfuscation: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

@@ -16,11 +16,11 @@ use super::header;
 /// [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest) for what can't be a request.
 pub(super) async fn read(home: &Home, built: reqwest::Request) -> Result<(Request, Option<u64>)> {
     let endpoint = home.endpoint(&built)?;
-    let mut headers = built.headers().clone();
+    let mut built = built;
+    let mut headers = std::mem::take(built.headers_mut());
     let content_type = headers.remove(CONTENT_TYPE);
     let capture = headers.remove(header::CAPTURE).and_then(|value| value.to_str().ok()?.parse().ok());
     let extra = headers.remove(header::EXTRA);
-    let mut built = built;
     let bytes = match built.body_mut().take() {
         None => None,
         Some(body) => Some(collect(body).await?),
@@ -68,10 +68,8 @@ impl Home {
 }
 
 async fn collect(body: reqwest::Body) -> Result<Bytes> {
-    if let Some(bytes) = body.as_bytes() {
-        return Ok(Bytes::copy_from_slice(bytes));
-    }
-    // A form is collected, since a retry or a fallback needs it again.
+    // JSON is one piece, which is handed over and not copied. A form is collected, since a retry or a fallback needs it
+    // again.
     let collected = body.collect().await;
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         Error::invalid_request("the request's form can't be read").with_source(error.without_url())
