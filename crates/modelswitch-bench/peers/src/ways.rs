@@ -28,7 +28,7 @@ fn genai(base: &str) -> Result<Box<dyn Way>, Failure> {
         auth: AuthData::from_single(KEY),
         model: ModelIden::new(AdapterKind::OpenAI, MODEL),
     };
-    Ok(Box::new(Genai { client: genai::Client::default(), target }))
+    Ok(Box::new(Genai { client: genai::Client::new()?, target }))
 }
 
 #[async_trait]
