@@ -110,6 +110,64 @@ async fn strict_refuses_with_all_reasons_and_sends_nothing() {
 }
 
 #[tokio::test]
+async fn an_effort_that_the_service_has_no_word_for_is_told_and_strict_refuses_it() {
+    let high = || request(json!({ "reasoning_effort": "high" }));
+    let (sim, registry) = service("").await;
+    answers(&sim, "x");
+    let (_, head) = ask(&registry, high()).await.unwrap();
+    assert_eq!(told(&head), ["reasoning_effort"]);
+    assert_eq!(sim.requests().pop().unwrap().json()["reasoning_effort"], "high");
+    let (sim, registry) = service("strict = true").await;
+    let error = ask(&registry, high()).await.unwrap_err();
+    assert_eq!((error.kind(), error.param()), (ErrorKind::Unsupported, Some("reasoning_effort")));
+    assert!(error.hint().contains("minimal") && sim.requests().is_empty(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_failed_call_tells_what_was_changed_as_an_answer_does() {
+    let (sim, registry) = service("").await;
+    let changed = |more: Value| {
+        let mut body = json!({ "logit_bias": { "1": 2 } });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request(body)
+    };
+    let told = |error: &modelswitch::Error| {
+        let list: Vec<_> = error.adaptations().iter().map(|one| one.parameter.clone()).collect();
+        assert!(error.report().contains("adapted: logit_bias: left out"), "{error:?}");
+        list
+    };
+    sim.script(Script::status(400));
+    let refused = ask(&registry, changed(json!({}))).await.unwrap_err();
+    assert_eq!((refused.kind(), told(&refused)), (ErrorKind::InvalidRequest, vec!["logit_bias".to_owned()]));
+    sim.script(Script::status(200).content_type("application/json").body("no answer"));
+    let unread = ask(&registry, changed(json!({}))).await.unwrap_err();
+    assert_eq!((unread.kind(), told(&unread)), (ErrorKind::Decode, vec!["logit_bias".to_owned()]));
+    let delta = json!({ "index": 0, "delta": { "content": "x" } });
+    let chunk = json!({ "id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [delta] });
+    sim.script(Script::sse([chunk.to_string()]));
+    let response = registry.router().send(changed(json!({ "stream": true }))).await.unwrap();
+    let Body::Events(events) = response.body else { panic!("a stream was asked for") };
+    let cut = events.filter_map(async |event| event.err()).collect::<Vec<_>>().await.pop().unwrap();
+    assert_eq!((cut.kind(), told(&cut)), (ErrorKind::Interrupted, vec!["logit_bias".to_owned()]));
+    // Nothing was changed for this one.
+    sim.script(Script::status(400));
+    assert!(ask(&registry, request(json!({}))).await.unwrap_err().adaptations().is_empty());
+}
+
+#[tokio::test]
+async fn deepseeks_own_changes_are_told_on_its_errors_too() {
+    let sim = Sim::start().await.unwrap();
+    let text = format!("[providers.deepseek]\nbase_url = '{}'\nretry = {{ attempts = 1 }}", sim.base_url());
+    let key = ApiKey::new(sim.key()).unwrap();
+    let registry = Registry::builder().toml(text).environment([]).api_key("deepseek", key).build().unwrap();
+    let body = json!({ "model": "deepseek/deepseek-flash", "reasoning_effort": "minimal", "max_completion_tokens": 5,
+        "messages": [{ "role": "user", "content": "[sim:500]" }] });
+    let error = ask(&registry, Request::chat(&body).unwrap()).await.unwrap_err();
+    let told: Vec<_> = error.adaptations().iter().map(|one| one.parameter.as_str()).collect();
+    assert!(told.contains(&"reasoning_effort") && told.contains(&"max_completion_tokens"), "{told:?}");
+}
+
+#[tokio::test]
 async fn an_answer_is_held_against_the_schema_that_the_service_does_not_know() {
     let (sim, registry) = service("").await;
     answers(&sim, r#"{"city":"Ulm"}"#);

@@ -1,5 +1,5 @@
 //! Every embedded profile, run through the contract suite: by itself, as DeepSeek's own adapter, and behind the router. The
-//! simulator takes after the service of the same name.
+//! simulator takes after the service of the same name, or is what the profile itself says of its service.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
@@ -10,8 +10,8 @@ use futures_util::{StreamExt, stream};
 use modelswitch::deepseek::DeepSeek;
 use modelswitch::{ApiKey, OpenAiProvider, Profile, Provider, Registry};
 use modelswitch_openai::{History, HttpClient};
-use modelswitch_sim::Personality;
 use modelswitch_sim::contract::{Capabilities, Capability, Contract, Outcome, Report, Upstream};
+use modelswitch_sim::{Personality, Service};
 
 /// Where a service means something else by what the suite's own services say: the profile, the case and why.
 const OTHERWISE: &[(&str, &str, &str)] =
@@ -32,25 +32,44 @@ const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_embedded_profile_keeps_the_contract() {
-    let mut unknown = Vec::new();
     let mut runs = Vec::new();
-    for name in Profile::embedded_names() {
-        let profile = Profile::embedded(name).unwrap();
-        match (not_asked(&profile), Personality::named(name)) {
-            (Some(why), _) => eprintln!("{name} is not run: {why}"),
-            (None, Some(personality)) => runs.push((profile, personality)),
-            (None, None) => unknown.push(name),
+    for profile in Profile::embedded_names().filter_map(Profile::embedded) {
+        match not_asked(&profile) {
+            Some(why) => eprintln!("{} is not run: {why}", profile.name),
+            None => runs.push((personality(&profile), profile)),
         }
     }
     let names = runs.len();
-    let run = |(profile, personality): (Profile, Personality)| async move {
+    let run = |(personality, profile): (Personality, Profile)| async move {
         let name = profile.name.clone();
         (name, over_profile(profile, personality, "").run().await)
     };
     let reports: Vec<_> = stream::iter(runs).map(run).buffered(AT_ONCE).collect().await;
     eprintln!("{names} profiles");
     check(&reports);
-    assert!(unknown.is_empty(), "the simulator has no personality for {unknown:?}; add a line to its table");
+}
+
+/// The page that adds a service, with the file of a made-up one.
+const PAGE: &str = include_str!("../crates/modelswitch-openai/src/guide/adding_a_service.md");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_one_file_and_nothing_else_keeps_the_contract() {
+    let begin = PAGE.find("# Acme.").unwrap();
+    let file = PAGE.get(begin..).and_then(|rest| rest.split("```").next()).unwrap();
+    let acme = Profile::from_toml("acme", file).unwrap();
+    assert!(Personality::named("acme").is_none());
+    check(&[(
+        "acme, by its file alone".to_owned(),
+        over_profile(acme.clone(), personality(&acme), "").run().await,
+    )]);
+}
+
+#[test]
+fn a_personality_is_made_of_what_a_profile_says() {
+    for name in ["groq", "azure-deployments", "minimax", "perplexity", "gemini", "zai"] {
+        let profile = Profile::embedded(name).unwrap();
+        assert_eq!(plain(&profile).path(), Personality::named(name).unwrap().path(), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +103,8 @@ async fn the_deepseek_adapter_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_router_keeps_the_contract_for_every_profile_without_its_retry() {
     let run = |name: &'static str| async move {
-        let can = capabilities(&Profile::embedded(name)?, Personality::named(name)?).under(name);
+        let profile = Profile::embedded(name)?;
+        let can = capabilities(&profile, personality(&profile)).under(name);
         Some((format!("{name} by the router"), routed(name, 1)?.capabilities(can).run().await))
     };
     let reports: Vec<_> = stream::iter(Profile::embedded_names()).map(run).buffered(AT_ONCE).collect().await;
@@ -102,6 +122,46 @@ async fn the_router_with_its_retry_keeps_the_contract() {
         assert_eq!(report.outcome("error-second-try"), Some(&Outcome::Passed));
         check(&[(format!("{name} by the router, with retry"), report)]);
     }
+}
+
+/// The simulated service for a profile: the one of its name, else what the profile says of its service.
+fn personality(profile: &Profile) -> Personality {
+    Personality::named(&profile.name).unwrap_or_else(|| plain(profile))
+}
+
+fn plain(profile: &Profile) -> Personality {
+    let url = profile.base_url.as_ref().or(profile.base_url_from.last()).unwrap();
+    let path = url.match_indices('/').nth(2).map_or("", |(at, _)| url.get(at..).unwrap_or_default());
+    let mut service = Service::plain(&*profile.name, path);
+    if profile.auth.header != "authorization" {
+        service = service.key_header(&profile.auth.header);
+    } else if !profile.auth.required {
+        service = service.key_optional();
+    }
+    if let Some(parameter) = profile.query.keys().next() {
+        service = service.query(parameter);
+    }
+    service = match (profile.reasoning.fields.first(), &profile.reasoning.tags) {
+        (Some(field), _) => service.reasoning_field(field),
+        (None, Some(_)) => service.reasoning_tags(),
+        (None, None) => service,
+    };
+    if let Some(header) = profile.response.request_id.first() {
+        service = service.request_id_in(header);
+    }
+    if profile.response.lists_models == Some(false) {
+        service = service.without_models();
+    }
+    let rules = &profile.request;
+    let renamed = rules.rename.keys();
+    let other_limit = match rules.max_tokens.as_deref() {
+        Some("max_tokens") => Some("max_completion_tokens"),
+        Some(_) => Some("max_tokens"),
+        None => None,
+    };
+    let refused =
+        rules.refuse.iter().chain(&rules.drop).chain(renamed).map(String::as_str).chain(other_limit);
+    Personality::of(service.refusing(refused))
 }
 
 /// Why a profile isn't run.
@@ -139,10 +199,10 @@ fn over_profile(profile: Profile, personality: Personality, suffix: &'static str
     Contract::new(build).personality(personality).capabilities(can)
 }
 
-/// A router over one service, with so many attempts. `None` for a service that can't be asked or isn't simulated.
+/// A router over one service, with so many attempts. `None` for a service that can't be asked.
 fn routed(name: &'static str, attempts: usize) -> Option<Contract> {
-    let personality = Personality::named(name)?;
     let profile = Profile::embedded(name).filter(|profile| not_asked(profile).is_none())?;
+    let personality = personality(&profile);
     let client = HttpClient::new(Duration::from_secs(30)).unwrap();
     let build = move |at: &Upstream| -> Arc<dyn Provider> {
         let text = format!(

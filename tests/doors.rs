@@ -269,6 +269,8 @@ rows! {
     // Reasoning.
     reasoning_content: message(json!({"role":"assistant","content":"hi","reasoning_content":"hm"})) => Ok(said("hi", "hm"));
     reasoning_under_another_name: message(json!({"role":"assistant","content":"hi","reasoning":"hm"})) => Ok(said("hi", "hm"));
+    reasoning_under_a_name_of_the_profiles_own ["[reasoning]\nfields = ['inner_voice']"]: message(json!({"role":"assistant","content":"hi","inner_voice":"hm"})) => Ok(said("hi", "hm"));
+    streamed_reasoning_under_a_name_of_the_profiles_own ["[reasoning]\nfields = ['inner_voice']"]: deltas([json!({"inner_voice":"h"}), json!({"inner_voice":"m"}), json!({"content":"hi"})], "stop") => Ok(said("hi", "hm"));
     reasoning_under_two_names: message(json!({"role":"assistant","content":"hi","reasoning":"hm","reasoning_content":"hm"})) => Ok(said("hi", "hm"));
     reasoning_with_an_empty_one_beside: message(json!({"role":"assistant","content":"hi","reasoning":"hm","reasoning_content":""})) => Ok(said("hi", "hm"));
     reasoning_in_details: message(json!({"role":"assistant","content":"hi","reasoning_details":[{"type":"reasoning.summary","summary":"h"},{"type":"reasoning.text","text":"m"},{"type":"reasoning.encrypted","data":"=="}]})) => Ok(said("hi", "hm"));
@@ -298,6 +300,7 @@ rows! {
     streamed_calls_with_id_and_name_in_every_delta: pieces([json!({"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}), json!({"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"a\":"}}), json!({"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"1}"}})]) => Ok(calling(&[("f", "{\"a\":1}")]));
     streamed_calls_with_late_arguments: pieces([json!({"index":0,"id":"a","type":"function","function":{"name":"f"}}), json!({"index":1,"id":"b","type":"function","function":{"name":"g"}}), json!({"index":0,"function":{"arguments":"{}"}}), json!({"index":1,"function":{"arguments":{"b":1}}})]) => Ok(calling(&[("f", "{}"), ("g", "{\"b\":1}")]));
     streamed_calls_several_in_one_delta: deltas([json!({"tool_calls":[{"function":{"name":"f","arguments":"{}"}},{"function":{"name":"f","arguments":"{}"}}]})], "stop") => Ok(Said { finish: "stop".into(), ..calling(&[("f", "{}"), ("f", "{}")]) });
+    streamed_calls_without_ids_and_arguments_in_one_delta: deltas([json!({"tool_calls":[{"function":{"name":"f"}},{"function":{"name":"g"}}]})], "tool_calls") => Ok(calling(&[("f", ""), ("g", "")]));
     streamed_calls_with_one_id_for_all: pieces([json!({"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}), json!({"index":1,"id":"c","type":"function","function":{"name":"g","arguments":"{}"}})]) => Ok(calling(&[("f", "{}"), ("g", "{}")]));
     streamed_calls_without_a_reason_at_the_end: Script::sse([chunk(json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]}), Value::Null).to_string(), "[DONE]".to_owned()]) => Ok(calling(&[("f", "{}")]));
 
@@ -309,6 +312,9 @@ rows! {
     safety: reason(json!("SAFETY")) => Ok(ended("content_filter"));
     sensitive: reason(json!("sensitive")) => Ok(ended("content_filter"));
     a_reason_of_the_future: reason(json!("tired")) => Ok(ended("stop"));
+    guardrail: reason(json!("guardrail_intervened")) => Ok(ended("content_filter"));
+    token_budget: reason(json!("token_budget_spent")) => Ok(ended("length"));
+    preempted: reason(json!("preempted")) => Err(ErrorKind::Overloaded);
     network_error: reason(json!("network_error")) => Err(ErrorKind::Upstream);
     insufficient_system_resource: reason(json!("insufficient_system_resource")) => Err(ErrorKind::Overloaded);
     streamed_empty_reasons: Script::sse([chunk(json!({"content":"h"}), json!("")).to_string(), chunk(json!({"content":"i"}), json!("")).to_string(), chunk(json!({}), json!("eos")).to_string(), "[DONE]".to_owned()]) => Ok(ended("stop"));
@@ -346,6 +352,14 @@ rows! {
     nothing_at_all: Script::status(200).body("") => Err(ErrorKind::Decode);
     a_web_page: Script::status(200).content_type("text/html").body("<!doctype html><title>Hello</title>") => Err(ErrorKind::Decode);
     an_error_under_200: whole(json!({"error":{"message":"Insufficient Balance"}})) => Err(ErrorKind::InsufficientBalance);
+    an_error_that_says_nothing: whole(json!({"id":"1","error":{"message":"","type":"","code":null},"choices":[{"index":0,"finish_reason":"stop","error":{"code":0},"message":{"role":"assistant","content":"hi"}}]})) => Ok(said("hi", ""));
+    an_error_in_a_choice: choice(json!({"index":0,"finish_reason":"error","error":{"code":429,"message":"slow down"},"message":{"role":"assistant","content":"h"}})) => Err(ErrorKind::RateLimited);
+    an_error_in_a_choice_that_stopped: choice(json!({"index":0,"finish_reason":"stop","error":{"code":402,"message":"Insufficient credits"},"message":{"role":"assistant","content":""}})) => Err(ErrorKind::InsufficientBalance);
+    an_error_in_a_choice_where_its_message_should_be: choice(json!({"index":0,"error":{"code":429,"message":"slow down"}})) => Err(ErrorKind::RateLimited);
+    an_error_in_a_choice_of_a_stream: raw(format!("data: {}\n\ndata: {}\n\n", hi(), json!({"id":"1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"delta":{"content":""},"finish_reason":null,"error":{"code":429,"message":"slow down"}}]}))) => Err(ErrorKind::RateLimited);
+    an_error_in_groqs_own_member: raw(format!("data: {}\n\ndata: {}\n\n", hi(), json!({"id":"1","object":"chat.completion.chunk","created":7,"model":"m","choices":[],"x_groq":{"error":"over capacity"}}))) => Err(ErrorKind::Overloaded);
+    an_error_in_a_choice_of_an_answer_that_may_be_broken_off ["[response]\nbroken_off = 'finish_reason'"]: choice(json!({"index":0,"finish_reason":"error","error":{"code":502,"message":"it broke"},"message":{"role":"assistant","content":"hi"}})) => Ok(ended("length"));
+    plain_words_that_begin_like_a_field: Script::status(200).body("data base is down") => Err(ErrorKind::Decode);
     an_error_in_a_list_under_200: whole(json!([{"error":{"code":429,"message":"Resource exhausted"}}])) => Err(ErrorKind::RateLimited);
     no_choices: whole(json!({"id":"1","choices":[]})) => Err(ErrorKind::Decode);
     a_message_that_is_none: whole(json!({"id":"1","choices":[{"message":null}]})) => Err(ErrorKind::Decode);

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use modelswitch::prelude::*;
 use modelswitch::{Error, ErrorKind};
 use modelswitch_sim::{Script, Sim};
-use modelswitch_tests::{World, ask, world};
+use modelswitch_tests::{ask, world};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -39,16 +39,16 @@ async fn unary(script: Script) -> (Whole, Whole) {
 async fn streamed(script: Script) -> (Pieces, Pieces) {
     let world = world().await;
     world.deepseek.script(script.clone());
-    let stock = pieces(&stock(&world.deepseek), "deepseek-flash").await;
+    let stock = pieces(&stock(&world.deepseek), "deepseek-flash", GENEROUS).await;
     world.deepseek.script(script);
-    (stock, pieces(&world.client(), "fast").await)
+    (stock, pieces(&world.client(), "fast", GENEROUS).await)
 }
 
-/// A stream, for at most a second and a half.
-async fn pieces(client: &Client<OpenAIConfig>, model: &str) -> Pieces {
+/// A stream, for as long as it comes and at most for so long.
+async fn pieces(client: &Client<OpenAIConfig>, model: &str, most: Duration) -> Pieces {
     let mut stream = client.chat().create_stream(ask(model, "hello")).await.unwrap();
     let mut pieces = Vec::new();
-    let _ = timeout(Duration::from_millis(1_500), async {
+    let _ = timeout(most, async {
         while let Some(piece) = stream.next().await {
             pieces.push(piece);
         }
@@ -93,6 +93,9 @@ fn hi() -> String {
 fn end() -> String {
     chunk(json!({}), json!("stop"))
 }
+
+/// For what comes at once on a machine that has nothing else to do.
+const GENEROUS: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn reasoning_is_dropped_by_stock_and_kept_by_ours() {
@@ -170,7 +173,7 @@ async fn a_stream_request_answered_with_an_error_document_is_an_empty_stream_in_
     let world = world().await;
     let script = || Script::status(200).json(json!({"error":{"message":"Insufficient Balance"}}));
     world.deepseek.script(script());
-    assert!(pieces(&stock(&world.deepseek), "deepseek-flash").await.is_empty());
+    assert!(pieces(&stock(&world.deepseek), "deepseek-flash", GENEROUS).await.is_empty());
     world.deepseek.script(script());
     let ours = world.client().chat().create_stream(ask("fast", "hello")).await;
     assert_eq!(ours.err().unwrap().provider_error().unwrap().kind(), ErrorKind::InsufficientBalance);
@@ -217,7 +220,11 @@ async fn a_dropped_connection_is_a_sentence_in_stock_and_an_error_of_its_kind_in
 
 #[tokio::test]
 async fn a_stalled_stream_hangs_in_stock_and_times_out_in_ours() {
-    let (stock, ours) = streamed(Script::normal().stall_after_events(8)).await;
+    let world = world().await;
+    world.deepseek.script(Script::normal().stall_after_events(8));
+    let stock = pieces(&stock(&world.deepseek), "deepseek-flash", Duration::from_secs(1)).await;
+    world.deepseek.script(Script::normal().stall_after_events(8));
+    let ours = pieces(&world.client(), "fast", GENEROUS).await;
     assert!(stock.iter().all(Result::is_ok));
     assert_eq!(failure(&ours).unwrap().kind(), ErrorKind::Timeout);
 }
@@ -273,34 +280,37 @@ async fn a_retry_after_of_an_hour_sleeps_an_hour_in_stock_and_is_given_back_at_o
         || Script::status(429).header("retry-after", "3600").json(json!({"error":{"message":"slow down"}}));
     world.deepseek.script(script());
     let stock = stock(&world.deepseek);
+    // It sleeps, so no time that is waited for is too short or too long.
     assert!(
         timeout(Duration::from_millis(800), stock.chat().create(ask("deepseek-flash", "x"))).await.is_err()
     );
+    world.deepseek.clear_scripts();
     world.deepseek.script(script());
-    let ours =
-        timeout(Duration::from_millis(800), world.client().chat().create(ask("fast", "x"))).await.unwrap();
+    let ours = timeout(GENEROUS, world.client().chat().create(ask("fast", "x"))).await.unwrap();
     let error = ours.unwrap_err().provider_error().unwrap();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
 }
 
 #[tokio::test]
 async fn a_retry_after_of_a_fraction_is_ignored_in_stock_and_kept_by_ours() {
-    let elapsed = |world: World, client: Client<OpenAIConfig>, model: &'static str| async move {
-        world.deepseek.script(
-            Script::status(429)
-                .header("retry-after", "0.4")
-                .json(json!({"error":{"message":"slow down","type":"t","param":null,"code":"c"}})),
-        );
-        let begin = tokio::time::Instant::now();
-        client.chat().create(ask(model, "x")).await.unwrap();
-        begin.elapsed()
+    let limited = |wait: &str| {
+        Script::status(429)
+            .header("retry-after", wait)
+            .json(json!({"error":{"message":"slow down","type":"t","param":null,"code":"c"}}))
     };
-    let world_a = world().await;
-    let client = stock(&world_a.deepseek);
-    assert!(elapsed(world_a, client, "deepseek-flash").await < Duration::from_millis(390));
-    let world_b = world().await;
-    let client = world_b.client();
-    assert!(elapsed(world_b, client, "fast").await >= Duration::from_millis(400));
+    let world = world().await;
+    // Had stock read it, it would sleep for an hour.
+    world.deepseek.script(limited("3600.5"));
+    let stock = stock(&world.deepseek);
+    timeout(GENEROUS, stock.chat().create(ask("deepseek-flash", "x"))).await.unwrap().unwrap();
+    world.deepseek.script(limited("3600.5"));
+    let ours = timeout(GENEROUS, world.client().chat().create(ask("fast", "x"))).await.unwrap();
+    let error = ours.unwrap_err().provider_error().unwrap();
+    assert_eq!(error.retry_after(), Some(Duration::from_millis(3_600_500)));
+    world.deepseek.script(limited("0.4"));
+    let begin = tokio::time::Instant::now();
+    world.client().chat().create(ask("fast", "x")).await.unwrap();
+    assert!(begin.elapsed() >= Duration::from_millis(400));
 }
 
 #[tokio::test]
@@ -395,7 +405,7 @@ async fn a_retry_after_of_a_date_is_ignored_in_stock_and_kept_by_ours() {
     };
     world.deepseek.script(slow_down());
     let stock = stock(&world.deepseek);
-    let soon = timeout(Duration::from_millis(800), stock.chat().create(ask("deepseek-flash", "x"))).await;
+    let soon = timeout(GENEROUS, stock.chat().create(ask("deepseek-flash", "x"))).await;
     assert!(soon.is_ok_and(|reply| reply.is_ok()));
     world.deepseek.clear_requests();
     world.deepseek.script(slow_down());

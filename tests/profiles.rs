@@ -107,11 +107,11 @@ async fn every_service_is_asked_at_its_url_with_its_kind_of_key() {
     }
 }
 
+/// Whoever adds a service need not look its URL up twice; nobody takes one off the table.
 #[test]
-fn no_service_is_missing_in_the_table_of_urls() {
-    let known: Vec<&str> = WHERE.iter().map(|row| row.0).collect();
-    let embedded: Vec<&str> = Profile::embedded_names().filter(|name| *name != "openai-compatible").collect();
-    assert_eq!(known, embedded);
+fn the_table_of_urls_is_of_embedded_services_and_goes_back_on_none() {
+    let embedded: Vec<&str> = Profile::embedded_names().collect();
+    assert!(WHERE.iter().all(|row| embedded.contains(&row.0)) && WHERE.len() >= 28);
 }
 
 #[tokio::test]
@@ -295,6 +295,21 @@ async fn the_models_of_a_service_without_a_list_are_told_by_configuration_and_ne
     assert!(!found.models[0].is_listed());
     let report = registry.check_provider("azure").await.unwrap();
     assert!(!report.passed(), "nobody listens there: {report:?}");
+}
+
+#[test]
+fn the_same_text_wants_a_key_by_itself_and_in_a_configuration_alike() {
+    for text in [
+        "",
+        "key_env = ['MINE_API_KEY']",
+        "key_env = ['MINE_API_KEY']\nauth.required = false",
+        "auth.required = true",
+    ] {
+        let alone = Profile::from_toml("mine", text).unwrap();
+        let file = format!("[profiles.mine]\n{text}\n[providers.mine]\nbase_url = 'http://127.0.0.1:1'");
+        let registry = Registry::builder().toml(file).environment([]).build().unwrap();
+        assert_eq!(registry.providers()[0].key.required, alone.auth.required, "{text}: {registry:?}");
+    }
 }
 
 // The page that adds a service.

@@ -51,6 +51,25 @@ fn the_readmes_policies_are_read() {
 }
 
 #[test]
+fn the_readmes_router_is_read() {
+    let readme = include_str!("../README.md");
+    let begin = readme.find("# router.toml").unwrap();
+    let text = readme[begin..].split("```").next().unwrap();
+    let keys = ["DEEPSEEK_API_KEY", "OPENAI_API_KEY"].map(|name| (name.to_owned(), "sk-0123".to_owned()));
+    let registry = Registry::builder().toml(text).environment(keys).build().unwrap();
+    assert!(registry.warnings().is_empty(), "{:?}", registry.warnings());
+    assert_eq!(registry.default_model().as_deref(), Some("deepseek/deepseek-v4-pro"));
+    let layers = |target: &modelswitch::registry::ExplainedTarget| {
+        target.layers.iter().map(|layer| layer.name.clone()).collect::<Vec<_>>()
+    };
+    let fast = registry.explain("fast").unwrap();
+    let all = ["budget", "budget", "limits", "breaker", "retry", "timeout", "service"];
+    assert_eq!(layers(&fast.targets[0]), all);
+    assert_eq!(layers(&fast.targets[1]), all[1..]);
+    assert!(registry.ledger().is_some());
+}
+
+#[test]
 fn the_readmes_rules_and_services_are_read() {
     let readme = include_str!("../README.md");
     let begin = readme.find("# rules.toml").unwrap();

@@ -87,6 +87,19 @@ async fn every_mutant_is_caught_by_the_cases_that_the_table_names() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
+/// Somebody who wrote another adapter has only the report to go by.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_names_the_provider_the_case_the_place_and_what_was_expected_and_came() {
+    let report = contract(Some(Fault::ShowsPromptInErrors)).run_only(&["redact-prompt"]).await;
+    let (_, why) = report.failures().next().unwrap();
+    let place = why.split(": ").next().unwrap();
+    assert!(place.starts_with("contract/cases/redaction.rs:"), "{why}");
+    assert!(why.contains("expected the prompt struck out") && why.contains("got it in `Display`"), "{why}");
+    let shown = report.to_string();
+    assert!(shown.starts_with("`deepseek` over the simulated service deepseek: "), "{shown}");
+    assert!(shown.contains("redact-prompt") && !shown.contains("openai"), "{shown}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_adapter_without_a_fault_passes_every_case() {
     let report = contract(None).run().await;

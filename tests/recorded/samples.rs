@@ -95,8 +95,9 @@ async fn an_error_of_each_service_is_of_its_kind_at_both_doors() {
 fn each_service_has_a_sample_of_everything() {
     let samples = samples();
     let services: BTreeSet<&str> = samples.iter().map(|(service, _)| service.as_str()).collect();
-    assert!(services.len() >= 24, "{}", services.len());
+    assert!(services.len() >= 28, "{}", services.len());
     for service in services {
+        assert!(Profile::embedded(service).is_some(), "{service}.jsonl is named after a profile");
         for what in ["whole", "stream", "call", "reasoning", "error"] {
             let has = |(name, sample): &(String, Value)| name == service && sample["what"] == what;
             assert!(samples.iter().any(has), "{service} has no {what}");

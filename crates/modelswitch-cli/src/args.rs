@@ -32,6 +32,7 @@ Environment:
   MODELSWITCH_CONFIG   the configuration file, as --config
   MODELSWITCH_PROFILE  the file's section [profile.NAME] counts too, as --profile
   MODELSWITCH_LOG      what is logged, as --log
+  MODELSWITCH_LEDGER__PATH  the ledger that `usage` reads, as its --ledger
   MODELSWITCH_...      any setting, __ going one level down:
                        MODELSWITCH_PROVIDERS__DEEPSEEK__BASE_URL, MODELSWITCH_DEFAULT
 
@@ -39,6 +40,7 @@ Exit codes:
   0  it worked
   1  the call failed, or a check did
   2  the configuration or the command line is wrong; nothing was asked
+  3  `models`: some providers failed, and the others are listed
 
 `modelswitch demo` shows everything without a key.";
 

@@ -15,6 +15,8 @@ use crate::terminal::{BAD, DIM, clean, stderr};
 const FAILED: u8 = 1;
 /// The exit code where the configuration or the command line is wrong; nothing was asked.
 const WRONG: u8 = 2;
+/// The exit code where some of several failed and the others' answers are there.
+const PARTIAL: u8 = 3;
 
 /// Why a command ends before its time.
 #[derive(Debug)]
@@ -38,6 +40,11 @@ impl Failure {
     /// A call or a check failed, and the output says so.
     pub(crate) fn told() -> Self {
         Self { code: FAILED, what: What::Nothing }
+    }
+
+    /// Some of several calls failed, and the output says so.
+    pub(crate) fn told_in_part() -> Self {
+        Self { code: PARTIAL, what: What::Nothing }
     }
 
     /// The configuration is wrong, and the output says so.

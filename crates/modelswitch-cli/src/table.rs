@@ -8,6 +8,14 @@ use crate::terminal::{one_line, stdout};
 
 /// Writes rows under headings. In a pipe each row is one line, however long.
 pub(crate) fn write<const N: usize>(headings: [&str; N], rows: Vec<[String; N]>) -> io::Result<()> {
+    let headings = headings.map(str::to_owned).to_vec();
+    write_lines(std::iter::once(headings).chain(rows.into_iter().map(Vec::from)).collect())
+}
+
+/// The same for as many columns as the first line has, which are the headings.
+pub(crate) fn write_lines(lines: Vec<Vec<String>>) -> io::Result<()> {
+    let mut lines = lines.into_iter();
+    let headings = lines.next().unwrap_or_default();
     let mut out = stdout();
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -16,9 +24,9 @@ pub(crate) fn write<const N: usize>(headings: [&str; N], rows: Vec<[String; N]>)
     }
     // Whether the bold headings come through is for the stream to decide.
     table.enforce_styling().style_text_only();
-    table.set_header(headings.map(|heading| Cell::new(heading).add_attribute(Attribute::Bold)));
-    for row in rows {
-        table.add_row(row.map(|cell| Cell::new(one_line(&cell))));
+    table.set_header(headings.iter().map(|heading| Cell::new(heading).add_attribute(Attribute::Bold)));
+    for row in lines {
+        table.add_row(row.iter().map(|cell| Cell::new(one_line(cell))));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

@@ -192,7 +192,8 @@ impl DeepSeek {
             self.warn_of(retired);
         }
         let target = if plan.beta { &self.beta } else { &self.stable };
-        let mut response = target.send(request).await?;
+        let sent = target.send(request).await;
+        let mut response = sent.map_err(|error| error.with_adaptations(plan.adaptations.iter().cloned()))?;
         response.head.adaptations.splice(0..0, plan.adaptations.iter().cloned());
         Ok(response)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use modelswitch_provider::{Error, ErrorKind, Provider, Request, Response, Result, Usage};
+use modelswitch_provider::{Error, ErrorKind, Provider, Request, Response, Result, Usage, UsageWatch};
 use rust_decimal::Decimal;
 
 use self::estimate::estimated_usage;
@@ -18,7 +18,7 @@ use crate::log::shown as shown_name;
 use crate::money::Clock;
 use crate::period::shown;
 use crate::repeatable::{may_be_billed, wants_an_answer};
-use crate::usage::{ask_for_usage, hide_usage, on_usage};
+use crate::usage::{hide, on_usage};
 use crate::{
     Alias, Allowance, CacheStatus, Counter, Ending, Layer, MemoryCounter, Period, Prices, Tag, Taken,
 };
@@ -302,7 +302,9 @@ impl Budget {
         );
         Error::new(ErrorKind::Rejected, message)
             .with_code("budget_unpriced")
-            .with_hint("give the model a price, or let models without one pass the budget")
+            .with_hint(
+                "give the model a price, or let models without one pass: `unpriced = \"pass\"` beside the amounts",
+            )
     }
 }
 
@@ -342,12 +344,12 @@ impl Provider for Wrapped<Budget> {
         let Some(mut reserved) = reserved.map_err(|error| error.with_provider(self.name()))? else {
             return self.inner.send(request).await;
         };
-        let hide = self.layer.asks && ask_for_usage(&mut request);
+        let watch = self.layer.asks.then(|| UsageWatch::ask(&mut request));
         match self.inner.send(request).await {
             Ok(response) => {
                 let cached = matches!(response.head.extensions.get(), Some(CacheStatus::Hit { .. }));
                 let settle = move |_: Ending, usage: Option<Usage>| reserved.settle(cached, usage.as_ref());
-                Ok(hide_usage(on_usage(response, settle), hide))
+                Ok(hide(watch, on_usage(response, settle)))
             }
             Err(error) => {
                 if !may_be_billed(error.kind()) {

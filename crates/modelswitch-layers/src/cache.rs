@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use modelswitch_provider::{Body, Event, Provider, Request, Response, Result, TimeLeft};
+use modelswitch_provider::{Body, Event, Provider, Request, Response, Result, TimeLeft, UsageWatch};
 use tokio::time::{Instant, timeout};
 
 use self::key::{Key, key_of};
@@ -17,7 +17,6 @@ use self::stored::{Form, Stored};
 use self::turn::{Turn, Turns};
 use crate::ending::watch;
 use crate::layer::Wrapped;
-use crate::usage::{ask_for_usage, hide_usage};
 use crate::{Ending, Layer};
 
 /// Answers a question that was asked before with the answer that it had.
@@ -273,10 +272,10 @@ impl Provider for Wrapped<Cache> {
                 }
             }
         };
-        let hide = ask_for_usage(&mut request);
+        let watch = UsageWatch::ask(&mut request);
         let mut response = self.inner.send(request).await?;
         response.head.extensions.insert(CacheStatus::Miss);
-        Ok(hide_usage(self.layer.keeping(key, turn, response), hide))
+        Ok(watch.hide(self.layer.keeping(key, turn, response)))
     }
 }
 

@@ -6,14 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use modelswitch_provider::{Error, Head, Provider, Request, Response, Result, Usage};
+use modelswitch_provider::{Error, Head, Provider, Request, Response, Result, Usage, UsageWatch};
 use tokio::time::Instant;
 
 use crate::layer::Wrapped;
 use crate::log::shown;
 use crate::money::Clock;
 use crate::repeatable::{may_be_billed, wants_an_answer};
-use crate::usage::{ask_for_usage, hide_usage, on_usage};
+use crate::usage::{hide, on_usage};
 use crate::{Alias, CacheStatus, Ending, Entry, Layer, Ledger, Outcome, Priced, Prices, Tag};
 
 /// Says what each call cost, and writes it down.
@@ -27,9 +27,9 @@ use crate::{Alias, CacheStatus, Ending, Entry, Layer, Ledger, Outcome, Priced, P
 /// before the last one are counted ([`Entry::attempts`]) but have no cost: of what a service charges for a call that failed,
 /// it tells nothing.
 ///
-/// Services tell the tokens of a stream only when they are asked (`stream_options.include_usage`). So a stream of
-/// `/chat/completions` or `/completions` is asked for them, and the chunk that tells nothing else is kept from an app that
-/// didn't ask. [`without_asking`](Self::without_asking) is for services that refuse the parameter.
+/// Services tell the tokens of a stream only when they are asked. So the adapter below is told that they are wanted
+/// ([`WantsUsage`](modelswitch_provider::WantsUsage)), and the chunk that tells nothing else is kept from an app that didn't
+/// ask.
 ///
 /// It belongs above a router: then it is one entry a call, with the target that answered. It never bites. It costs a search
 /// for the word in each event of a stream, one more parsing of those that have it and of whole answers, and a copy of a
@@ -118,12 +118,12 @@ impl Provider for Wrapped<Cost> {
             return self.inner.send(request).await;
         }
         let mut call = Box::new(Call::begin(self.layer.clone(), self.name(), &request));
-        let hide = self.layer.asks && ask_for_usage(&mut request);
+        let watch = self.layer.asks.then(|| UsageWatch::ask(&mut request));
         match self.inner.send(request).await {
             Ok(mut response) => {
                 call.answered(&mut response.head);
                 let watched = on_usage(response, move |ending, usage| call.end(ending, usage));
-                Ok(hide_usage(watched, hide))
+                Ok(hide(watch, watched))
             }
             Err(error) => {
                 call.fail(&error);

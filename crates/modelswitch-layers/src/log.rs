@@ -15,6 +15,7 @@ use self::content::Conversation;
 use self::told::Told;
 pub(crate) use self::told::shown;
 use crate::layer::Wrapped;
+use crate::usage::hide;
 use crate::{Layer, genai};
 
 mod content;
@@ -147,11 +148,7 @@ impl Provider for Wrapped<Log> {
         match self.inner.send(request).instrument(span).await {
             Ok(response) => {
                 // Heard before it is hidden.
-                let heard = call.watch(response);
-                Ok(match usage {
-                    Some(usage) => usage.observe(heard, |_| {}),
-                    None => heard,
-                })
+                Ok(hide(usage, call.watch(response)))
             }
             Err(error) => {
                 call.fail(&error);

@@ -3,19 +3,20 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use modelswitch_provider::{Body, Error, ErrorKind, Provider, Request, Response, Result, TimeLeft};
+use modelswitch_provider::{
+    Error, ErrorKind, Provider, Request, Response, Result, TimeLeft, Usage, UsageWatch,
+};
 use tokio::time::Instant;
 
 use self::pace::{Pace, Reservation, Use};
-use crate::ending::watch;
 use crate::layer::Wrapped;
-use crate::log::told::Told;
 use crate::refusal::refused;
 use crate::retry::tries;
+use crate::usage::{hide, on_usage};
 use crate::{Ending, Layer};
 
 /// Keeps to so many requests and tokens a minute, as the service's account allows: who would exceed them waits here, instead of
@@ -31,8 +32,8 @@ use crate::{Ending, Layer};
 /// (an image or a piece of audio in it counts as a thousand), and as many as the request allows for the answer
 /// (`max_completion_tokens`, `max_tokens`, `max_output_tokens`) or as [`answer_tokens`](Self::answer_tokens) says. After, the
 /// `usage` of the answer counts instead, that of a stream when it ends; what was too much is there for others at once, what was
-/// too little is missing for them. An answer that tells no usage leaves the guess (streams of chat tell it only when
-/// `stream_options.include_usage` asks for it). A call that alone is guessed at more than the limit waits until the minute is
+/// too little is missing for them. A stream is asked for it
+/// ([`WantsUsage`](modelswitch_provider::WantsUsage)), and an answer that tells none leaves the guess. A call that alone is guessed at more than the limit waits until the minute is
 /// empty. A failed call keeps its guess when it may have used tokens (it took too long, or broke), else none.
 ///
 /// **Requests** are corrected, too: it stands above [`Retry`](crate::Retry), whose repeats are counted when they are known. Those
@@ -178,8 +179,17 @@ impl Provider for Wrapped<RateLimit> {
         let came = Instant::now();
         let reservation = self.layer.reserve(self.name(), &request).await?;
         TimeLeft::spend(&mut request, came.elapsed());
+        let watch = self.layer.limits.tokens.map(|_| UsageWatch::ask(&mut request));
         match self.inner.send(request).await {
-            Ok(response) if self.layer.limits.tokens.is_some() => Ok(settled_by_usage(reservation, response)),
+            Ok(response) if watch.is_some() => {
+                let requests = response.head.attempts().into();
+                let settle = move |_: Ending, usage: Option<Usage>| {
+                    let tokens =
+                        usage.map(|usage| usage.prompt_tokens.saturating_add(usage.completion_tokens));
+                    reservation.settle(requests, tokens);
+                };
+                Ok(hide(watch, on_usage(response, settle)))
+            }
             Ok(response) => {
                 reservation.settle(response.head.attempts().into(), None);
                 Ok(response)
@@ -192,26 +202,6 @@ impl Provider for Wrapped<RateLimit> {
             }
         }
     }
-}
-
-/// Corrects the reservation at the end of an answer, by what that tells.
-fn settled_by_usage(reservation: Reservation, response: Response) -> Response {
-    let requests = response.head.attempts().into();
-    let mut told = Told::default();
-    if let Body::Json(json) = &response.body {
-        told.hear(json);
-    }
-    let told = Arc::new(Mutex::new(told));
-    let hears = told.clone();
-    watch(
-        response,
-        move |event| hears.lock().unwrap_or_else(PoisonError::into_inner).hear_event(&event.data),
-        move |_: Ending| {
-            let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            let tokens = told.input.map(|input| input.saturating_add(told.output.unwrap_or_default()));
-            reservation.settle(requests, tokens);
-        },
-    )
 }
 
 /// The service may have read the request, and written, before this.

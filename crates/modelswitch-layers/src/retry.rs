@@ -24,6 +24,9 @@ use crate::{Layer, genai};
 /// Never once an answer is [`committed`](modelswitch_provider::committed): a stream that fails after its first content fails for the caller too. So that
 /// this can be told, a stream is handed on when its first content is there, not when its headers are.
 ///
+/// A service's own word counts more than the kind: with `x-should-retry: false` nothing is repeated, with `true` whatever it
+/// stands on ([`Error::should_retry`]).
+///
 /// What is **not** repeated although it is retryable: a request that makes something that stays, such as
 /// `POST /files`, unless the service certainly did nothing (`RateLimited` and `Overloaded`). After a timeout, a reset or
 /// a 500 the thing may exist, and a second try would make a second one. Reading, deleting, and POSTs that only want an
@@ -251,7 +254,12 @@ impl Verdict {
 impl Retry {
     fn judge(&self, request: &Request, error: &Error, tries: u32, failures: &[Attempt]) -> Verdict {
         let kind = error.kind();
-        if !error.is_retryable() || (leaves_something(request) && !did_nothing(kind)) {
+        // The service knows better than its status does.
+        let may_pass = match error.should_retry() {
+            Some(wanted) => wanted && !error.is_exhausted(),
+            None => error.is_retryable(),
+        };
+        if !may_pass || (leaves_something(request) && !did_nothing(kind)) {
             return Verdict::PassOn;
         }
         if tries >= self.attempts {

@@ -13,7 +13,7 @@ use modelswitch_layers::{
     Retry, Scope, Stack, Tag, Target,
 };
 use modelswitch_provider::mock::{MockProvider, events};
-use modelswitch_provider::{Body, Error, ErrorKind, Provider, Request, Usage};
+use modelswitch_provider::{Body, Error, ErrorKind, Provider, Request, Usage, WantsUsage};
 use rust_decimal::Decimal;
 use serde_json::json;
 
@@ -34,11 +34,11 @@ fn service(calls: &Arc<AtomicU32>) -> MockProvider {
         if calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
             return Err(Error::new(ErrorKind::Overloaded, "busy"));
         }
-        let options = request.document().and_then(|body| body.get_raw("stream_options")).unwrap_or_default();
+        let is_asked = request.includes_usage() || request.extensions.get::<WantsUsage>().is_some();
         let usage = json!({ "choices": [], "usage": { "prompt_tokens": 1, "completion_tokens": 2 } });
         let word = |text: &str| json!({ "choices": [{ "index": 0, "delta": { "content": text } }] });
         let end = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-        let told = options.contains("true").then_some(usage);
+        let told = is_asked.then_some(usage);
         let mut answer = events([word("a"), word("b"), end].into_iter().chain(told).map(Ok));
         answer.head.provider = Some("second".into());
         answer.head.model = request.model().map(|model| model.as_ref().into());

@@ -9,15 +9,18 @@ use std::fmt::{Debug, Write};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
-use modelswitch_layers::{Log, Retry, Stack, genai, layer_fn};
+use modelswitch_layers::{
+    Budget, Cache, Cost, Counter, Log, MemoryCounter, MemoryLedger, Money, RateLimit, Retry, Stack, genai,
+    layer_fn,
+};
 use modelswitch_provider::mock::{MockProvider, events, reply};
 use modelswitch_provider::{
     Adaptation, Body, ChatRequest, Endpoint, Error, ErrorKind, Event, EventStream, Payload, Provider,
-    ProviderExt, Request, Response, Result, WantsUsage,
+    ProviderExt, Request, Response, Result, Usage, WantsUsage,
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -253,6 +256,45 @@ async fn the_tokens_of_a_stream_are_asked_for_where_that_is_wanted_and_the_app_d
         let chunks: Vec<_> = llm.chat_stream(ChatRequest::user("x")).await.unwrap().collect().await;
         assert_eq!(chunks.len(), shown);
         assert_eq!(line().get(genai::USAGE_OUTPUT_TOKENS), tokens);
+    }
+}
+
+#[tokio::test]
+async fn all_layers_hear_the_tokens_of_a_stream_and_the_app_sees_what_it_asked_for() {
+    for (options, shown) in [(json!(null), 1), (json!({ "include_usage": true }), 2)] {
+        listen(Level::INFO);
+        let service = MockProvider::answering(|request| {
+            let asked = request.includes_usage() || request.extensions.get::<WantsUsage>().is_some();
+            let told = asked.then(|| {
+                Ok(json!({"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":7,"total_tokens":16}}))
+            });
+            let text = json!({"id":"1","model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]});
+            Ok(events([Ok(text)].into_iter().chain(told)))
+        });
+        let prices =
+            |_: &str, _: &str, usage: &Usage, _: SystemTime| Some(Money::new(usage.total_tokens, "USD"));
+        let (ledger, counter) = (MemoryLedger::new(), MemoryCounter::new());
+        let limit = RateLimit::new().tokens(100_000);
+        let llm = Stack::new()
+            .layer(Log::new().with_usage(true))
+            .layer(Cost::new(prices).ledger(ledger.clone()))
+            .layer(Cache::new())
+            .layer(
+                Budget::new("b", prices, "USD").day(1_000_000).counter(counter.clone()).clock(|| UNIX_EPOCH),
+            )
+            .layer(limit.clone())
+            .over(service);
+        let body = json!({"model":"m","messages":[],"stream":true,"temperature":0,"stream_options":options});
+        // The second time it comes out of the cache.
+        for cost in ["16 USD", "free"] {
+            let answer = llm.send(Request::chat(&body).unwrap()).await.unwrap();
+            let Body::Events(chunks) = answer.body else { panic!("a stream") };
+            assert_eq!(chunks.count().await, shown, "{options}");
+            assert_eq!(line().get(genai::USAGE_OUTPUT_TOKENS), Some("7"));
+            assert_eq!(ledger.entries().last().map(|entry| entry.cost.to_string()).as_deref(), Some(cost));
+        }
+        assert_eq!(counter.sum("b/day/1970-01-01/").await.unwrap(), 16.into());
+        assert_eq!(limit.tokens_left(), Some(100_000 - 16));
     }
 }
 

@@ -65,9 +65,22 @@ fn with_headers(mut error: Error, profile: &Profile, headers: &HeaderMap) -> Err
 pub(crate) fn from_success(profile: &Profile, scrub: &Scrub, body: &Value) -> Option<Error> {
     // Google streams lists.
     let body = body.as_array().and_then(|items| items.first()).unwrap_or(body);
-    if !is_error(body.as_object()?) {
-        return None;
+    let object = body.as_object()?;
+    if is_error(object) {
+        return Some(read(profile, scrub, body));
     }
+    // Groq says there why it broke a stream off.
+    let own = object.get("x_groq").filter(|own| own.get("error").is_some_and(says_something))?;
+    Some(read(profile, scrub, own))
+}
+
+/// The error in one choice of an answer. `None` when there isn't one.
+pub(crate) fn in_choice(profile: &Profile, scrub: &Scrub, choice: &Map<String, Value>) -> Option<Error> {
+    let error = choice.get("error").filter(|error| says_something(error))?;
+    Some(read(profile, scrub, &serde_json::json!({ "error": error })))
+}
+
+fn read(profile: &Profile, scrub: &Scrub, body: &Value) -> Error {
     let said = Said::from_value(body);
     let cleaner = scrub.cleaner();
     let message = said.message(&cleaner);
@@ -76,24 +89,40 @@ pub(crate) fn from_success(profile: &Profile, scrub: &Scrub, body: &Value) -> Op
         Some(status) => heard.kind(status, true),
         None => heard.kind_without_status(),
     };
-    Some(said.advise(said.error(&cleaner, kind, &message, None), profile, true))
+    said.advise(said.error(&cleaner, kind, &message, None), profile, true)
 }
 
 /// True when an answer is an error.
 fn is_error(object: &Map<String, Value>) -> bool {
     let is = |name: &str, value: &str| object.get(name).and_then(Value::as_str) == Some(value);
-    match object.get("error") {
-        Some(Value::Object(members)) => return !members.is_empty(),
-        Some(Value::String(text)) => return !text.is_empty(),
-        Some(Value::Bool(failed)) => return *failed,
-        Some(Value::Array(errors)) => return !errors.is_empty(),
-        Some(Value::Number(number)) => return number.as_f64() != Some(0.0),
-        Some(Value::Null) | None => {}
-    }
-    is("object", "error")
+    let error = object.get("error");
+    // One that says nothing is one only where nothing else is said.
+    let is_alone = || !has_an_answer(object) && !is_there(object, "usage");
+    error.is_some_and(says_something)
+        || (error.is_some_and(has_members) && is_alone())
+        || is("object", "error")
         || is("type", "error")
         || base_fails(object)
         || (!has_an_answer(object) && says_failure(object))
+}
+
+fn has_members(error: &Value) -> bool {
+    error.as_object().is_some_and(|members| !members.is_empty())
+}
+
+/// True when a member `error` says that something failed: services put one without words, or with the code of a success,
+/// beside good answers.
+fn says_something(error: &Value) -> bool {
+    match error {
+        Value::Object(members) => members
+            .iter()
+            // Which request it was says nothing of how it went.
+            .any(|(name, value)| !said::REQUEST_IDS.contains(&name.as_str()) && says_something(value)),
+        Value::Array(items) => items.iter().any(says_something),
+        Value::String(text) => !text.trim().is_empty() && is_failure(error),
+        Value::Bool(failed) => *failed,
+        Value::Null | Value::Number(_) => is_failure(error),
+    }
 }
 
 /// The members that answers are made of.
@@ -128,9 +157,8 @@ fn says_failure(object: &Map<String, Value>) -> bool {
 }
 
 fn is_failure(code: &Value) -> bool {
-    let means_well =
-        |code: &str| matches!(code.to_ascii_lowercase().as_str(), "0" | "200" | "ok" | "success");
-    said::word(code).is_some_and(|code| !means_well(&code))
+    let well = ["0", "200", "ok", "success", "none", "null", "false"];
+    said::word(code).is_some_and(|code| !well.contains(&code.trim().to_ascii_lowercase().as_str()))
 }
 
 /// More of a message is hardly read, and a code or an id that is longer is none.

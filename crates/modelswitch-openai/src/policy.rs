@@ -23,8 +23,12 @@ use crate::BrokenOff;
 pub struct Policies {
     /// Refuses what would otherwise be changed here or have no effect: retired names of models, efforts, forced tool choices,
     /// a temperature that is out of range. Each is then an
-    /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) error that says what to write. What means the same, such
-    /// as a token limit under its other name, is changed all the same.
+    /// [`Unsupported`](modelswitch_provider::ErrorKind::Unsupported) error that says what to write. So is an effort that the
+    /// service isn't known to have a word for.
+    ///
+    /// What means the same is changed all the same, and told on the head: a token limit or another parameter under the name
+    /// that the service knows, the role `developer` as `system`, `tool_choice = "none"` as a request without tools, a value
+    /// that says what is so without it left out.
     pub strict: bool,
     /// A tool choice that forces a call, where the service can't be forced.
     pub forced_tool_choice: ForcedToolChoice,

@@ -115,20 +115,44 @@ pub struct Profile {
 
 /// How a key is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(from = "WrittenAuth")]
 #[non_exhaustive]
 pub struct Auth {
     /// The header.
     pub header: String,
     /// The word before the key; none when empty.
     pub scheme: String,
-    /// Whether the service can't be asked without a key.
+    /// Whether the service can't be asked without a key. A profile that doesn't say it, be it read by itself or from a
+    /// configuration, wants one if it names a [variable](Profile::key_env) that holds it.
     pub required: bool,
+    is_said: bool,
 }
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { header: "authorization".to_owned(), scheme: "Bearer".to_owned(), required: true }
+        WrittenAuth::default().into()
+    }
+}
+
+/// As it stands in a file, where more can be left out than is left open in the end.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenAuth {
+    header: String,
+    scheme: String,
+    required: Option<bool>,
+}
+
+impl Default for WrittenAuth {
+    fn default() -> Self {
+        Self { header: "authorization".to_owned(), scheme: "Bearer".to_owned(), required: None }
+    }
+}
+
+impl From<WrittenAuth> for Auth {
+    fn from(written: WrittenAuth) -> Self {
+        let WrittenAuth { header, scheme, required } = written;
+        Self { header, scheme, required: required.unwrap_or(true), is_said: required.is_some() }
     }
 }
 
@@ -432,6 +456,11 @@ impl Profile {
             |value: Option<&'_ HeaderValue>| value?.to_str().ok().filter(|id| !id.is_empty()).map(Arc::from);
         let own = self.response.request_id.iter().find_map(|name| text(headers.get(name.as_str())));
         own.or_else(|| USUAL_REQUEST_IDS.iter().find_map(|name| text(headers.get(name))))
+    }
+
+    /// A service whose key nobody knows a variable for may be one that wants none.
+    fn fill_in_required(&mut self) {
+        self.auth.required &= self.auth.is_said || !self.key_env.is_empty();
     }
 
     /// What a person should do about a key that is refused, unless the profile says it: which variables hold it, where a

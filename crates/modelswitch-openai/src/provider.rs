@@ -145,7 +145,9 @@ impl Provider for OpenAiProvider {
         answer.map_err(|error| {
             let error = error.with_provider(self.name.clone());
             let error = match error.kind() {
-                ErrorKind::Authentication if self.transport.key.is_none() => error.with_hint(NO_KEY_SENT),
+                ErrorKind::Authentication if self.transport.key.is_none() => {
+                    error.with_hint(no_key_sent(&self.name, &self.profile().key_env))
+                }
                 _ => error,
             };
             match model {
@@ -363,7 +365,12 @@ fn check_base_url(url: Option<&str>, profile: &Profile) -> Result<Url> {
     };
     let hint = "write it like https://llm.example.com/v1";
     // The text isn't repeated: it may hold a password.
-    let url = Url::parse(text).map_err(|_| Error::config("the base URL is not a URL").with_hint(hint))?;
+    let url = Url::parse(text).map_err(|_| match Url::parse(&format!("http://{text}")) {
+        Ok(url) if is_loopback(&url) => no_scheme("http://"),
+        // One word alone may be anything.
+        Ok(url) if url.host_str().is_some_and(|host| host.contains('.')) => no_scheme("https://"),
+        Ok(_) | Err(_) => Error::config("the base URL is not a URL").with_hint(hint),
+    })?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(Error::config(format!(
             "the base URL begins with `{}:`, not with http:// or https://",
@@ -383,6 +390,11 @@ fn check_base_url(url: Option<&str>, profile: &Profile) -> Result<Url> {
             .with_hint("leave /chat/completions out: endpoints are appended to the base URL"));
     }
     Ok(url)
+}
+
+fn no_scheme(scheme: &str) -> Error {
+    Error::config("the base URL begins with neither http:// nor https://")
+        .with_hint(format!("write {scheme} before it"))
 }
 
 /// What to set for a service whose place isn't known.
@@ -415,8 +427,20 @@ fn no_key(profile: &Profile) -> Error {
     Error::config(format!("{} needs an API key and there is none", profile.title)).with_hint(hint)
 }
 
-const NO_KEY_SENT: &str =
-    "no key was sent, since this provider has none: give it one, such as api_key = { env = \"VARIABLE\" }";
+/// Which key is missing: the usual variables, or one that the configuration is to name.
+fn no_key_sent(name: &str, key_env: &[String]) -> String {
+    const WHY: &str = "no key was sent, since this provider has none:";
+    match key_env.join(" or ").as_str() {
+        "" => format!("{WHY} give it one, such as api_key = {{ env = \"{}\" }}", variable_for(name)),
+        variables => format!("{WHY} set {variables}, or say where it is, api_key = {{ env = \"VARIABLE\" }}"),
+    }
+}
+
+/// What the variable of a provider is called that has no usual one.
+fn variable_for(name: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("{}_API_KEY", name.chars().map(letter).collect::<String>())
+}
 
 type Header = (HeaderName, HeaderValue);
 
@@ -543,6 +567,28 @@ mod tests {
         let azure = OpenAiProvider::builder(Profile::embedded("azure").unwrap());
         let error = azure.api_key(ApiKey::new("sk-1").unwrap()).build().unwrap_err();
         assert!(error.hint().contains("AZURE_OPENAI_ENDPOINT or AZURE_RESOURCE_NAME"), "{}", error.hint());
+    }
+
+    #[test]
+    fn a_key_that_is_missing_is_named_by_its_variable() {
+        for (name, key_env, expected) in [
+            ("llamacpp", vec!["LLAMACPP_API_KEY".to_owned()], "set LLAMACPP_API_KEY, or say where it is"),
+            ("my-own", Vec::new(), "api_key = { env = \"MY_OWN_API_KEY\" }"),
+        ] {
+            assert!(no_key_sent(name, &key_env).contains(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_base_url_without_its_beginning_is_told_with_it() {
+        for (url, hint) in [
+            ("127.0.0.1:8080/v1", "write http:// before it"),
+            ("llm.example.com/v1", "write https:// before it"),
+            ("http://a b", "write it like https://llm.example.com/v1"),
+            ("nonsense", "write it like https://llm.example.com/v1"),
+        ] {
+            assert_eq!(build(url, None).unwrap_err().hint(), hint);
+        }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::cell::OnceCell;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use memchr::memmem;
@@ -25,9 +27,10 @@ impl Scrub {
         Self { key, request: Some(request) }
     }
 
-    /// Cleans one failure's words. What the user wrote is looked up once for all of them.
+    /// Cleans one failure's words. What the user wrote is looked up once for all of them, and only when there are words that
+    /// could hold some of it: a long conversation takes a while to read, and many failures say nothing.
     pub(crate) fn cleaner(&self) -> Cleaner<'_> {
-        Cleaner { scrub: self, prompts: self.prompts() }
+        Cleaner { scrub: self, prompts: OnceCell::new() }
     }
 
     /// A body for whoever asks for it, without the key.
@@ -77,7 +80,7 @@ impl Scrub {
 /// Takes out of the words of one failure what must not be shown.
 pub(crate) struct Cleaner<'a> {
     scrub: &'a Scrub,
-    prompts: Vec<String>,
+    prompts: OnceCell<Vec<String>>,
 }
 
 impl Cleaner<'_> {
@@ -88,7 +91,7 @@ impl Cleaner<'_> {
             text.truncate(cut);
             text.push('…');
         }
-        for prompt in &self.prompts {
+        for prompt in self.prompts_in(&text) {
             if text.contains(prompt) {
                 text = text.replace(prompt, "[…]");
             }
@@ -101,7 +104,16 @@ impl Cleaner<'_> {
     pub(crate) fn wrote(&self, text: &str) -> bool {
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
         let text = plain(text);
-        self.prompts.iter().any(|prompt| plain(prompt).contains(&text))
+        self.prompts().iter().any(|prompt| plain(prompt).contains(&text))
+    }
+
+    fn prompts(&self) -> &[String] {
+        self.prompts.get_or_init(|| self.scrub.prompts())
+    }
+
+    /// What may stand in this text: nothing where not even the shortest would have room.
+    fn prompts_in(&self, text: &str) -> &[String] {
+        if text.len() < SHORTEST_PROMPT { &[] } else { self.prompts() }
     }
 }
 
@@ -167,6 +179,16 @@ mod tests {
         ] {
             assert_eq!(scrub().cleaner().sentence(said), shown);
         }
+    }
+
+    #[test]
+    fn the_prompt_is_not_read_for_words_that_have_no_room_for_it() {
+        let scrub = scrub();
+        let cleaner = scrub.cleaner();
+        assert_eq!((cleaner.sentence(""), cleaner.sentence("busy")), (String::new(), "busy".to_owned()));
+        assert!(cleaner.prompts.get().is_none());
+        cleaner.sentence("a longer sentence");
+        assert_eq!(cleaner.prompts.get().map(Vec::len), Some(2));
     }
 
     #[test]

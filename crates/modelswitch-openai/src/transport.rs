@@ -326,7 +326,16 @@ fn reason(error: &reqwest::Error) -> String {
     match last.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
         Some(std::io::ErrorKind::ConnectionRefused) => "connection refused: nothing listens there".to_owned(),
         Some(std::io::ErrorKind::ConnectionReset) => "the connection was reset".to_owned(),
-        _ => last.to_string(),
+        _ => match last.to_string() {
+            // The words of rustls and of OpenSSL.
+            text if ["InvalidContentType", "wrong version number"]
+                .iter()
+                .any(|words| text.contains(words)) =>
+            {
+                "what answers there doesn't speak TLS; is it http:// and not https://?".to_owned()
+            }
+            text => text,
+        },
     }
 }
 

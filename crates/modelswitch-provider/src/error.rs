@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::Attempt;
+use crate::{Adaptation, Attempt};
 
 /// `std`'s `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -53,6 +53,7 @@ struct Inner {
     upstream_body: Option<Bytes>,
     hint: Option<Cow<'static, str>>,
     failures: Vec<Attempt>,
+    adaptations: Vec<Adaptation>,
     attempts: u32,
     exhausted: bool,
     last_word: bool,
@@ -348,6 +349,22 @@ impl Error {
         &self.0.failures
     }
 
+    /// What was changed in the request so that the provider that failed could take it, as
+    /// [`Head::adaptations`](crate::Head::adaptations) tells it of an answer: what the service complains of may be what it was
+    /// made into. Empty when nothing was changed, or nothing was sent. [`report`](Self::report) has it too.
+    ///
+    /// ```
+    /// use modelswitch_provider::{Adaptation, Error, ErrorKind};
+    ///
+    /// let renamed = Adaptation::new("max_completion_tokens", "sent as `max_tokens`, the name that the service knows");
+    /// let error = Error::new(ErrorKind::InvalidRequest, "max_tokens is too large").with_adaptations([renamed]);
+    /// assert_eq!(error.adaptations()[0].parameter, "max_completion_tokens");
+    /// assert!(error.report().contains("adapted: max_completion_tokens: sent as `max_tokens`"));
+    /// ```
+    pub fn adaptations(&self) -> &[Adaptation] {
+        &self.0.adaptations
+    }
+
     /// True when the same request at the same provider may succeed later. False once a retry has given up, so that
     /// nested retries never multiply.
     pub fn is_retryable(&self) -> bool {
@@ -374,7 +391,7 @@ impl Error {
         self.0.hint.as_deref().unwrap_or(self.0.kind.hint())
     }
 
-    /// The error with its hint, status, request id, earlier tries and sources, several lines, for a person.
+    /// The error with its hint, status, request id, adaptations of the request and sources, several lines, for a person.
     pub fn report(&self) -> String {
         use fmt::Write;
         let mut text = self.to_string();
@@ -394,6 +411,9 @@ impl Error {
         .flatten()
         .collect();
         let _ = write!(text, "\n  facts: {}", facts.join(", "));
+        for adaptation in self.adaptations() {
+            let _ = write!(text, "\n  adapted: {adaptation}");
+        }
         let mut source = StdError::source(self);
         while let Some(cause) = source {
             let _ = write!(text, "\n  because: {cause}");
@@ -422,6 +442,7 @@ impl Error {
             upstream_body: None,
             hint: None,
             failures: Vec::new(),
+            adaptations: Vec::new(),
             attempts: 0,
             exhausted: false,
             last_word: false,
@@ -535,6 +556,22 @@ impl Error {
             inner.attempts = inner.attempts.saturating_add(more);
             earlier.append(&mut inner.failures);
             inner.failures = earlier;
+        })
+    }
+
+    /// Puts changes of the request before those that are known: whoever is further out changed it first. One that is known
+    /// already stays once.
+    pub fn with_adaptations(self, earlier: impl IntoIterator<Item = Adaptation>) -> Self {
+        let mut earlier = earlier.into_iter().peekable();
+        // Most errors have none, and need no copy of what they share.
+        if earlier.peek().is_none() {
+            return self;
+        }
+        self.change(|inner| {
+            let mut list: Vec<Adaptation> =
+                earlier.filter(|change| !inner.adaptations.contains(change)).collect();
+            list.append(&mut inner.adaptations);
+            inner.adaptations = list;
         })
     }
 

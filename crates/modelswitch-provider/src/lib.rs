@@ -94,4 +94,4 @@ pub use response::{Adaptation, Attempt, Body, Head, Response};
 pub use stream::{ByteStream, Event, EventStream, committed};
 pub use text_completion::{Completion, CompletionChoice, CompletionRequest};
 pub use time_left::TimeLeft;
-pub use usage::{UsageWatch, WantsUsage};
+pub use usage::{UsageSeen, UsageWatch, WantsUsage, has_member};

@@ -169,7 +169,7 @@ impl Head {
         if error.attempts() == 0 {
             error = error.with_attempts(1);
         }
-        error
+        error.with_adaptations(self.adaptations.iter().cloned())
     }
 }
 

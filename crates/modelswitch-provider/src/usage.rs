@@ -1,7 +1,7 @@
-use bytes::Bytes;
 use futures_util::{StreamExt, future};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
 use crate::{Body, Document, Error, Event, EventStream, Request, Response, Result, Usage};
 
@@ -62,33 +62,166 @@ impl UsageWatch {
     /// says what was used so far is heard each time; the last counts.
     #[must_use]
     pub fn observe(self, response: Response, mut heard: impl FnMut(&Usage) + Send + 'static) -> Response {
+        let mut seen = UsageSeen::default();
         let Response { head, body } = response;
         let body = match body {
             Body::Json(json) => {
-                if let Some(told) = Told::of(&json) {
-                    told.hear(&mut heard);
+                if seen.hear(&json)
+                    && let Some(usage) = seen.usage()
+                {
+                    heard(&usage);
                 }
                 Body::Json(json)
             }
-            Body::Events(events) => Body::Events(self.observe_events(events, heard)),
+            Body::Events(events) => Body::Events(EventStream::new(events.inspect(move |event| {
+                if event.as_ref().is_ok_and(|event| seen.hear_event(event))
+                    && let Some(usage) = seen.usage()
+                {
+                    heard(&usage);
+                }
+            }))),
+            other => other,
+        };
+        self.hide(Response { head, body })
+    }
+
+    /// Hides what the caller didn't ask for, for a layer that has heard it in its own way.
+    #[must_use]
+    pub fn hide(self, response: Response) -> Response {
+        let Response { head, body } = response;
+        let body = match body {
+            Body::Events(events) if self.hides => Body::Events(EventStream::new(
+                events.filter(|event| future::ready(!event.as_ref().is_ok_and(Event::is_usage_alone))),
+            )),
             other => other,
         };
         Response { head, body }
     }
+}
 
-    fn observe_events(
-        self,
-        events: EventStream,
-        mut heard: impl FnMut(&Usage) + Send + 'static,
-    ) -> EventStream {
-        EventStream::new(events.filter_map(move |event| {
-            let told = event.as_ref().ok().and_then(|event: &Event| Told::of(&event.data));
-            let is_usage_alone = told.as_ref().is_some_and(Told::is_usage_alone);
-            if let Some(told) = told {
-                told.hear(&mut heard);
+/// What an answer told of its tokens, whole or event by event, in the words of the chat whatever the endpoint's own are: those
+/// of `/responses` and of Anthropic's `/messages` are understood too.
+///
+/// ```
+/// use modelswitch_provider::UsageSeen;
+///
+/// let mut seen = UsageSeen::default();
+/// seen.hear(br#"{"usage":{"input_tokens":4,"cache_read_input_tokens":3,"output_tokens":1}}"#);
+/// assert_eq!(seen.usage().map(|usage| (usage.prompt_tokens, usage.cached_tokens())), Some((7, Some(3))));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct UsageSeen(Map<String, Value>);
+
+impl UsageSeen {
+    /// Takes in a whole answer. False when it tells nothing.
+    pub fn hear(&mut self, json: &[u8]) -> bool {
+        // What can't be read tells nothing.
+        serde_json::from_slice::<Answer<'_>>(json).is_ok_and(|answer| self.take_answer(&answer))
+    }
+
+    /// Takes in an event, which is parsed only if there is something in it. False when there isn't.
+    pub fn hear_event(&mut self, event: &Event) -> bool {
+        has_member(&event.data, "\"usage\"", b'{') && self.hear(&event.data)
+    }
+
+    /// Takes in the `usage` of an answer. What was said last counts; what isn't said takes nothing back.
+    pub fn take(&mut self, usage: &RawValue) -> bool {
+        let Ok(members) = serde_json::from_str::<Map<String, Value>>(usage.get()) else { return false };
+        self.0.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
+        true
+    }
+
+    /// The tokens; `None` when nothing was told.
+    pub fn usage(&self) -> Option<Usage> {
+        let tells = |names: &[&str]| names.iter().any(|name| self.0.contains_key(*name));
+        if tells(&["prompt_tokens", "completion_tokens"]) {
+            return Usage::from_wire(&self.0).ok();
+        }
+        if tells(&["input_tokens", "output_tokens"]) {
+            return Usage::from_wire(&self.in_older_words()).ok();
+        }
+        // Some endpoints count seconds or characters, which are no tokens.
+        if tells(&["total_tokens"]) { Usage::from_wire(&self.0).ok() } else { None }
+    }
+
+    fn take_answer(&mut self, answer: &Answer<'_>) -> bool {
+        let mut tells = answer.usage.is_some_and(|usage| self.take(usage));
+        // Events of `/responses` and of Anthropic's `/messages` have the answer one level deeper.
+        for inner in [answer.response, answer.message].into_iter().flatten() {
+            if let Ok(Answer { usage: Some(usage), .. }) = serde_json::from_str(inner.get()) {
+                tells |= self.take(usage);
             }
-            future::ready((!(self.hides && is_usage_alone)).then_some(event))
-        }))
+        }
+        tells
+    }
+
+    /// Of `/responses`, which counts cached tokens in, and of Anthropic, which counts them apart.
+    fn in_older_words(&self) -> Value {
+        let count = |name: &str| self.0.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let detail = |group: &str, name: &str| self.0.get(group)?.get(name)?.as_u64();
+        let (read, written) = (count("cache_read_input_tokens"), count("cache_creation_input_tokens"));
+        let prompt = count("input_tokens").saturating_add(read).saturating_add(written);
+        let answer = count("output_tokens");
+        let cached = detail("input_tokens_details", "cached_tokens").or((read > 0).then_some(read));
+        let thought = detail("output_tokens_details", "reasoning_tokens");
+        let mut usage = self.0.clone();
+        let counts = json!({
+            "prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt.saturating_add(answer),
+            "prompt_tokens_details": cached.map(|tokens| json!({ "cached_tokens": tokens })),
+            "completion_tokens_details": thought.map(|tokens| json!({ "reasoning_tokens": tokens })),
+        });
+        // What else is told, such as a cost of the service's own, stays for whoever knows its price list.
+        usage.extend(
+            counts.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
+        );
+        usage.into()
+    }
+}
+
+/// As much of an answer as is of interest here, as it stands: one odd value must not make the others unreadable.
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+}
+
+/// True when a member of this name, which is given in its quotes, has a value that begins so, found out without reading the
+/// JSON: inside of a text the quotes would be escaped.
+///
+/// ```
+/// use modelswitch_provider::has_member;
+///
+/// assert!(has_member(br#"{"usage" : {"total_tokens":1}}"#, "\"usage\"", b'{'));
+/// assert!(!has_member(br#"{"usage":null}"#, "\"usage\"", b'{'));
+/// ```
+pub fn has_member(json: &[u8], quoted: &str, begins: u8) -> bool {
+    memchr::memmem::find_iter(json, quoted).any(|at| {
+        let rest = json.get(at + quoted.len()..).unwrap_or_default().trim_ascii_start();
+        let rest = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+        rest.first() == Some(&begins)
+    })
+}
+
+impl Event {
+    /// True for a chunk that tells the tokens of a stream and nothing else: it has no choices.
+    ///
+    /// ```
+    /// use modelswitch_provider::Event;
+    ///
+    /// assert!(Event::new(r#"{"choices":[],"usage":{"total_tokens":3}}"#).is_usage_alone());
+    /// ```
+    pub fn is_usage_alone(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Chunk<'a> {
+            #[serde(borrow)]
+            choices: Vec<&'a RawValue>,
+        }
+        has_member(&self.data, "\"usage\"", b'{')
+            && serde_json::from_slice::<Chunk<'_>>(&self.data).is_ok_and(|chunk| chunk.choices.is_empty())
     }
 }
 
@@ -127,55 +260,11 @@ impl Request {
     }
 }
 
-/// What an answer or an event tells of usage.
-#[derive(Deserialize)]
-struct Told {
-    usage: Option<Value>,
-    choices: Option<Vec<serde::de::IgnoredAny>>,
-    /// Events of `/responses` have it one level deeper.
-    response: Option<Inner>,
-}
-
-#[derive(Deserialize)]
-struct Inner {
-    usage: Option<Value>,
-}
-
-impl Told {
-    /// `None` for what says nothing of it, found out by a look that costs next to nothing: inside of a text the quotes are
-    /// escaped.
-    fn of(json: &Bytes) -> Option<Self> {
-        const NAME: &[u8] = b"\"usage\"";
-        memchr::memmem::find(json, NAME)?;
-        serde_json::from_slice(json).ok()
-    }
-
-    fn is_usage_alone(&self) -> bool {
-        self.usage.as_ref().is_some_and(Value::is_object) && self.choices.as_ref().is_some_and(Vec::is_empty)
-    }
-
-    fn hear(self, heard: &mut impl FnMut(&Usage)) {
-        let usage = self.usage.or(self.response.and_then(|response| response.usage));
-        let Some(Value::Object(mut counts)) = usage else { return };
-        for (name, other) in [("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")] {
-            if !counts.contains_key(name)
-                && let Some(count) = counts.get(other).cloned()
-            {
-                counts.insert(name.to_owned(), count);
-            }
-        }
-        if let Ok(usage) = serde_json::from_value(Value::Object(counts)) {
-            heard(&usage);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
     use futures_util::stream;
-    use serde_json::json;
 
     use super::*;
 
@@ -244,6 +333,49 @@ mod tests {
             assert!(!request.includes_usage());
             request.include_usage().unwrap();
             assert_eq!(request.document().unwrap().get::<Value>("stream_options").unwrap(), Some(wanted));
+        }
+    }
+
+    fn heard(events: &[Value]) -> Option<[Option<u64>; 4]> {
+        let mut seen = UsageSeen::default();
+        for event in events {
+            seen.hear_event(&Event::new(event.to_string()));
+        }
+        let usage = seen.usage()?;
+        Some([
+            Some(usage.prompt_tokens),
+            Some(usage.completion_tokens),
+            usage.cached_tokens(),
+            usage.reasoning_tokens(),
+        ])
+    }
+
+    #[test]
+    fn tokens_are_found_wherever_an_endpoint_tells_them() {
+        for (events, tokens) in [
+            (vec![json!({ "choices": [{ "delta": { "content": "\"usage\":{" } }], "usage": null })], None),
+            (
+                vec![json!({ "choices": [], "usage": { "prompt_tokens": 7, "completion_tokens": 5,
+                    "prompt_cache_hit_tokens": 3, "completion_tokens_details": { "reasoning_tokens": 2 } } })],
+                Some([Some(7), Some(5), Some(3), Some(2)]),
+            ),
+            (
+                vec![json!({ "type": "response.completed", "response": { "usage": { "input_tokens": 7,
+                    "output_tokens": 5, "input_tokens_details": { "cached_tokens": 1 },
+                    "output_tokens_details": { "reasoning_tokens": 2 } } } })],
+                Some([Some(7), Some(5), Some(1), Some(2)]),
+            ),
+            (
+                vec![
+                    json!({ "type": "message_start", "message": { "usage": { "input_tokens": 4,
+                        "cache_read_input_tokens": 3, "output_tokens": 1 } } }),
+                    json!({ "type": "message_delta", "usage": { "output_tokens": 5 } }),
+                ],
+                Some([Some(7), Some(5), Some(3), None]),
+            ),
+            (vec![json!({ "usage": "much" })], None),
+        ] {
+            assert_eq!(heard(&events), tokens, "{events:?}");
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config::{AliasConfig, Config, NotEmpty, Strategy, Word};
+use crate::choice::Choice;
+use crate::config::{AliasConfig, AliasLayers, Config, Free, NotEmpty, Word};
 use crate::connect::{Connected, is_credential};
+use crate::contradictions::{of_budget, of_limits};
 use crate::load::{Places, Spoilt};
 use crate::mistake::{Mistake, dotted, quoted};
-use crate::parameters::Parameters;
-use crate::resolve::{Names, Nothing, Target, Written, WrittenAlias};
+use crate::parameters::{Parameters, wrong_type};
+use crate::resolve::{Names, Nothing, Target, Written, WrittenAlias, known_service};
 use crate::spelling::{did_you_mean, meant_or_list, nearest};
 
 /// What is said besides the names themselves.
@@ -57,8 +59,12 @@ pub(crate) fn resolve_aliases(names: &mut Names, config: &Config, notes: &mut No
                 continue;
             }
         };
-        warn(names, config, &written, (alias, targets, &found), notes);
-        resolved.extend(found.into_iter().next().map(|target| (alias.clone(), target)));
+        warn(names, &written, (alias, targets), notes);
+        let choice = chooser(alias, config).and_then(|(chooser, layers)| {
+            let has_a_say = found.len() > 1 || layers != AliasLayers::default();
+            has_a_say.then(|| Arc::new(Choice::of((alias, layers), chooser, &found, (names, &written))))
+        });
+        resolved.extend(found.into_iter().next().map(|target| (alias.clone(), Target { choice, ..target })));
     }
     for (alias, target) in resolved {
         names.add_alias(alias, target);
@@ -66,14 +72,22 @@ pub(crate) fn resolve_aliases(names: &mut Names, config: &Config, notes: &mut No
     written
 }
 
-/// Says what of an alias isn't done: targets that aren't there, and all but the first.
-fn warn(
-    names: &Names,
-    config: &Config,
-    written: &Written,
-    (alias, targets, found): (&str, &[String], &[Target]),
-    notes: &mut Notes<'_>,
-) {
+/// Who says how an alias chooses: itself, or where it only stands for another alias, that one. What they say of their calls
+/// counts together, the outer one's more. Cycles were told before.
+fn chooser<'a>(alias: &'a str, config: &'a Config) -> Option<(&'a AliasConfig, AliasLayers)> {
+    let mut found = config.models.get(alias)?;
+    let mut layers = found.layers.clone();
+    while let [only] = found.targets().as_slice()
+        && let Some(next) = config.models.get(only)
+    {
+        found = next;
+        layers = layers.or(&next.layers);
+    }
+    Some((found, layers))
+}
+
+/// Says which targets of an alias aren't there.
+fn warn(names: &Names, written: &Written, (alias, targets): (&str, &[String]), notes: &mut Notes<'_>) {
     let path = dotted(&["models", alias]);
     if let [_, _, ..] = targets {
         for target in targets {
@@ -86,20 +100,6 @@ fn warn(
                 notes.warnings.push(format!("{place}`{path}`: {} is left out: {why}", quoted(target)));
             }
         }
-    }
-    let Some(first) = found.first() else { return };
-    if found.len() > 1 {
-        let count = found.len();
-        notes
-            .warnings
-            .push(format!("`{path}` names {count} targets; only the first, `{first}`, is used for now"));
-    }
-    let strategy = config.models.get(alias).and_then(|alias| alias.strategy).map(|Word(strategy)| strategy);
-    match strategy {
-        Some(Strategy::Balance) => notes
-            .warnings
-            .push(format!("`{path}.strategy`: nothing is balanced for now; `{first}` gets all requests")),
-        Some(Strategy::Fallback) | None => {}
     }
 }
 
@@ -146,7 +146,14 @@ fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistak
         let position = position.to_string();
         wrong(&["targets", &position], "names no model", "write \"provider/model\" there".to_owned());
     }
-    let balances = matches!(alias.strategy, Some(Word(Strategy::Balance)));
+    let balances = alias.strategy.is_some_and(|Word(strategy)| strategy.balanced().is_some());
+    if alias.sticky.is_some() && !balances && is_whole {
+        wrong(
+            &["sticky"],
+            "holds calls together that aren't spread",
+            "write strategy = \"round_robin\" beside it, or take it out".to_owned(),
+        );
+    }
     for position in alias.weighted() {
         let position = position.to_string();
         let path = ["targets", &position, "weight"];
@@ -162,20 +169,30 @@ fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistak
     }
     if let Some(NotEmpty(weights)) = &alias.weights {
         let (count, targets) = (weights.len(), alias.targets().len());
-        match alias.strategy {
-            Some(Word(Strategy::Balance)) if count != targets && is_whole => wrong(
+        if balances && count != targets && is_whole {
+            wrong(
                 &["weights"],
                 &format!("has {count} weights for {targets} targets"),
                 format!("write {targets}, one for each target"),
-            ),
-            Some(Word(Strategy::Balance)) => {}
-            Some(Word(Strategy::Fallback)) | None if is_whole => wrong(
+            );
+        } else if !balances && is_whole {
+            wrong(
                 &["weights"],
                 "weighs targets that are tried one after the other",
                 "write strategy = \"balance\" beside it, or take it out".to_owned(),
-            ),
-            Some(Word(Strategy::Fallback)) | None => {}
+            );
         }
+    }
+    let AliasLayers { timeout, limits, budget, .. } = &alias.layers;
+    if timeout.connect.is_some() {
+        wrong(
+            &["timeout", "connect"],
+            "is a matter of the provider",
+            "write it into the provider's section, or into [timeout] for all".to_owned(),
+        );
+    }
+    for (path, what, hint) in of_limits(limits).into_iter().chain(of_budget(budget.as_ref())) {
+        wrong(&path, &what, hint);
     }
     let both: BTreeSet<&String> =
         alias.defaults.keys().filter(|name| alias.overrides.contains_key(*name)).collect();
@@ -185,9 +202,11 @@ fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistak
         wrong(&["overrides", parameter], "stands in `defaults` too", hint);
     }
     for (section, parameters) in [("defaults", &alias.defaults), ("overrides", &alias.overrides)] {
-        for parameter in parameters.keys() {
+        for (parameter, Free(value)) in parameters {
             if let Some((what, hint)) = not_a_parameter(parameter) {
                 wrong(&[section, parameter], what, hint.to_owned());
+            } else if let Some((what, hint)) = wrong_type(parameter, value) {
+                wrong(&[section, parameter], &what, hint);
             }
         }
     }
@@ -255,7 +274,13 @@ fn why(nothing: &Nothing, names: &Names, known: &[&str], target: &str) -> (Strin
                     let model = target.split_once('/').map_or("…", |(_, model)| model);
                     format!("write \"{near}/{model}\", or {}", names.how_to_add(provider))
                 }
-                None => format!("{}, or point to a provider that is there", names.how_to_add(provider)),
+                None => {
+                    let add = names.how_to_add(provider);
+                    match known_service(provider).filter(|known| known != provider) {
+                        Some(known) => format!("write {known} instead of {}, and {add}", quoted(provider)),
+                        None => format!("{add}, or point to a provider that is there"),
+                    }
+                }
             };
             (why, hint)
         }
@@ -265,11 +290,16 @@ fn why(nothing: &Nothing, names: &Names, known: &[&str], target: &str) -> (Strin
         ),
         Nothing::NoModel(provider) => (
             format!("it names the provider `{provider}` and no model"),
-            format!("write \"{provider}/model\""),
+            match names.models_of(provider).first() {
+                Some(model) => format!("write one of its models, such as \"{provider}/{model}\""),
+                None => format!("write \"{provider}/model\""),
+            },
         ),
         Nothing::ToBeMended => ("it has a mistake of its own".to_owned(), "mend that one".to_owned()),
         Nothing::Unknown | Nothing::Cycle(_) => {
-            let near = nearest(target, known.iter().copied());
+            let near = nearest(target, known.iter().copied()).map(str::to_owned);
+            let near = near.or_else(|| names.probably(target));
+            let near = near.as_deref();
             let why =
                 format!("it is neither an alias nor a model that a provider owns{}", did_you_mean(near));
             let hint = match near {

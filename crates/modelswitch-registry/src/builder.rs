@@ -11,21 +11,25 @@ use modelswitch_provider::{ApiKey, Error, Provider, Result};
 use serde::Serialize;
 
 use crate::alias::{Notes, resolve_aliases, resolve_default};
-use crate::config::ProviderConfig;
-use crate::connect::{Connected, Shared, connect, not_a_name, profile_of, would_own};
+use crate::config::{Config, Flag, ProviderConfig};
+use crate::connect::{Connected, Shared, WouldOwn, connect, not_a_name, profile_of, would_own};
+use crate::contradictions::{Contradiction, of_budget, of_limits};
 use crate::env_file;
 use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
 use crate::keys::{Folders, default_variable};
-use crate::load::{Inputs, Loaded, load};
-use crate::mistake::{Mistake, Wrong, dotted, looks_like_a_key, quoted};
+use crate::load::{Inputs, Loaded, Places, load};
+use crate::mistake::{Mistake, Place, Wrong, dotted, looks_like_a_key, quoted};
 use crate::registry::{Lasting, Registry};
 use crate::resolve::Names;
-use crate::router::{Route, Routes};
 use crate::settings::settings;
 use crate::snapshot::Snapshot;
 use crate::source::{self, Source};
-use crate::spelling::{did_you_mean, list, nearest};
+use crate::spelling::{did_you_mean, nearest};
+use crate::spend::Store;
+use crate::stack::{Common, Maker};
+use crate::syntax::Syntax;
+use crate::unconfigured::no_providers;
 
 /// Builds a [`Registry`] from a file, the environment and code; what is said in code counts most.
 ///
@@ -409,6 +413,7 @@ impl RegistryBuilder {
             loaded.config.providers.entry(name.clone()).or_default();
         }
         let mut mistakes = std::mem::take(&mut loaded.mistakes);
+        let syntax = folder.map_or_else(Syntax::default, |_| Syntax::of(Path::new(&source)));
         let shared = Shared {
             environment,
             folders: Folders { config: folder, home: environment.get("HOME") },
@@ -417,8 +422,7 @@ impl RegistryBuilder {
             factories: &self.factories,
             sections: &loaded.sections,
             stand_ins: self.stand_ins,
-            retry: loaded.config.retry,
-            timeout: loaded.config.timeout,
+            common: &loaded.config,
             keys: &self.keys,
             http: self.http_client.as_ref(),
             pools: &lasting.pools,
@@ -435,16 +439,28 @@ impl RegistryBuilder {
         let mut names = names_of(&providers, failed);
         names.from_environment = !lists_providers;
         names.may_lack_providers = spoilt.is_unsure;
+        names.syntax = syntax;
         let mut notes =
             Notes { places: &places, spoilt: &spoilt, mistakes: &mut mistakes, warnings: &mut warnings };
         let written = resolve_aliases(&mut names, &config, &mut notes);
         names.default = resolve_default(&names, &config, &providers, lists_providers, &written, &mut notes);
+        mistakes.extend(contradictions(&config, &places));
         if !mistakes.is_empty() {
             return Err(Wrong::Mistakes(mistakes));
         }
+        let store = store(&config, &places, folder, lasting, before)?;
+        let maker = Maker {
+            common: Common::of(&config),
+            connected: providers.as_slice().into(),
+            counter: Store::counter(store.as_ref(), &lasting.counter),
+            before,
+        };
         warnings.extend(not_allowed(&names, &providers));
         warnings.extend(providers.iter().filter_map(|one| without_a_key(one)));
         warnings.extend(providers.iter().filter_map(|one| self.stood_in_for(one)));
+        let (routes, of_aliases) = maker.routes(names);
+        warnings.extend(of_aliases);
+        let warnings: Vec<String> = warnings.iter().map(|warning| syntax.put(warning)).collect();
         // Only now does this configuration count, and with it the places that errors name.
         for rules in providers.iter().filter_map(|one| one.rules.as_ref()) {
             rules.stand_in(&places);
@@ -456,11 +472,25 @@ impl RegistryBuilder {
         }
         let mut files = self.files(environment);
         files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
-        let default = names.default.as_ref().map(ToString::to_string);
+        let default = routes.names.default_name();
         let settings = settings(&settings_written, &places, &providers, default, environment);
-        let routes = Routes { names, providers: providers.iter().map(|one| route(one)).collect() };
-        let log = Log::new().with_content(config.log.content.is_some_and(|flag| flag.0));
-        Ok(Snapshot { source, section, providers, routes, warnings, settings, files, log })
+        let is_on = |flag: Option<Flag>| flag.is_some_and(|flag| flag.0);
+        let log = Log::new().with_content(is_on(config.log.content)).with_usage(is_on(config.log.usage));
+        let cost = store.as_ref().map(|store| store.cost(&maker.connected));
+        Ok(Snapshot {
+            source,
+            section,
+            providers,
+            routes,
+            warnings,
+            settings,
+            files,
+            config,
+            places,
+            log,
+            store,
+            cost,
+        })
     }
 
     fn stood_in_for(&self, one: &Connected) -> Option<String> {
@@ -502,21 +532,27 @@ impl RegistryBuilder {
             written.chain(brought).filter(|(name, _)| !in_code(name)).collect();
 
         let mut connected = Vec::new();
-        let missing = spoilt.names_in("providers").into_iter().map(|name| Failed { name, owns: None });
+        let missing =
+            spoilt.names_in("providers").into_iter().map(|name| Failed { name, owns: WouldOwn::Unknown });
         let mut failed: Vec<Failed> = missing.collect();
         for (name, provider) in all {
             match connect(name, provider, shared) {
                 Ok(provider) => connected.push(provider),
                 Err(found) => {
                     // That there is no such service may follow from what was taken out, or be a mistake beside it.
-                    let certain = match spoilt.may_name_the_service(name) {
+                    let is_unsure = spoilt.may_name_the_service(name);
+                    let certain = match is_unsure {
                         true => Vec::new(),
                         false => profile_of(name, provider, shared).err().unwrap_or_default(),
                     };
                     let is_own =
                         |mistake: &Mistake| certain.contains(mistake) || !spoilt.may_cause(mistake, places);
                     mistakes.extend(found.into_iter().filter(is_own));
-                    failed.push(Failed { name: name.clone(), owns: would_own(name, provider, shared) });
+                    let owns = match would_own(name, provider, shared) {
+                        WouldOwn::WithAProfile(_) if is_unsure => WouldOwn::Unknown,
+                        owns => owns,
+                    };
+                    failed.push(Failed { name: name.clone(), owns });
                 }
             }
         }
@@ -555,9 +591,8 @@ impl RegistryBuilder {
             }
         }
         if connected.is_empty() && mistakes.is_empty() {
-            return Err(no_providers(
-                shared.file.filter(|_| loaded.written.iter().all(|(path, _)| path.is_empty())),
-            ));
+            let empty = shared.file.filter(|_| loaded.written.iter().all(|(path, _)| path.is_empty()));
+            return Err(no_providers(empty, shared.environment));
         }
         Ok((connected, failed))
     }
@@ -579,8 +614,7 @@ struct Read<'a> {
 /// A provider that has mistakes: aliases may point to it all the same.
 struct Failed {
     name: String,
-    /// The bare names that it would own, where that is known.
-    owns: Option<Vec<String>>,
+    owns: WouldOwn,
 }
 
 /// Names only: settings and keys may be anything.
@@ -598,16 +632,47 @@ impl fmt::Debug for RegistryBuilder {
     }
 }
 
-fn route(one: &Connected) -> Route {
-    Route { name: one.info.name.as_str().into(), provider: one.provider.clone(), once: one.once.clone() }
+/// What is wrong with the settings at the top by themselves.
+fn contradictions(config: &Config, places: &Places) -> Vec<Mistake> {
+    let found = of_limits(&config.limits).into_iter().chain(of_budget(config.budget.as_ref()));
+    let mistake = |(path, what, hint): Contradiction| {
+        Mistake::new(places.of(&path), format!("`{}` {what}", dotted(&path)), hint)
+    };
+    found.map(mistake).collect()
+}
+
+/// Where calls are written down. A relative path begins at the folder of the file that says it.
+///
+/// # Errors
+/// The mistake in `ledger.path`, for a file that can't be opened.
+fn store(
+    config: &Config,
+    places: &Places,
+    folder: Option<&Path>,
+    lasting: &Lasting,
+    before: Option<&Snapshot>,
+) -> Result<Option<Store>, Wrong> {
+    let path = ["ledger", "path"];
+    let place = places.of(&path);
+    let folder = folder.filter(|_| matches!(place, Some(Place::File { .. })));
+    let before = before.and_then(|before| before.store.as_ref());
+    Store::new(config.ledger.as_ref(), folder, lasting.is_used, before).map_err(|error| {
+        let what = format!("`{}`: {}", dotted(&path), error.message());
+        Wrong::Mistakes(vec![Mistake::new(place, what, error.hint().to_owned())])
+    })
 }
 
 fn names_of(connected: &[Arc<Connected>], failed: Vec<Failed>) -> Names {
-    let may_own_more = failed.iter().any(|one| one.owns.is_none());
+    let may_own_more = failed.iter().any(|one| matches!(one.owns, WouldOwn::Unknown));
+    let may_own_known = failed.iter().any(|one| matches!(one.owns, WouldOwn::WithAProfile(_)));
     let owned = connected.iter().map(|one| (Arc::from(one.info.name.as_str()), one.info.models.clone()));
-    let would = failed.into_iter().map(|one| (Arc::from(one.name), one.owns.unwrap_or_default()));
+    let would = failed.into_iter().map(|Failed { name, owns }| match owns {
+        WouldOwn::These(models) | WouldOwn::WithAProfile(models) => (Arc::from(name), models),
+        WouldOwn::Unknown => (Arc::from(name), Vec::new()),
+    });
     let mut names = Names::new(owned.chain(would).collect());
     names.may_own_more = may_own_more;
+    names.may_own_known = may_own_known;
     for one in connected {
         names.add_retired(&one.info.name, &one.retired);
     }
@@ -642,21 +707,3 @@ fn not_allowed(names: &Names, connected: &[Arc<Connected>]) -> Vec<String> {
 /// The [code](Error::code) of the error that says that nothing is configured at all: neither a file nor a key. A program
 /// that has something to offer then, such as a demonstration, can tell it from a mistake.
 pub const NO_PROVIDER: &str = "no_provider";
-
-fn no_providers(empty: Option<&str>) -> Error {
-    let variables: Vec<String> = Profile::embedded_names()
-        .filter_map(Profile::embedded)
-        .filter(|profile| profile.auth.required && profile.base_url.is_some())
-        .filter_map(|profile| profile.found_by().first().cloned())
-        .collect();
-    let message = "no provider is configured, and no provider's key is in the environment";
-    let (message, file) = match empty {
-        Some(file) => (format!("{message}; {file} was read, and nothing is set in it"), "the file"),
-        None => (message.to_owned(), "a file modelswitch.toml"),
-    };
-    let hint = format!(
-        "set one of {}, or write {file} with a section such as [providers.deepseek]",
-        list(variables)
-    );
-    Error::config(message).with_code(NO_PROVIDER).with_hint(hint)
-}

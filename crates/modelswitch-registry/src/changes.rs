@@ -106,7 +106,7 @@ impl Changes {
     }
 
     pub(crate) fn between(before: &Snapshot, after: &Snapshot) -> Self {
-        let default = |snapshot: &Snapshot| snapshot.routes.names.default.as_ref().map(ToString::to_string);
+        let default = |snapshot: &Snapshot| snapshot.routes.names.default_name();
         let (from, to) = (default(before), default(after));
         Self {
             providers: providers(before, after),
@@ -143,13 +143,14 @@ fn aliases(before: &Snapshot, after: &Snapshot) -> Vec<AliasChange> {
     };
     pairs(by_name(before), by_name(after))
         .filter_map(|(alias, pair)| match pair {
-            (None, Some(target)) => Some(AliasChange::Added { alias, target: target.to_string() }),
-            (Some(target), None) => Some(AliasChange::Removed { alias, target: target.to_string() }),
-            (Some(from), Some(to)) if from.to_string() != to.to_string() => {
-                Some(AliasChange::Changed { alias, from: from.to_string(), to: to.to_string() })
+            (None, Some(target)) => Some(AliasChange::Added { alias, target: target.shown() }),
+            (Some(target), None) => Some(AliasChange::Removed { alias, target: target.shown() }),
+            (Some(from), Some(to)) if from.shown() != to.shown() => {
+                Some(AliasChange::Changed { alias, from: from.shown(), to: to.shown() })
             }
-            (Some(from), Some(to)) => (from.parameters != to.parameters)
-                .then(|| AliasChange::Parameters { alias, target: to.to_string() }),
+            (Some(from), Some(to)) => {
+                (from != to).then(|| AliasChange::Parameters { alias, target: to.shown() })
+            }
             (None, None) => None,
         })
         .collect()

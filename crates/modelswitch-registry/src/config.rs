@@ -4,6 +4,7 @@
 mod access;
 mod alias;
 mod key;
+mod layers;
 mod value;
 
 use std::collections::BTreeMap;
@@ -16,9 +17,15 @@ use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor, value::MapAc
 pub(crate) use access::{EndpointRule, ModelPattern, without_version};
 #[cfg(test)]
 pub(crate) use alias::Weighted;
-pub(crate) use alias::{AliasConfig, Strategy};
+pub(crate) use alias::{AliasConfig, AliasLayers, Sticky, Strategy, Weight};
 pub(crate) use key::{KeyConfig, KeyEntry, LITERAL_KEY, NAMED_VARIABLE};
-pub(crate) use value::{Count, DURATION, EMPTY_LIST, Flag, Free, Hidden, NotEmpty, Period, Word, one_of};
+pub(crate) use layers::{
+    Amount, BreakerConfig, BudgetConfig, CacheConfig, Each, LedgerConfig, LimitsConfig, Share, Switch,
+    Temperature, Unpriced,
+};
+pub(crate) use value::{
+    Count, DURATION, EMPTY_LIST, Flag, Free, Hidden, NO_TIME, NotEmpty, Period, Word, limit, one_of,
+};
 
 /// Everything that a configuration can say.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,11 +40,31 @@ pub(crate) struct Config {
     pub(crate) profiles: BTreeMap<String, Free>,
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
+    /// What each provider may be asked.
+    pub(crate) limits: LimitsConfig,
+    pub(crate) breaker: Option<Switch<BreakerConfig>>,
+    pub(crate) cache: Option<Switch<CacheConfig>>,
+    /// What all may spend together.
+    pub(crate) budget: Option<BudgetConfig>,
+    pub(crate) ledger: Option<Switch<LedgerConfig>>,
     pub(crate) log: LogConfig,
 }
 
 /// The settings that stand at the top, for whoever reads them from variables.
-pub(crate) const TOP: [&str; 7] = ["default", "providers", "models", "profiles", "retry", "timeout", "log"];
+pub(crate) const TOP: [&str; 12] = [
+    "default",
+    "providers",
+    "models",
+    "profiles",
+    "retry",
+    "timeout",
+    "limits",
+    "breaker",
+    "cache",
+    "budget",
+    "ledger",
+    "log",
+];
 
 /// What the line of each call is accompanied by.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -45,6 +72,8 @@ pub(crate) const TOP: [&str; 7] = ["default", "providers", "models", "profiles",
 pub(crate) struct LogConfig {
     /// Writes what is asked and answered, at debug.
     pub(crate) content: Option<Flag>,
+    /// Asks for the tokens of every stream.
+    pub(crate) usage: Option<Flag>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -74,6 +103,11 @@ pub(crate) struct ProviderConfig {
     pub(crate) policy: Option<PolicyConfig>,
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: TimeoutConfig,
+    pub(crate) limits: LimitsConfig,
+    pub(crate) breaker: Option<Switch<BreakerConfig>>,
+    pub(crate) cache: Option<Switch<CacheConfig>>,
+    /// What may be spent at it.
+    pub(crate) budget: Option<BudgetConfig>,
 }
 
 /// How the key is sent.
@@ -129,6 +163,8 @@ pub(crate) struct RetryConfig {
     pub(crate) base_delay: Option<Period>,
     pub(crate) max_delay: Option<Period>,
     pub(crate) max_retry_after: Option<Period>,
+    /// How many repeats there may be for each call, of all calls together.
+    pub(crate) budget: Option<Weight>,
 }
 
 impl RetryConfig {
@@ -139,6 +175,7 @@ impl RetryConfig {
             base_delay: self.base_delay.or(common.base_delay),
             max_delay: self.max_delay.or(common.max_delay),
             max_retry_after: self.max_retry_after.or(common.max_retry_after),
+            budget: self.budget.or(common.budget),
         }
     }
 }
@@ -146,18 +183,26 @@ impl RetryConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TimeoutConfig {
+    #[serde(deserialize_with = "limit")]
     pub(crate) connect: Option<Period>,
+    #[serde(deserialize_with = "limit")]
     pub(crate) first_byte: Option<Period>,
+    #[serde(deserialize_with = "limit")]
     pub(crate) idle: Option<Period>,
+    /// For the whole of a call, with all its tries.
+    #[serde(deserialize_with = "limit")]
+    pub(crate) total: Option<Period>,
 }
 
 impl TimeoutConfig {
-    /// These settings, and those of `common` where they say nothing.
+    /// These settings, and those of `common` where they say nothing. The whole of a call is the business of whoever says it:
+    /// what all may take together isn't what each may.
     pub(crate) fn or(self, common: Self) -> Self {
         Self {
             connect: self.connect.or(common.connect),
             first_byte: self.first_byte.or(common.first_byte),
             idle: self.idle.or(common.idle),
+            total: self.total,
         }
     }
 }

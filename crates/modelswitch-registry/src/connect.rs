@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use modelswitch_deepseek::{Balance, DeepSeek, ReasoningMemory};
-use modelswitch_layers::{Layer, ReasoningOrigin, Retry, Stack};
+use modelswitch_layers::ReasoningOrigin;
 use modelswitch_openai::{HttpClient, OpenAiBuilder, OpenAiProvider, Profile, Timeouts};
 use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response, Result};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::config::{ProviderConfig, RetryConfig, TimeoutConfig};
+use crate::config::{Config, ProviderConfig, Switch, TimeoutConfig};
+use crate::contradictions::{of_budget, of_limits};
 use crate::environment::Environment;
 use crate::factory::{self, Factory};
 use crate::guard::{Guard, Rules};
 use crate::keys::{Before, Folders, KeyInfo, KeySource, Keyed, Keys, check_the_key_from, default_variable};
+use crate::layers::Layers;
 use crate::load::Places;
 use crate::made::Made;
 use crate::mistake::{Mistake, Place, looks_like_a_key, quoted};
@@ -70,6 +72,8 @@ pub(crate) struct Connected {
     deepseek: Option<DeepSeek>,
     /// What it may not be asked for; `provider` and `once` know it already.
     pub(crate) rules: Option<Arc<Rules>>,
+    /// What goes around it; `provider` has it already.
+    pub(crate) layers: Layers,
     /// What it was made of, to be compared at a reload; `None` for one that was given in code, which never changes.
     pub(crate) made: Option<Box<Made>>,
     /// Files besides the configuration that it was made from.
@@ -88,8 +92,10 @@ impl Connected {
             default_model: None,
             models: Vec::new(),
         };
-        let provider = reasoning.wrap(once.clone());
+        let layers = Layers::none(reasoning);
+        let provider = layers.over(&once);
         Self {
+            layers,
             info,
             retired: Vec::new(),
             provider,
@@ -112,14 +118,17 @@ impl Connected {
         let config = &made.config;
         let rules = Rules::new(name, config, None, shared.places);
         let once = Guard::around(rules.as_ref(), named(name, provider));
-        let provider = layered(&once, config, shared);
+        let before = shared.before(name).filter(|before| before.made.is_some());
+        let layers = Layers::new(config, &shared.reasoning, before.map(|before| &before.layers));
+        let provider = layers.over(&once);
         let (models, retired) = shown_and_hidden(owned_models(config, None), rules.as_deref());
         let default_model = config.default_model.clone();
         let key = KeyInfo::in_code(false);
         let info =
             ProviderInfo { name: name.to_owned(), profile: None, base_url: None, key, default_model, models };
         let made = Some(Box::new(made));
-        Self { info, retired, provider, once, keys: None, deepseek: None, rules, made, files: Vec::new() }
+        let (keys, deepseek, files) = (None, None, Vec::new());
+        Self { info, retired, provider, once, keys, deepseek, rules, layers, made, files }
     }
 
     /// What is known of its service; nothing of one that code made.
@@ -216,8 +225,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) places: &'a Places,
     pub(crate) profiles: &'a Profiles,
     pub(crate) factories: &'a BTreeMap<String, Factory>,
-    pub(crate) retry: RetryConfig,
-    pub(crate) timeout: TimeoutConfig,
+    /// What the top of the configuration says for each of them.
+    pub(crate) common: &'a Config,
     pub(crate) keys: &'a BTreeMap<String, ApiKey>,
     /// The pool of connections that came from code: then its own time limit counts.
     pub(crate) http: Option<&'a HttpClient>,
@@ -237,6 +246,18 @@ pub(crate) struct Shared<'a> {
 }
 
 impl Shared<'_> {
+    /// A provider's settings, and the common ones where it says nothing itself.
+    pub(crate) fn common_and(&self, config: &ProviderConfig) -> ProviderConfig {
+        let common = self.common;
+        ProviderConfig {
+            retry: config.retry.or(common.retry),
+            timeout: config.timeout.or(common.timeout),
+            limits: config.limits.or(common.limits),
+            breaker: Switch::settle(config.breaker, common.breaker).map(Switch::On),
+            ..config.clone()
+        }
+    }
+
     /// The provider of that name in the snapshot before.
     pub(crate) fn before(&self, name: &str) -> Option<&Arc<Connected>> {
         self.before.iter().find(|one| one.info.name == name)
@@ -288,11 +309,7 @@ fn over_profile(
         ApiKey::new("unset").map_or(Keys::NoneNeeded, Keys::Given)
     });
     let (base_url, url_place) = base_url_of(name, config, &profile, shared);
-    let config = ProviderConfig {
-        retry: config.retry.or(shared.retry),
-        timeout: config.timeout.or(shared.timeout),
-        ..config.clone()
-    };
+    let config = shared.common_and(config);
     let before = shared.before(name);
     let rekeyed = before.and_then(|before| before.keys.as_ref()).is_some_and(|keys| !keys.reads_the_same());
     let made = Made { config, profile, base_url, keys, rekeyed };
@@ -356,7 +373,9 @@ fn connected(
     };
     let rules = Rules::new(name, config, Some(profile), shared.places);
     let once = Guard::around(rules.as_ref(), once);
-    let provider = layered(&once, config, shared);
+    let same_place = shared.before(name).filter(|before| before.info.base_url.as_deref() == made.url());
+    let layers = Layers::new(config, &shared.reasoning, same_place.map(|before| &before.layers));
+    let provider = layers.over(&once);
     let (models, mut retired) = shown_and_hidden(owned_models(config, Some(profile)), rules.as_deref());
     retired.extend(profile.retired_names().map(|(name, _)| name.to_owned()));
     let info = ProviderInfo {
@@ -369,7 +388,7 @@ fn connected(
     };
     let files = keys.files();
     let made = Some(Box::new(made));
-    Ok(Connected { info, retired, provider, once, keys: keyed, deepseek, rules, made, files })
+    Ok(Connected { info, retired, provider, once, keys: keyed, deepseek, rules, layers, made, files })
 }
 
 fn transport_of(name: &str, made: &Made, shared: &Shared<'_>) -> Result<OpenAiBuilder> {
@@ -398,11 +417,6 @@ fn transport_of(name: &str, made: &Made, shared: &Shared<'_>) -> Result<OpenAiBu
         builder = builder.query(parameter, value);
     }
     Ok(builder)
-}
-
-/// What goes around every provider of the registry, the first line outermost.
-fn layered(once: &Arc<dyn Provider>, config: &ProviderConfig, shared: &Shared<'_>) -> Arc<dyn Provider> {
-    Stack::new().layer(shared.reasoning.clone()).layer(retry(config.retry)).over(once.clone())
 }
 
 /// The names that a provider owns: those that may be asked for, and those that may not and are shown nowhere.
@@ -463,23 +477,6 @@ pub(crate) fn timeouts(config: TimeoutConfig) -> Timeouts {
     timeouts
 }
 
-fn retry(config: RetryConfig) -> Retry {
-    let mut retry = Retry::default();
-    if let Some(attempts) = config.attempts {
-        retry = retry.attempts(attempts.0);
-    }
-    if let Some(delay) = config.base_delay {
-        retry = retry.base_delay(delay.0);
-    }
-    if let Some(delay) = config.max_delay {
-        retry = retry.max_delay(delay.0);
-    }
-    if let Some(wait) = config.max_retry_after {
-        retry = retry.max_retry_after(wait.0);
-    }
-    retry
-}
-
 fn is_header(name: &str) -> bool {
     http::HeaderName::try_from(name.trim()).is_ok() && !looks_like_a_key(name)
 }
@@ -529,6 +526,12 @@ fn check_settings(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> V
         let what =
             "is read by the code that makes a provider, and there is no `kind` to say which".to_owned();
         wrong(&["settings"], what, "write kind = \"…\" beside it, or take it out".to_owned());
+    }
+    for (path, what, hint) in of_limits(&config.limits).into_iter().chain(of_budget(config.budget.as_ref())) {
+        // What stands at the top may say the rest.
+        if path.first() != Some(&"limits") || shared.common.limits.concurrent.is_none() {
+            wrong(&path, what, hint);
+        }
     }
     mistakes
 }
@@ -593,13 +596,24 @@ pub(crate) fn profile_of(
     Err(vec![Mistake::new(place, what, hint)])
 }
 
-/// The names that a provider with a mistake would own; `None` when that isn't known.
-pub(crate) fn would_own(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> Option<Vec<String>> {
-    let profile = match config.kind {
-        Some(_) => None,
-        None => Some(profile_of(name, config, shared).ok()?),
-    };
-    Some(owned_models(config, profile.as_ref()))
+/// What a provider with a mistake would own.
+pub(crate) enum WouldOwn {
+    These(Vec<String>),
+    /// These, and what the profile has that was meant by one that there isn't.
+    WithAProfile(Vec<String>),
+    Unknown,
+}
+
+pub(crate) fn would_own(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> WouldOwn {
+    if config.kind.is_some() {
+        return WouldOwn::These(owned_models(config, None));
+    }
+    match profile_of(name, config, shared) {
+        Ok(profile) => WouldOwn::These(owned_models(config, Some(&profile))),
+        // It has mistakes of its own, and may be without its models for them.
+        Err(mistakes) if mistakes.is_empty() => WouldOwn::Unknown,
+        Err(_) => WouldOwn::WithAProfile(owned_models(config, None)),
+    }
 }
 
 /// Keys in headers would be shown, logged and sent by whoever doesn't know that they are keys: what is wrong with a header

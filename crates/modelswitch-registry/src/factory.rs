@@ -125,7 +125,8 @@ pub(crate) fn make(
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let config = ProviderConfig { retry: config.retry.or(shared.retry), ..config.clone() };
+    // Time limits are refused above, and those at the top are for transports.
+    let config = ProviderConfig { timeout: config.timeout, ..shared.common_and(config) };
     let (profile, keys) = (Profile::default(), Keys::NoneNeeded);
     let made = Made { config, profile, base_url: None, keys, rekeyed: false };
     if let Some(same) = unchanged(name, &made, shared) {

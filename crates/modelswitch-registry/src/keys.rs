@@ -26,7 +26,7 @@ mod source;
 pub(crate) use keyed::{Before, Keyed, check_the_key_from};
 #[cfg(feature = "keyring")]
 pub use keyring::Keyring;
-pub(crate) use source::KeySource;
+pub(crate) use source::{KeySource, other_spellings};
 
 /// Where a provider's key comes from, and what is known of it. Never the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -44,9 +44,21 @@
 //! connect = "10s"
 //! first_byte = "10m"
 //! idle = "5m"
+//! total = "15m"                             # a whole call, with all tries and targets; none unless said
+//!
+//! [limits]                                  # see "Limits, budgets, caches" below, as for the following
+//! concurrent = 100
+//!
+//! [breaker]
+//! [cache]
+//! [ledger]
+//!
+//! [budget]
+//! month = "200 USD"
 //!
 //! [log]
 //! content = false                           # true: prompts and answers too, see "Logs" below
+//! usage = false                             # true: asks for the tokens of streams, so that they are in the log
 //!
 //! [profile.production]                      # chosen by MODELSWITCH_PROFILE=production
 //! default = "deepseek/deepseek-v4-pro"
@@ -89,17 +101,122 @@
 //! ```toml
 //! [models.quick]
 //! targets   = ["deepseek/deepseek-flash"]   # or target = "…"; each is `provider/model`, an alias, or a bare name
-//! strategy  = "fallback"                    # or "balance", by weight: { model = "…", weight = 3 } in place of a target
+//! strategy  = "fallback"                    # the next one when one fails; or one of those below
+//! hedge_after = "20s"                       # so long without content, and the next one is asked beside it
 //! defaults  = { temperature = 0.2 }         # for requests that don't say it themselves
 //! overrides = { thinking = { type = "disabled" }, max_tokens = 500 }         # for every request
 //! ```
 //!
-//! For now only the first target that is there answers, whatever the strategy; a warning says so. `defaults` and `overrides`
-//! go, each parameter as a whole, into the JSON of every request that asks for the alias, and
+//! Several targets fall back in their order, and a list alone does too. Other strategies spread the calls, and fall back as
+//! well when the one that was chosen fails:
+//!
+//! | `strategy` | who is asked first |
+//! |---|---|
+//! | `fallback` | the first of the list |
+//! | `round_robin`, or `balance` | each in its turn, as often as its weight says: `weights = [3, 1]`, or `{ model = "…", weight = 3 }` in place of a target |
+//! | `least_busy` | the one with the fewest calls in flight for its weight |
+//! | `fastest` | the one whose first content comes soonest, by a moving average |
+//! | `cheapest` | the one with the lowest price in US dollars when the configuration was read; those without one last |
+//!
+//! `sticky = "conversation"` beside one of these keeps calls that belong together at one target, where the provider's prompt
+//! cache is: by the beginning of the messages, by `"prompt_cache_key"`, by `"user"`, or by a `"key"` that code gives.
+//!
+//! Only targets of the list are ever asked, once an answer has begun no other one, and each as its own model and with what
+//! its service can take. [`Head::failures`](modelswitch_provider::Head::failures) tells who failed before. An alias in a list
+//! stands for all of its targets, and the outer list's strategy counts. What a balance has learnt of its targets stays
+//! through a reload that changes neither them nor the alias.
+//!
+//! `defaults` and `overrides` go, each parameter as a whole, into the JSON of every request that asks for the alias, and
 //! [`Head::adaptations`](modelswitch_provider::Head::adaptations) tells which were set, without their values. `max_tokens`
 //! and `max_completion_tokens` are one parameter. Where an alias points to another, the outer one counts more: what it
 //! says of a parameter, as a default or as an override, is all that is said of it. Aliases that point to each other are
 //! refused by name. In variables: `MODELSWITCH_MODELS__QUICK__DEFAULTS__TEMPERATURE=0.2`.
+//!
+//! # Limits, budgets, caches
+//!
+//! Each of these sections may stand at the top, in a provider's section (`[providers.openai.limits]`) and in an alias's
+//! (`[models.smart.limits]`). What isn't written anywhere isn't there, and costs nothing.
+//!
+//! | section | at the top | for a provider | for an alias |
+//! |---|---|---|---|
+//! | `[retry]`, `[timeout]` | for each provider | in place of those | in place of those, for each of its targets |
+//! | `timeout.total` | a whole call, with all tries and targets | what this provider may take of it; then the next target is asked | a whole call, in place of the top's |
+//! | `[limits]` | for each provider alike | in place of those | one more, for all calls of the alias together |
+//! | `[breaker]` | for each model of each provider | in place of those | in place of those, of its own |
+//! | `[cache]` | for all calls | of this provider's answers, whatever name they were asked by | in place of the top's |
+//! | `[budget]` | all calls together | one more, for what is spent at it | one more, for what is spent by this name |
+//! | `[ledger]` | all calls | – | – |
+//!
+//! In place of means setting by setting. `breaker = false` and `cache = false` switch off what stands further out.
+//!
+//! ```toml
+//! [limits]
+//! requests_per_minute = 600                 # as the account allows
+//! tokens_per_minute = 90000                 # guessed before a call, corrected after it
+//! concurrent = 8                            # calls at once; a stream counts until its end
+//! wait = "30s"                              # for room; then it is refused, or the next target asked
+//! adaptive = true                           # fewer at once after a 429, and slowly more again
+//! answer_tokens = 1000                      # for an answer whose length the request doesn't limit
+//!
+//! [breaker]                                 # leaves a model alone that keeps failing; the next target is asked at once
+//! failure_rate = 0.5                        # of at least so many calls, within that time
+//! minimum_calls = 10
+//! window = "30s"
+//! rest = "5s"                               # doubling up to max_rest; a Retry-After counts up to max_retry_after
+//! max_rest = "1m"
+//! max_retry_after = "1h"
+//! probes = 2
+//!
+//! [cache]                                   # the same question has the same answer
+//! time_to_live = "1h"
+//! max_size = 67108864                       # bytes
+//! max_answer = 1048576
+//! max_temperature = 0.0                     # answers anew what asks for variety
+//! max_wait = "1m"
+//! per_tag = true                            # callers with another tag get none of the answers
+//!
+//! [budget]                                  # refuses what would cost more than is left
+//! hour = "1 USD"
+//! day = "5 USD"
+//! month = "100 USD"
+//! each = "tag"                              # or "alias", "target"; "all" together unless said
+//! unpriced = "refuse"                       # or "pass": a model whose price isn't known
+//! answer_tokens = 4096
+//!
+//! [ledger]                                  # each call with its tokens and cost; `modelswitch usage` reads it
+//! path = "usage.sqlite"                     # in memory when left out; the feature `sqlite`
+//!
+//! [retry]
+//! budget = 0.2                              # at most one repeat for five calls, or ten a second
+//! ```
+//!
+//! They stand in one order, and the first sees the request first. Once for a call: log, cost, `timeout.total`, cache, an
+//! alias's limits, its choice of a target. Once for each target: budgets, the provider's cache, limits, breaker, its `timeout.total`,
+//! retry, the time limits of one try. [`modelswitch_layers`] says of each when it bites and what it costs.
+//!
+//! Prices are those of the profiles, at the time of the call. An amount is in the currency of the prices; a budget in
+//! another one than a model is sold in refuses it as unpriced. Budgets begin at midnight UTC, and count in the ledger's file, if there is
+//! one, else in memory. Where a caller's tag comes from, and what else a single call may say, is in "Hints" below.
+//!
+//! What a limit, a breaker, a cache or a budget knows outlives a [reload](Registry::reload) that leaves its own settings and the
+//! provider's URL alone.
+//!
+//! # Hints
+//!
+//! What a single call says of itself, it says in headers, by whatever door. They stay here: no service sees them. One that there
+//! isn't, or whose value can't be one, is [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest).
+//!
+//! | header | says | in code, in the request's extensions |
+//! |---|---|---|
+//! | [`x-modelswitch-timeout`](TIMEOUT_HEADER)`: 30s` | how long the whole call may take, if that is shorter than `timeout.total` | [`TimeLeft`](modelswitch_provider::TimeLeft) |
+//! | [`x-modelswitch-attempts`](ATTEMPTS_HEADER)`: 1` | how often each target may be asked, in place of `retry.attempts` | |
+//! | [`x-modelswitch-fallback`](FALLBACK_HEADER)`: off` | that an alias asks only the target that it chooses first | |
+//! | [`x-modelswitch-tag`](TAG_HEADER)`: team 7` | for whom or for what the call is made: its cost is counted under it | [`Tag`](modelswitch_layers::Tag) |
+//! | [`x-modelswitch-sticky`](STICKY_HEADER)`: user 12` | what the call belongs to, for an alias with `sticky` | [`StickyKey`](modelswitch_layers::StickyKey) |
+//! | [`x-modelswitch-cache`](CACHE_HEADER)`: bypass` | `use` an answer that is kept, `refresh` it, or `bypass` the cache | [`CacheUse`](modelswitch_layers::CacheUse) |
+//! | [`x-modelswitch-provider`](PROVIDER_HEADER)`: openai` | who is asked, for a request without a model | |
+//!
+//! An app on async-openai sends them with a call: `client.chat().header("x-modelswitch-tag", "team 7")?.create(request)`.
 //!
 //! # Least privilege
 //!
@@ -269,8 +386,8 @@
 //!
 //! [`check_all`](Registry::check_all) says of each provider what works and what to do about what doesn't;
 //! [`catalogue`](Registry::catalogue) which models there are, what they can and cost; [`settings`](Registry::settings) what
-//! counts and where it comes from; [`config_schema`] what may stand in the file. The program's commands `check`, `models`
-//! and `config` show the same.
+//! counts and where it comes from; [`explain`](Registry::explain) who answers a name, and what its calls go through; [`config_schema`] what may stand in the file. The program's commands `check`, `models`,
+//! `config` and `route` show the same.
 //!
 //! # Logs
 //!
@@ -309,14 +426,20 @@ mod builder;
 mod catalogue;
 mod changes;
 mod check;
+mod choice;
 mod config;
 mod connect;
+mod contradictions;
+mod describe;
 mod env_file;
 mod environment;
 mod events;
+mod explain;
 mod factory;
 mod guard;
+mod hints;
 mod keys;
+mod layers;
 mod literal;
 mod load;
 mod made;
@@ -335,6 +458,10 @@ mod sighup;
 mod snapshot;
 mod source;
 mod spelling;
+mod spend;
+mod stack;
+mod syntax;
+mod unconfigured;
 mod variables;
 #[cfg(feature = "watch")]
 mod watch;
@@ -345,8 +472,10 @@ pub use changes::{AliasChange, Changes, DefaultChange, ProviderChange};
 pub use check::{CheckMetadata, CheckOptions, CheckReport, KeyReport, Outcome, Stage, StageReport};
 pub use connect::ProviderInfo;
 pub use events::{Events, RegistryEvent};
+pub use explain::{ExplainedLayer, ExplainedTarget, Explanation};
 pub use factory::Settings;
 pub use guard::NOT_ALLOWED;
+pub use hints::{ATTEMPTS_HEADER, CACHE_HEADER, FALLBACK_HEADER, STICKY_HEADER, TAG_HEADER, TIMEOUT_HEADER};
 #[cfg(feature = "keyring")]
 pub use keys::Keyring;
 pub use keys::{KeyInfo, KeyRefresh};

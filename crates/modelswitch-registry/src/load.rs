@@ -11,17 +11,19 @@ use serde::Deserialize;
 use toml::Table;
 
 use crate::builder::RegistryBuilder;
-use crate::config::{Config, DURATION, EMPTY_LIST, LITERAL_KEY, NAMED_VARIABLE, TOP, one_of};
+use crate::config::{Config, DURATION, EMPTY_LIST, LITERAL_KEY, NAMED_VARIABLE, NO_TIME, TOP, one_of};
 use crate::connect::{credential_header, credential_parameter};
 use crate::environment::Environment;
 use crate::keys::default_variable;
 use crate::literal::keys_among_names;
 use crate::mistake::{Mistake, Place, dotted, looks_like_a_key, quoted};
+use crate::parameters::is_parameter;
 use crate::profiles::Profiles;
 use crate::registry::Registry;
 use crate::settings::Written;
 use crate::source::Source;
 use crate::spelling::{did_you_mean, meant_or_list, nearest};
+use crate::syntax::Syntax;
 use crate::variables::{Variables, known_names, put};
 
 /// What a configuration is read from, the weakest first.
@@ -62,6 +64,15 @@ impl Places {
         let path: Vec<String> = path.iter().map(|key| key.as_ref().to_owned()).collect();
         self.0.get(&path).cloned()
     }
+
+    /// What stands in a section stands under its right name, too.
+    fn also_under(&mut self, name: &str, right: &str) {
+        let inside = self.0.iter().filter(|(path, _)| path.first().is_some_and(|first| first == name));
+        let renamed = |path: &[String]| path.iter().skip(1).cloned().collect::<Vec<_>>();
+        let inside: Vec<_> = inside.map(|(path, place)| (renamed(path), place.clone())).collect();
+        let right = || vec![right.to_owned()];
+        self.0.extend(inside.into_iter().map(|(path, place)| ([right(), path].concat(), place)));
+    }
 }
 
 /// Settings that were taken out because of a mistake in them: what they would have said isn't known, and that it is
@@ -92,7 +103,18 @@ impl Spoilt {
 
     /// True when what was taken out of a provider may have said which service it is.
     pub(crate) fn may_name_the_service(&self, provider: &str) -> bool {
-        const OTHERS: [&str; 6] = ["api_key", "default_model", "models", "headers", "retry", "timeout"];
+        const OTHERS: [&str; 10] = [
+            "api_key",
+            "default_model",
+            "models",
+            "headers",
+            "retry",
+            "timeout",
+            "limits",
+            "breaker",
+            "cache",
+            "budget",
+        ];
         let is_other = |setting: &str| {
             OTHERS.contains(&setting)
                 || also_called(setting).iter().any(|right| OTHERS.contains(right))
@@ -167,7 +189,8 @@ pub(crate) fn load(inputs: Inputs) -> Result<Loaded> {
     }
     let names = known_names(&[&common, &chosen, &in_code]);
     let mut variables = Variables::read(&environment, &names);
-    let lists_providers = [&common, &chosen].iter().any(|table| table.contains_key("providers"));
+    let is_providers = |name: &String| name == "providers" || meant_section(name) == Some("providers");
+    let lists_providers = [&common, &chosen].iter().any(|table| table.keys().any(is_providers));
 
     let mut trees = [
         Tree { name: FILE, table: common },
@@ -183,7 +206,8 @@ pub(crate) fn load(inputs: Inputs) -> Result<Loaded> {
         let in_file = || source.as_ref().and_then(|source| source.place(path).cloned());
         let in_section = || {
             let path = [&["profile".to_owned(), section.clone()], path].concat();
-            source.as_ref().and_then(|source| source.place(&path).cloned())
+            let place = source.as_ref().and_then(|source| source.place(&path).cloned());
+            place.map(|place| place.in_section(&section))
         };
         match &*metadata.name {
             FILE => in_file(),
@@ -216,10 +240,11 @@ fn extract(figment: &Figment, place_of: PlaceOf<'_>) -> Result<Loaded> {
     })?;
     let mut places = Places::default();
     locate(&value, figment, place_of, &mut Vec::new(), &mut places);
+    let mistakes = put_right(&mut value, &mut places);
     let lists_providers = value.find_ref("providers").is_some();
     let mut written = Vec::new();
     leaves(&value, &mut Vec::new(), &mut written);
-    let mut found = Found { places: &places, mistakes: Vec::new(), spoilt: Spoilt::default() };
+    let mut found = Found { places: &places, mistakes, spoilt: Spoilt::default() };
     let mut config = read(&mut value, &mut found);
     // Before anything else: what follows would repeat the names.
     let keys = keys_among_names(&config, &places);
@@ -245,6 +270,36 @@ fn extract(figment: &Figment, place_of: PlaceOf<'_>) -> Result<Loaded> {
         warnings: Vec::new(),
         written,
     })
+}
+
+/// Puts sections under their right names whose own is misspelt, `[provider.x]`: what is wrong in them, and what depends on
+/// them, is found in the same look.
+fn put_right(value: &mut Value, places: &mut Places) -> Vec<Mistake> {
+    let Value::Dict(_, top) = value else { return Vec::new() };
+    let is_free = |right: &&str| !top.contains_key(*right);
+    let misspelt = top.iter().filter(|(_, value)| matches!(value, Value::Dict(..)));
+    let misspelt =
+        misspelt.filter_map(|(name, _)| Some((name.clone(), meant_section(name).filter(is_free)?)));
+    let mut mistakes = Vec::new();
+    for (name, right) in misspelt.collect::<Vec<_>>() {
+        let path = [name.clone()];
+        mistakes.push(unknown_key(places.of(&path), &path, &TOP));
+        // Another one may have been meant to be the same.
+        if let Some(section) = top.remove(&name).filter(|_| !top.contains_key(right)) {
+            top.insert(right.to_owned(), section);
+            places.also_under(&name, right);
+        }
+    }
+    mistakes
+}
+
+/// The section of names that a misspelt one was meant to be.
+fn meant_section(name: &str) -> Option<&'static str> {
+    let sections = ["providers", "models", "profiles"];
+    let is_right = TOP.contains(&name) || name == "profile";
+    let near = || nearest(name, TOP.into_iter().chain(["profile"]));
+    let near = near().or_else(|| also_called(name).first().copied()).filter(|_| !is_right)?;
+    sections.into_iter().find(|section| *section == near)
 }
 
 /// What was found to be wrong.
@@ -309,6 +364,10 @@ fn read_profiles(value: &Value, found: &mut Found<'_>) -> Profiles {
                 if !found.mistakes.contains(&mistake) {
                     found.mistakes.push(mistake);
                 }
+                // What is wrong with its own settings is so whatever it lies over.
+                let own = written.get(name).and_then(Value::as_dict).cloned().unwrap_or_default();
+                let own: Dict = own.into_iter().filter(|(setting, _)| setting != "extends").collect();
+                read_profile(name, written, Value::from(over(any_service(), own)), found);
             }
         }
         if found.mistakes.len() > before {
@@ -318,6 +377,9 @@ fn read_profiles(value: &Value, found: &mut Found<'_>) -> Profiles {
     profiles
 }
 
+/// What a profile lies over that says nothing else.
+const ANY: &str = "openai-compatible";
+
 /// A profile as the user writes it over the one that it extends, and the names of all that it lies over.
 fn laid_over(
     name: &str,
@@ -325,7 +387,6 @@ fn laid_over(
     trail: &mut Vec<String>,
     places: &Places,
 ) -> Result<(Dict, Vec<String>), Mistake> {
-    const ANY: &str = "openai-compatible";
     let place = || places.of(&["profiles", name, "extends"]).or_else(|| places.of(&["profiles", name]));
     let shown = dotted(&["profiles", name]);
     let Some(mut own) = written.get(name).and_then(Value::as_dict).cloned() else {
@@ -385,6 +446,10 @@ fn extends_itself(trail: &[String], again: &String, places: &Places) -> Mistake 
         format!("`{}` leads back to itself: {}", dotted(&path), circle.join(" → ")),
         "let one of these profiles extend an embedded one",
     )
+}
+
+fn any_service() -> Dict {
+    Profile::embedded_toml(ANY).map(embedded).unwrap_or_default()
 }
 
 /// The settings of an embedded profile. A test of its crate reads every one of them.
@@ -464,10 +529,19 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
             let mistake = wrong_type(place, &name, &format!("not {}", kind_of(actual)), expected);
             match seconds(actual).filter(|_| expected == DURATION) {
                 Some(seconds) => {
-                    Mistake { hint: format!("write \"{seconds}s\" for {seconds} seconds"), ..mistake }
+                    let hint = match &mistake.place {
+                        Some(Place::Variable(variable)) => format!("set {variable} to {seconds}s"),
+                        _ => format!("write \"{seconds}s\""),
+                    };
+                    Mistake { hint: format!("{hint} for {seconds} seconds"), ..mistake }
                 }
                 None => mistake,
             }
+        }
+        Kind::InvalidValue(Actual::Other(found), expected) if found == NO_TIME => {
+            let mistake = wrong_type(place, &name, "not 0: every call would fail", expected);
+            let hint = "write a longer time, such as \"10s\", or take it out for the default".to_owned();
+            Mistake { hint, ..mistake }
         }
         Kind::InvalidValue(Actual::Other(found), expected) if found == EMPTY_LIST => {
             let mistake = wrong_type(place, &name, "not an empty list", expected);
@@ -492,16 +566,38 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
 }
 
 fn wrong_type(place: Option<Place>, name: &str, found: &str, expected: &str) -> Mistake {
+    let section = format!("a section, [{name}]{}", example_in(name));
     let expected = match expected {
         "a sequence" => "a list, such as [\"a\", \"b\"]",
         "a map" => "a table, such as { name = \"value\" }",
         "a string" => "a text in quotes",
-        struct_name if struct_name.starts_with("struct ") => {
-            "a section of its own, [section] and lines below it"
-        }
+        "a boolean" => "true or false",
+        struct_name if struct_name.starts_with("struct ") => &section,
         own => own,
     };
-    Mistake::new(place, format!("`{name}` must be {expected}, {found}"), format!("write {expected}"))
+    let what = format!("`{name}` must be {expected}, {found}");
+    let hint = match &place {
+        // A shell takes quotes away, and so a variable has none.
+        Some(Place::Variable(variable)) => {
+            format!("set {variable} to {}", expected.replace(" in quotes", ""))
+        }
+        _ => format!("write {expected}"),
+    };
+    Mistake::new(place, what, hint)
+}
+
+/// What is written in a section in whose place a value stands, where that is known.
+fn example_in(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("timeout") => ", with lines such as first_byte = \"10m\" in it",
+        Some("retry") => ", with lines such as attempts = 3 in it",
+        Some("auth") => ", with lines such as header = \"api-key\" in it",
+        Some("log") => ", with lines such as content = true in it",
+        Some("limits") => ", with lines such as concurrent = 8 in it",
+        Some("budget") => ", with lines such as day = \"5 USD\" in it",
+        Some("policy") => ", with lines such as strict = true in it",
+        _ => ", with the settings in it",
+    }
 }
 
 /// The wrong word isn't repeated: it may be anything.
@@ -531,8 +627,8 @@ fn unknown_key(place: Option<Place>, path: &[String], allowed: &[&str]) -> Mista
     // Taken out before the rest is read.
     let own: &[&str] = if path.len() == 1 { &["profile"] } else { &[] };
     let allowed = &[allowed, own].concat();
-    let near = nearest(name, allowed.iter().copied())
-        .or_else(|| also_called(name).iter().copied().find(|right| allowed.contains(right)));
+    let near = also_called(name).iter().copied().find(|right| allowed.contains(right));
+    let near = near.or_else(|| nearest(name, allowed.iter().copied()));
     // A name that stands in the wrong section is a key all the same.
     let shown = if looks_like_a_key(name) { "a name".to_owned() } else { format!("`{}`", dotted(path)) };
     let what = match near {
@@ -565,6 +661,20 @@ fn other_profile(path: &[String]) -> Option<(String, String)> {
                 ),
             ))
         }
+        ["models", _, parameter] if is_parameter(parameter) => {
+            let hint = format!(
+                "write defaults = {{ {parameter} = … }} for requests that don't say it, or overrides = {{ … }} for all"
+            );
+            Some(("parameters of requests stand in `defaults` or `overrides`".to_owned(), hint))
+        }
+        ["log", "level"] => Some((
+            "a program says itself how much it logs".to_owned(),
+            "take it out; `modelswitch` takes --log LEVEL or MODELSWITCH_LOG".to_owned(),
+        )),
+        [name] if Profile::embedded(name).is_some() => {
+            let section = dotted(&["providers", name]);
+            Some((format!("did you mean [{section}]?"), format!("write [{section}] instead of [{name}]")))
+        }
         ["extends" | "key_env" | "key_url" | "base_url_env" | "hints" | "request" | "response"] => Some((
             "it describes a service, and belongs into [profiles.NAME]".to_owned(),
             "write [profiles.NAME], with an s; [profile.NAME] is what another environment has otherwise"
@@ -579,7 +689,8 @@ fn also_called(name: &str) -> &'static [&'static str] {
     match name.to_lowercase().replace('-', "_").as_str() {
         "key" | "token" | "secret" | "api_token" | "key_env" | "api_key_env" => &["api_key"],
         "url" | "endpoint" | "host" | "api_base" | "base" | "server" => &["base_url"],
-        "model" => &["default_model", "target"],
+        "model" => &["default_model", "target", "default"],
+        "default_model" => &["default"],
         "aliases" | "alias" => &["models"],
         "type" => &["profile"],
         "params" | "query_params" | "query_parameters" | "extra_query" => &["query"],
@@ -594,11 +705,25 @@ fn also_called(name: &str) -> &'static [&'static str] {
         "variable" | "var" => &["env"],
         "cmd" | "exec" | "program" | "run" => &["command"],
         "keychain" | "secret_service" => &["keyring"],
-        "max_age" | "refresh" | "expires" => &["ttl"],
+        "max_age" | "refresh" | "expires" => &["ttl", "time_to_live"],
+        "ttl" => &["time_to_live"],
         "path" => &["file"],
         "policies" => &["policy"],
         "entries" | "most_entries" => &["answers"],
-        "most_bytes" | "size" => &["bytes"],
+        "most_bytes" | "size" => &["bytes", "max_size"],
+        "rpm" | "requests" | "rate_limit" => &["requests_per_minute"],
+        "tpm" | "tokens" => &["tokens_per_minute"],
+        "concurrency" | "max_concurrent" | "parallel" | "max_parallel" => &["concurrent"],
+        "max_wait" | "timeout" => &["wait"],
+        "daily" | "per_day" => &["day"],
+        "hourly" | "per_hour" => &["hour"],
+        "monthly" | "per_month" => &["month"],
+        "scope" | "per" => &["each"],
+        "lifetime" => &["time_to_live"],
+        "deadline" => &["total"],
+        "circuit_breaker" => &["breaker"],
+        "budgets" => &["budget"],
+        "limit" | "rate_limits" => &["limits"],
         _ => &[],
     }
 }
@@ -736,6 +861,7 @@ fn choose(chosen: Option<&str>, sections: Option<&toml::Value>, source: Option<&
         !looks_like_a_key(name) && own.is_some_and(|own| own.contains_key(name))
     };
     let shown = dotted(&["profile", chosen]);
+    let syntax = source.path.as_deref().map(Syntax::of).unwrap_or_default();
     let file =
         source.path.as_deref().map_or("the configuration".to_owned(), |path| path.display().to_string());
     // `prod` is short for `production`.
@@ -746,13 +872,16 @@ fn choose(chosen: Option<&str>, sections: Option<&toml::Value>, source: Option<&
             "there is no section [{shown}] in {file}; [{}] describes a service, which isn't chosen so",
             dotted(&["profiles", chosen])
         ))
-        .with_hint(format!("write [{shown}] for an environment, and profile = \"{chosen}\" in a provider's section for a service")));
+        .with_hint(syntax.put(&format!("write [{shown}] for an environment, and profile = \"{chosen}\" in a provider's section for a service"))));
     }
     Err(Error::config(format!("there is no section [{shown}] in {file}{}", meant_or_list(near, &names)))
         .with_hint(match near {
             Some(near) => format!("choose the profile `{near}`: MODELSWITCH_PROFILE={near}"),
             None => {
-                format!("write a section [{shown}], choose one that exists, or unset MODELSWITCH_PROFILE")
+                let hint = format!(
+                    "write a section [{shown}], choose one that exists, or unset MODELSWITCH_PROFILE"
+                );
+                syntax.put(&hint)
             }
         }))
 }

@@ -47,6 +47,10 @@ impl Made {
             policy,
             retry,
             timeout,
+            limits,
+            breaker,
+            cache,
+            budget,
         } = &self.config;
         let other = &before.config;
         let is_on = |config: &ProviderConfig| config.allow_plain_http.is_some_and(|flag| flag.0);
@@ -76,7 +80,14 @@ impl Made {
             ("settings", *settings != other.settings),
             ("policy", policy.unwrap_or_default() != other.policy.unwrap_or_default()),
             ("retry", *retry != other.retry),
-            ("timeout", timeouts(*timeout) != timeouts(other.timeout)),
+            (
+                "timeout",
+                timeouts(*timeout) != timeouts(other.timeout) || timeout.total != other.timeout.total,
+            ),
+            ("limits", *limits != other.limits),
+            ("breaker", *breaker != other.breaker),
+            ("cache", *cache != other.cache),
+            ("budget", *budget != other.budget),
         ]
         .into_iter()
         .filter_map(|(setting, changed)| changed.then_some(setting))

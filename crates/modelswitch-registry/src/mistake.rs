@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use modelswitch_provider::Error;
 
+use crate::syntax::Syntax;
+
 /// Where a setting stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Place {
@@ -13,6 +15,8 @@ pub(crate) enum Place {
         path: Option<Arc<Path>>,
         line: usize,
         column: usize,
+        /// The environment's section that it is in.
+        section: Option<Arc<str>>,
     },
     Variable(String),
     Code,
@@ -20,11 +24,35 @@ pub(crate) enum Place {
     Other(String),
 }
 
+impl Place {
+    /// The same in an environment's section.
+    pub(crate) fn in_section(self, name: &str) -> Self {
+        match self {
+            Self::File { path, line, column, .. } => {
+                Self::File { path, line, column, section: Some(name.into()) }
+            }
+            other => other,
+        }
+    }
+
+    /// What is written at this place.
+    fn syntax(&self) -> Syntax {
+        match self {
+            Self::File { path: Some(path), .. } => Syntax::of(path),
+            Self::File { path: None, .. } | Self::Variable(_) | Self::Code | Self::Other(_) => {
+                Syntax::default()
+            }
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path: Some(path), line, column } => write!(f, "{}:{line}:{column}", path.display()),
-            Self::File { path: None, line, column } => write!(f, "line {line}, column {column}"),
+            Self::File { path: Some(path), line, column, .. } => {
+                write!(f, "{}:{line}:{column}", path.display())
+            }
+            Self::File { path: None, line, column, .. } => write!(f, "line {line}, column {column}"),
             Self::Variable(name) => write!(f, "${name}"),
             Self::Code => f.write_str("set in code"),
             Self::Other(name) => f.write_str(name),
@@ -45,6 +73,12 @@ pub(crate) struct Mistake {
 impl Mistake {
     pub(crate) fn new(place: Option<Place>, what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { place, what: what.into(), hint: hint.into() }
+    }
+
+    /// In the words of the file that it is in.
+    fn in_its_language(self) -> Self {
+        let syntax = self.place.as_ref().map(Place::syntax).unwrap_or_default();
+        Self { what: syntax.put(&self.what), hint: syntax.put(&self.hint), ..self }
     }
 }
 
@@ -77,7 +111,9 @@ impl From<Error> for Wrong {
 impl From<Wrong> for Error {
     fn from(wrong: Wrong) -> Self {
         let mut mistakes = match wrong {
-            Wrong::Mistakes(mistakes) => mistakes,
+            Wrong::Mistakes(mistakes) => {
+                mistakes.into_iter().map(Mistake::in_its_language).collect::<Vec<_>>()
+            }
             Wrong::Unread(error) => return error,
         };
         mistakes.sort_by_key(|mistake| match &mistake.place {

@@ -1,5 +1,7 @@
 //! Parameters that an alias puts into requests.
 
+mod types;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use modelswitch_provider::{Adaptation, Document, Request, Result};
 
 use crate::config::{AliasConfig, Free};
+pub(crate) use types::{is_parameter, wrong_type};
 
 /// What an alias, and those that it points to, say of parameters.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,6 +47,14 @@ impl Parameters {
             }
         }
         self
+    }
+
+    /// All of it as one text, to tell whether two say the same.
+    pub(crate) fn written(&self) -> String {
+        let said = self.0.iter().map(|(name, Parameter { value: Free(value), always, .. })| {
+            format!("{name:?} {always} {value}\n")
+        });
+        said.collect()
     }
 
     /// `None` for none.

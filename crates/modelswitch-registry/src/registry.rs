@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::join_all;
 use futures_util::stream::{self, Stream, StreamExt};
 use modelswitch_deepseek::Balance;
-use modelswitch_layers::ReasoningOrigin;
+use modelswitch_layers::{Ledger, MemoryCounter, ReasoningOrigin};
 use modelswitch_openai::{Capture, Client, HttpService, async_openai};
 use modelswitch_provider::{Error, Provider, Result};
 
@@ -22,7 +22,7 @@ use crate::keys::KeyRefresh;
 use crate::pools::Pools;
 use crate::router::{Bound, Called, Logged, Router};
 use crate::settings::Setting;
-use crate::snapshot::Current;
+use crate::snapshot::{Current, Snapshot};
 
 /// Configuration made into providers. A clone is another handle on the same registry.
 ///
@@ -57,11 +57,15 @@ pub(crate) struct Lasting {
     /// Who thought what. It goes around all providers of all snapshots.
     pub(crate) reasoning: ReasoningOrigin,
     pub(crate) pools: Pools,
+    /// What budgets have counted, where no ledger's file does.
+    pub(crate) counter: Arc<MemoryCounter>,
+    /// Whether files are made; not by who only looks whether a configuration is right.
+    pub(crate) is_used: bool,
 }
 
 impl Registry {
     pub(crate) fn begin(recipe: RegistryBuilder) -> Result<Self> {
-        let lasting = Lasting::default();
+        let lasting = Lasting { is_used: true, ..Lasting::default() };
         let current = Current::new(recipe.read(&lasting, None)?);
         // Around the router, so that it is one line a call and not one for each provider that is asked.
         let router: Arc<dyn Provider> = Logged::around(&current, Arc::new(Router(current.clone())));
@@ -323,7 +327,7 @@ impl Registry {
         self.0.current.get().providers.iter().map(|connected| connected.info()).collect()
     }
 
-    /// The aliases and the `provider/model` that each stands for, in alphabetical order.
+    /// The aliases and the `provider/model` that each stands for, in alphabetical order. Of several it is the first.
     pub fn aliases(&self) -> Vec<(String, String)> {
         let snapshot = self.0.current.get();
         let aliases = snapshot.routes.names.aliases();
@@ -332,7 +336,7 @@ impl Registry {
 
     /// The `provider/model` that answers when a request names no model.
     pub fn default_model(&self) -> Option<String> {
-        self.0.current.get().routes.names.default.as_ref().map(ToString::to_string)
+        self.0.current.get().routes.names.default_name()
     }
 
     /// What the configuration says and is not done, or not as it may be meant.
@@ -456,6 +460,11 @@ impl Registry {
                 Err(error)
             }
         }
+    }
+
+    /// What counts now, as it was read.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.current.get()
     }
 
     /// What counts now.
@@ -582,6 +591,26 @@ impl Registry {
     /// ```
     pub fn settings(&self) -> Vec<Setting> {
         self.0.current.get().settings.clone()
+    }
+
+    /// Where calls and their costs are written down, if the configuration has a `[ledger]`: to be asked for sums.
+    ///
+    /// ```
+    /// use modelswitch_layers::{By, Query};
+    /// use modelswitch_registry::Registry;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let registry = Registry::builder().environment([]).toml("[providers.deepseek]\n[ledger]").build()?;
+    /// if let Some(ledger) = registry.ledger() {
+    ///     for sum in ledger.sums(&Query::new().by([By::Day, By::Model])).await? {
+    ///         println!("{:?}: {} calls", sum.group, sum.calls);
+    ///     }
+    /// }
+    /// # Ok::<(), modelswitch_provider::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ledger(&self) -> Option<Arc<dyn Ledger>> {
+        self.0.current.get().store.as_ref().map(|store| store.ledger.clone())
     }
 
     /// The models of all providers with what is known of each: context, abilities, prices. Make one and keep it: it holds

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use modelswitch_openai::Profile;
 use modelswitch_provider::{Error, ErrorKind, Result};
 
+use crate::choice::Choice;
 use crate::parameters::Parameters;
 use crate::spelling::{did_you_mean, list, near, nearest};
+use crate::syntax::Syntax;
 
 /// A model at a provider.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,11 +19,24 @@ pub(crate) struct Target {
     pub(crate) model: Arc<str>,
     /// What the alias that it was asked for by puts into requests.
     pub(crate) parameters: Option<Arc<Parameters>>,
+    /// The alias's other targets, and how it chooses; this one is the first of them.
+    pub(crate) choice: Option<Arc<Choice>>,
 }
 
 impl Target {
     pub(crate) fn new(provider: impl Into<Arc<str>>, model: impl Into<Arc<str>>) -> Self {
-        Self { provider: provider.into(), model: model.into(), parameters: None }
+        Self { provider: provider.into(), model: model.into(), parameters: None, choice: None }
+    }
+}
+
+impl Target {
+    /// All that may be asked, where there are several.
+    pub(crate) fn shown(&self) -> String {
+        self.choice.as_ref().map_or_else(|| self.to_string(), ToString::to_string)
+    }
+
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        self.provider == other.provider && self.model == other.model
     }
 }
 
@@ -46,8 +61,12 @@ pub(crate) struct Names {
     pub(crate) from_environment: bool,
     /// Whether there is a provider with mistakes of which it isn't known what it would own.
     pub(crate) may_own_more: bool,
+    /// Whether there is one that may own what some known service does.
+    pub(crate) may_own_known: bool,
     /// Whether providers may be missing, since a section had a mistake.
     pub(crate) may_lack_providers: bool,
+    /// What the file is written in that advice is for.
+    pub(crate) syntax: Syntax,
 }
 
 /// Why a name stands for nothing.
@@ -98,6 +117,10 @@ impl Names {
     /// The aliases in alphabetical order.
     pub(crate) fn aliases(&self) -> impl Iterator<Item = (&str, &Target)> {
         self.aliases.iter().map(|(alias, target)| (alias.as_str(), target))
+    }
+
+    pub(crate) fn is_alias(&self, name: &str) -> bool {
+        self.aliases.contains_key(name)
     }
 
     pub(crate) fn providers(&self) -> impl Iterator<Item = &str> {
@@ -165,6 +188,10 @@ impl Names {
         {
             return match model {
                 "" => Err(Nothing::NoModel(provider.clone())),
+                // Some services begin their models' names with their own.
+                model if self.owns(provider, name) && !self.owns(provider, model) => {
+                    Ok(Target::new(provider.clone(), name))
+                }
                 model => Ok(Target::new(provider.clone(), model)),
             };
         }
@@ -182,6 +209,7 @@ impl Names {
                 (Some((provider, _)), _) => Nothing::NoProvider(provider.to_owned()),
                 (None, Some((provider, _))) => Nothing::NoModel(provider.clone()),
                 (None, None) if self.may_own_more || self.may_lack_providers => Nothing::ToBeMended,
+                (None, None) if self.may_own_known && is_known(name) => Nothing::ToBeMended,
                 (None, None) => Nothing::Unknown,
             }),
         }
@@ -202,8 +230,43 @@ impl Names {
         self.retired.iter().filter(|(retired, _)| retired == name).map(|(_, provider)| provider).collect()
     }
 
-    /// What makes a provider be there that isn't.
+    fn owns(&self, provider: &str, model: &str) -> bool {
+        self.models_of(provider).iter().any(|owned| owned == model)
+    }
+
+    /// What to ask for to get the default.
+    pub(crate) fn default_name(&self) -> Option<String> {
+        self.default.as_ref().map(|target| self.shortest(target))
+    }
+
+    /// What to ask for to get this target: where a service begins its models' names with its own, once is enough.
+    fn shortest(&self, target: &Target) -> String {
+        let is_short = |name: &str| self.find(name).is_ok_and(|found| found.is_at(target));
+        let Target { provider, model, .. } = target;
+        let is_doubled = model.split_once('/').is_some_and(|(first, _)| *first == **provider);
+        if is_doubled && is_short(model) { model.to_string() } else { target.to_string() }
+    }
+
+    /// The same model at the provider that was meant by a misspelt name, or the one that it has instead.
+    fn at_the_nearest(&self, misspelt: &str, name: &str) -> Option<String> {
+        let provider = nearest(misspelt, self.providers())?;
+        let (_, model) = name.split_once('/').filter(|(_, model)| !model.is_empty())?;
+        let retired = self.retired.iter().any(|(retired, owner)| retired == model && **owner == *provider);
+        let owned = self.models_of(provider);
+        let near = || nearest(model, owned.iter().map(String::as_str)).unwrap_or(model);
+        let model = if retired || self.owns(provider, model) { model } else { near() };
+        Some(format!("{provider}/{model}"))
+    }
+
+    /// What a written name was probably meant to be.
+    pub(crate) fn probably(&self, name: &str) -> Option<String> {
+        self.near(name).into_iter().next().map(|near| near.ask)
+    }
+
+    /// What makes a provider be there that isn't, or the known one that is spelt like it.
     pub(crate) fn how_to_add(&self, provider: &str) -> String {
+        let known = known_service(provider).filter(|known| self.providers().all(|there| there != *known));
+        let provider = known.unwrap_or(provider);
         let variable = Profile::embedded(provider).and_then(|profile| profile.found_by().first().cloned());
         match variable {
             Some(variable) if self.from_environment => format!("set {variable}"),
@@ -213,7 +276,14 @@ impl Names {
 
     fn not_found(&self, name: &str, nothing: &Nothing) -> Error {
         let known = self.known();
-        let near = self.near(name);
+        let mut near = self.near(name);
+        if let Nothing::NoProvider(provider) = nothing
+            && let Some(meant) = self.at_the_nearest(provider, name)
+        {
+            near.retain(|near| near.ask != meant);
+            near.insert(0, Near { ask: meant.clone(), is: meant });
+            near.truncate(3);
+        }
         let there_are = |separator: &str| match known.as_slice() {
             [] => String::new(),
             known => format!("{separator} there are: {}", list(known)),
@@ -257,7 +327,10 @@ impl Names {
                 },
             ),
         };
-        Error::new(ErrorKind::ModelNotFound, message).with_hint(hint).with_model(name).with_param("model")
+        Error::new(ErrorKind::ModelNotFound, message)
+            .with_hint(self.syntax.put(&hint))
+            .with_model(name)
+            .with_param("model")
     }
 
     /// The names that are spelt like this one, the nearest first, each with what it is.
@@ -265,7 +338,7 @@ impl Names {
         let aliases = self
             .aliases
             .iter()
-            .map(|(alias, target)| (alias.clone(), alias.clone(), format!("{alias} = {target}")));
+            .map(|(alias, target)| (alias.clone(), alias.clone(), format!("{alias} = {}", target.shown())));
         let owned = self.providers.iter().flat_map(|(provider, models)| {
             models.iter().flat_map(move |model| {
                 let whole = format!("{provider}/{model}");
@@ -285,7 +358,7 @@ impl Names {
         found
     }
 
-    fn models_of(&self, provider: &str) -> &[String] {
+    pub(crate) fn models_of(&self, provider: &str) -> &[String] {
         let found = self.providers.iter().find(|(name, _)| **name == *provider);
         found.map(|(_, models)| models.as_slice()).unwrap_or_default()
     }
@@ -298,6 +371,20 @@ impl Names {
             .flat_map(|(provider, models)| models.iter().map(move |model| format!("{provider}/{model}")));
         self.aliases.keys().cloned().chain(owned).collect()
     }
+}
+
+/// True for a bare name that some known service owns, or once did.
+fn is_known(model: &str) -> bool {
+    Profile::embedded_names().filter_map(Profile::embedded).any(|profile| {
+        let is_retired = profile.retired_names().any(|(name, _)| name == model);
+        is_retired || profile.models.iter().any(|known| known == model)
+    })
+}
+
+/// The known service that a provider's name was probably meant to be.
+pub(crate) fn known_service(provider: &str) -> Option<&'static str> {
+    let names = || Profile::embedded_names();
+    names().find(|name| *name == provider).or_else(|| nearest(provider, names()))
 }
 
 /// A name that is spelt like another.
@@ -350,6 +437,45 @@ mod tests {
     fn a_name_splits_at_the_first_slash_after_a_provider() {
         check("openrouter/deepseek/deepseek-flash", "openrouter/deepseek/deepseek-flash");
         check("empty/whatever", "empty/whatever");
+    }
+
+    #[test]
+    fn a_service_whose_models_begin_with_its_name_is_named_once_or_twice() {
+        let owned = vec!["perplexity/sonar".to_owned(), "auto".to_owned()];
+        let names = Names::new(vec![("perplexity".into(), owned)]);
+        let sonar = Target::new("perplexity", "perplexity/sonar");
+        for name in ["perplexity/sonar", "perplexity/perplexity/sonar"] {
+            assert_eq!(names.resolve(name).unwrap(), sonar);
+        }
+        assert_eq!(names.shortest(&sonar), "perplexity/sonar");
+        // What isn't known to be its own is taken as it stands.
+        assert_eq!(names.resolve("perplexity/other").unwrap(), Target::new("perplexity", "other"));
+        for unknown in ["perplexity/other", "openai/gpt"] {
+            let target = Target::new("perplexity", unknown);
+            assert_eq!(names.shortest(&target), format!("perplexity/{unknown}"));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_provider_is_told_with_the_same_model_at_the_right_one() {
+        let mut names = names();
+        names.add_retired("deepseek", &["deepseek-chat".to_owned()]);
+        for (name, meant) in [
+            ("deepsek/deepseek-chat", "deepseek/deepseek-chat"),
+            ("Deepseek/deepseek-falsh", "deepseek/deepseek-flash"),
+            ("openruoter/some/model", "openrouter/some/model"),
+        ] {
+            let error = names.resolve(name).unwrap_err();
+            assert!(error.message().contains(&format!("did you mean `{meant}`?")), "{error}");
+            assert!(error.hint().starts_with(&format!("ask for `{meant}`, or ")), "{}", error.hint());
+        }
+    }
+
+    #[test]
+    fn advice_is_in_the_language_of_the_file() {
+        let names = Names { syntax: Syntax::Yaml, ..names() };
+        let hint = names.resolve("claude").unwrap_err().hint().to_owned();
+        assert_eq!(hint, "ask for `provider/model`, or say under models: what `claude` stands for");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One provider over all: the request's `model` chooses.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +8,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method};
-use modelswitch_layers::Layer;
+use modelswitch_layers::{Alias, Cache, Layer, Timeout};
 use modelswitch_provider::{
-    Adaptation, Body, Endpoint, Error, ErrorKind, Head, Model, ModelList, Provider, Request, Response, Result,
+    Adaptation, Body, Endpoint, Error, ErrorKind, Head, Model, ModelList, Provider, Request, Response,
+    Result, TimeLeft,
 };
 use tokio::time::timeout;
 
+use crate::choice::Switch;
+use crate::config::CacheConfig;
+use crate::hints;
+use crate::layers::Kept;
 use crate::resolve::{Names, Target};
 use crate::snapshot::Current;
 use crate::spelling::{did_you_mean, list, nearest};
@@ -25,14 +31,20 @@ pub const PROVIDER_HEADER: &str = "x-modelswitch-provider";
 pub(crate) struct Routes {
     pub(crate) names: Names,
     pub(crate) providers: Vec<Route>,
+    /// Those of aliases that have several targets, by the alias.
+    pub(crate) switches: BTreeMap<String, Switch>,
+    /// The answers that are given again, where the top of the configuration says so.
+    pub(crate) cache: Option<Kept<CacheConfig, Cache>>,
 }
 
 /// A provider under its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
-    /// With its layers.
+    /// With its layers, and those of a whole call.
     pub(crate) provider: Arc<dyn Provider>,
+    /// With its layers, as one of an alias's targets.
+    pub(crate) target: Arc<dyn Provider>,
     /// Without them: one try.
     pub(crate) once: Arc<dyn Provider>,
 }
@@ -107,7 +119,7 @@ impl Provider for Router {
         let named = request.headers.remove(PROVIDER_HEADER);
         if let Some(model) = request.checked_model()? {
             let target = routes.names.resolve(&model)?;
-            return send_to(routes.provider(&target.provider)?, Some(&target), request).await;
+            return routes.ask(&target, request).await;
         }
         if let Some(named) = named {
             let name = named.to_str().unwrap_or_default();
@@ -125,13 +137,25 @@ impl Provider for Router {
         }
         if takes_model(&request.endpoint) && request.document().is_some() {
             let target = routes.default_target()?;
-            return send_to(routes.provider(&target.provider)?, Some(&target), request).await;
+            return routes.ask(&target, request).await;
         }
         send_to(routes.default_provider()?, None, request).await
     }
 }
 
 impl Routes {
+    /// Asks a target, or those that the alias has beside it.
+    async fn ask(&self, target: &Target, mut request: Request) -> Result<Response> {
+        let Some(choice) = &target.choice else {
+            return send_to(self.provider(&target.provider)?, Some(target), request).await;
+        };
+        let Some(switch) = self.switches.get(choice.alias()) else {
+            return Err(Error::config(format!("no targets for `{}`", choice.alias())));
+        };
+        request.extensions.insert(Alias(choice.alias().to_owned()));
+        switch.provider.send(request).await
+    }
+
     /// Everything that can be asked for: the aliases, then every provider's models under `provider/model`. One try
     /// each: a provider that is down must not hold up the list of the others.
     async fn list_models(&self, headers: &HeaderMap) -> Result<Response> {
@@ -207,8 +231,10 @@ impl Provider for Bound {
         request.headers.remove(PROVIDER_HEADER);
         let in_json = request.document().is_some_and(|body| body.get_raw("model").is_some());
         let in_form = request.model().is_some();
-        let target = (in_json || in_form || takes_model(&request.endpoint)).then_some(&target);
-        send_to(provider, target, request).await
+        if in_json || in_form || takes_model(&request.endpoint) {
+            return snapshot.routes.ask(&target, request).await;
+        }
+        send_to(provider, None, request).await
     }
 }
 
@@ -225,8 +251,10 @@ impl Provider for Called {
         &self.name
     }
 
-    async fn send(&self, request: Request) -> Result<Response> {
+    async fn send(&self, mut request: Request) -> Result<Response> {
         let snapshot = self.current.get();
+        // It was named already.
+        request.headers.remove(PROVIDER_HEADER);
         snapshot.routes.provider(&self.name)?.send(request).await
     }
 }
@@ -280,15 +308,41 @@ impl Provider for Logged {
         self.inner.name()
     }
 
-    async fn send(&self, request: Request) -> Result<Response> {
-        let log = self.current.get().log;
-        log.wrap(self.inner.clone()).send(request).await
+    async fn send(&self, mut request: Request) -> Result<Response> {
+        let snapshot = self.current.get();
+        if let Err(error) = hints::take(&mut request) {
+            // It is a call that failed, and told like any other.
+            return snapshot.log.wrap(Arc::new(Refused(error))).send(request).await;
+        }
+        let inner = match TimeLeft::of(&request) {
+            Some(_) => Timeout::new().wrap(self.inner.clone()),
+            None => self.inner.clone(),
+        };
+        let priced = match &snapshot.cost {
+            Some(cost) => cost.wrap(inner),
+            None => inner,
+        };
+        snapshot.log.wrap(priced).send(request).await
+    }
+}
+
+/// In place of what a request that isn't one would have asked.
+#[derive(Debug)]
+struct Refused(Error);
+
+#[async_trait]
+impl Provider for Refused {
+    fn name(&self) -> &str {
+        NAME
+    }
+    async fn send(&self, _: Request) -> Result<Response> {
+        Err(self.0.clone())
     }
 }
 
 /// Sends a request to a provider, under the model's bare name and with what an alias says of parameters. Whoever fails is
 /// named, in the middle of a stream too.
-async fn send_to(
+pub(crate) async fn send_to(
     provider: &Arc<dyn Provider>,
     target: Option<&Target>,
     mut request: Request,

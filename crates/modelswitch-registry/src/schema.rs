@@ -42,6 +42,16 @@ macro_rules! with_the_settings {
             retry: Option<Retry>,
             /// How long is waited for what.
             timeout: Option<Timeout>,
+            /// What each provider may be asked, unless it says otherwise.
+            limits: Option<Limits>,
+            /// When a target is left alone that keeps failing; off when left out.
+            breaker: Option<BreakerSwitch>,
+            /// Answers that are given again; off when left out.
+            cache: Option<CacheSwitch>,
+            /// What all calls together may cost.
+            budget: Option<Budget>,
+            /// Where calls and their costs are written down; nowhere when left out.
+            ledger: Option<LedgerSwitch>,
             /// What is written to the log.
             log: Option<Log>,
             $($(#[$more])* $field: $type,)*
@@ -72,6 +82,9 @@ struct Log {
     /// Writes what is asked and answered too, at debug; keys never.
     #[schemars(extend("default" = false))]
     content: Option<Flag>,
+    /// Asks for the tokens of every stream, so that they are in the line of each call.
+    #[schemars(extend("default" = false))]
+    usage: Option<Flag>,
 }
 
 /// One provider.
@@ -117,6 +130,14 @@ struct Provider {
     retry: Option<Retry>,
     /// How long is waited for it, in place of the common settings.
     timeout: Option<Timeout>,
+    /// What it may be asked, in place of the common settings.
+    limits: Option<Limits>,
+    /// When its models are left alone, in place of the common settings.
+    breaker: Option<BreakerSwitch>,
+    /// Its answers that are given again, whatever name they were asked by.
+    cache: Option<CacheSwitch>,
+    /// What may be spent at it, beside the budget of all.
+    budget: Option<Budget>,
 }
 
 /// How the key is sent.
@@ -143,15 +164,32 @@ struct AliasTable {
     #[schemars(length(min = 1))]
     targets: Option<Vec<Target>>,
     /// How one of several is chosen.
-    #[schemars(extend("enum" = ["fallback", "balance"]))]
+    #[schemars(extend("enum" = ["fallback", "round_robin", "balance", "least_busy", "fastest", "cheapest"]))]
     strategy: Option<String>,
     /// One for each of `targets`, where they don't say it themselves.
     #[schemars(length(min = 1))]
     weights: Option<Vec<f64>>,
+    /// By what calls belong together; they go to one target as long as it answers.
+    #[schemars(extend("enum" = ["key", "prompt_cache_key", "user", "conversation"]))]
+    sticky: Option<String>,
+    /// After how long without content the next target is asked too; the first to answer is taken.
+    hedge_after: Option<Period>,
     /// Parameters for requests that don't say them.
     defaults: Option<BTreeMap<String, Value>>,
     /// Parameters for every request.
     overrides: Option<BTreeMap<String, Value>>,
+    /// How failed calls are repeated, for each of its targets.
+    retry: Option<Retry>,
+    /// How long is waited; `total` is for the call with all its targets.
+    timeout: Option<Timeout>,
+    /// What may be asked by this name, beside what each provider may be asked.
+    limits: Option<Limits>,
+    /// When its targets are left alone.
+    breaker: Option<BreakerSwitch>,
+    /// Its answers that are given again.
+    cache: Option<CacheSwitch>,
+    /// What may be spent by this name, beside the other budgets.
+    budget: Option<Budget>,
 }
 
 /// One of several targets, with its weight.
@@ -206,6 +244,116 @@ struct Retry {
     /// The longest `Retry-After` that is waited out.
     #[schemars(extend("default" = "1m"))]
     max_retry_after: Option<Period>,
+    /// How many repeats there may be for each call, of all calls of the last ten seconds together.
+    #[schemars(extend("default" = 1, "exclusiveMinimum" = 0))]
+    budget: Option<f64>,
+}
+
+/// What may be asked at a time, and in a minute.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "described, never made")]
+struct Limits {
+    /// So many requests a minute.
+    requests_per_minute: Option<Count>,
+    /// So many tokens a minute, of requests and answers.
+    tokens_per_minute: Option<Count>,
+    /// So many calls at once; a stream counts until its end.
+    concurrent: Option<Count>,
+    /// How long a call waits for room before it is refused, or another target asked.
+    #[schemars(extend("default" = "1m 30s"))]
+    wait: Option<Period>,
+    /// How many tokens an answer is taken for whose length the request doesn't limit.
+    #[schemars(extend("default" = 1000))]
+    answer_tokens: Option<Count>,
+    /// Lets fewer run at once, down to 1, when the service says that it is too much, and more again when it goes well.
+    #[schemars(extend("default" = false))]
+    adaptive: Option<Flag>,
+}
+
+/// When a target is left alone, and for how long.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "described, never made")]
+struct Breaker {
+    /// The share of failed calls, from 0 to 1, from which on it is left alone.
+    #[schemars(extend("default" = 0.5, "exclusiveMinimum" = 0, "maximum" = 1))]
+    failure_rate: Option<f64>,
+    /// Over how much time failures are counted.
+    #[schemars(extend("default" = "30s"))]
+    window: Option<Period>,
+    /// How many calls there must have been within it.
+    #[schemars(extend("default" = 10))]
+    minimum_calls: Option<Count>,
+    /// How long it rests at first; twice as long each time that it fails again.
+    #[schemars(extend("default" = "5s"))]
+    rest: Option<Period>,
+    /// Where the doubling ends.
+    #[schemars(extend("default" = "1m"))]
+    max_rest: Option<Period>,
+    /// The longest `Retry-After` that it rests for.
+    #[schemars(extend("default" = "1h"))]
+    max_retry_after: Option<Period>,
+    /// How many calls may pass at a time after its rest, to see how it goes.
+    #[schemars(extend("default" = 2))]
+    probes: Option<Count>,
+}
+
+/// Which answers are given again, and for how long.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "described, never made")]
+struct Cache {
+    /// How long an answer is given again.
+    #[schemars(extend("default" = "1h"))]
+    time_to_live: Option<Period>,
+    /// How many bytes of answers are kept in all.
+    #[schemars(extend("default" = 67_108_864))]
+    max_size: Option<Count>,
+    /// How many bytes an answer may have that is kept.
+    #[schemars(extend("default" = 1_048_576))]
+    max_answer: Option<Count>,
+    /// How long the same question waits for the answer to the first.
+    #[schemars(extend("default" = "1m"))]
+    max_wait: Option<Period>,
+    /// Requests with a higher temperature are answered anew. One that doesn't say has 1.
+    #[schemars(extend("minimum" = 0))]
+    max_temperature: Option<f64>,
+    /// Whether callers with another tag get none of the answers.
+    #[schemars(extend("default" = false))]
+    per_tag: Option<Flag>,
+}
+
+/// How much may be spent; what a call may cost is held back before it, and what it cost charged after it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "described, never made")]
+struct Budget {
+    /// In an hour of the clock, UTC.
+    hour: Option<Money>,
+    /// In a day.
+    day: Option<Money>,
+    /// In a month of the calendar.
+    month: Option<Money>,
+    /// For whom the amounts are: for all together, or for each tag, alias or target.
+    #[schemars(extend("enum" = ["all", "tag", "alias", "target"], "default" = "all"))]
+    each: Option<String>,
+    /// What becomes of calls to a model whose price isn't known.
+    #[schemars(extend("enum" = ["refuse", "pass"], "default" = "refuse"))]
+    unpriced: Option<String>,
+    /// How many tokens an answer is taken for whose length the request doesn't limit.
+    #[schemars(extend("default" = 4096))]
+    answer_tokens: Option<Count>,
+}
+
+/// Where calls and their costs are written down.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "described, never made")]
+struct Ledger {
+    /// A file of SQLite, which programs of one machine may share; a relative path begins at the configuration file's folder. In memory
+    /// when left out.
+    path: Option<String>,
 }
 
 /// How long is waited for what.
@@ -222,6 +370,8 @@ struct Timeout {
     /// Between two pieces of the answer.
     #[schemars(extend("default" = "5m"))]
     idle: Option<Period>,
+    /// For the whole of a call, with all its tries and targets; at a provider for its own part.
+    total: Option<Period>,
 }
 
 /// Where a key is read: exactly one place.
@@ -315,6 +465,23 @@ written_as!(Count, |_generator| json_schema!({
 
 written_as!(Flag, |_generator| json_schema!({
     "anyOf": [{ "type": "boolean" }, { "type": "string", "enum": ["true", "false"] }]
+}));
+
+written_as!(BreakerSwitch, |generator| switch(generator.subschema_for::<Breaker>()));
+written_as!(CacheSwitch, |generator| switch(generator.subschema_for::<Cache>()));
+written_as!(LedgerSwitch, |generator| switch(generator.subschema_for::<Ledger>()));
+
+/// A section that `true` and `false` may stand for.
+fn switch(section: Schema) -> Schema {
+    json_schema!({
+        "anyOf": [{ "type": "boolean" }, { "type": "string", "enum": ["true", "false"] }, section]
+    })
+}
+
+written_as!(Money, |_generator| json_schema!({
+    "description": "An amount with its currency, such as 5 USD.",
+    "type": "string",
+    "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s+[A-Z]{3}\\s*$"
 }));
 
 written_as!(Memory, |generator| json_schema!({
@@ -419,6 +586,11 @@ mod tests {
         assert_eq!(of("Auth"), settings::<config::AuthConfig>());
         assert_eq!(of("AliasTable"), settings::<config::AliasConfig>());
         assert_eq!(of("TargetTable"), settings::<config::Weighted>());
+        assert_eq!(of("Limits"), settings::<config::LimitsConfig>());
+        assert_eq!(of("Breaker"), settings::<config::BreakerConfig>());
+        assert_eq!(of("Cache"), settings::<config::CacheConfig>());
+        assert_eq!(of("Budget"), settings::<config::BudgetConfig>());
+        assert_eq!(of("Ledger"), settings::<config::LedgerConfig>());
         assert_eq!(of("Log"), settings::<config::LogConfig>());
         assert_eq!(of("Key"), settings::<config::KeyConfig>());
         assert_eq!(of("Bounds"), settings::<config::MemoryConfig>());
@@ -448,6 +620,8 @@ mod tests {
             json!({ "providers": { "a": { "auth": { "header": "x-key" }, "query": { "v": "1" }, "allow_models": ["x*"] } } }),
             json!({ "models": { "a": { "targets": ["b/c", { "model": "d/e", "weight": 3 }], "strategy": "balance" } } }),
             json!({ "profiles": { "mine": { "extends": "openai" } } }),
+            json!({ "breaker": true, "cache": { "time_to_live": "5m" }, "ledger": { "path": "u.sqlite" }, "limits": { "concurrent": 3 } }),
+            json!({ "budget": { "day": "0.50 USD", "each": "tag" }, "models": { "a": { "target": "b/c", "budget": { "hour": "1 USD" } } } }),
             json!({ "profile": { "production": { "default": "a/b" } } }),
         ] {
             assert!(validator.is_valid(&right), "{right}");
@@ -458,6 +632,8 @@ mod tests {
             json!({ "models": { "a": { "targets": [{ "weight": 3 }] } } }),
             json!({ "models": { "a": { "targets": [{ "model": "b/c", "weight": 0 }] } } }),
             json!({ "retry": { "attempts": 0 } }),
+            json!({ "budget": { "day": 5 } }),
+            json!({ "breaker": { "failure_rate": 2 } }),
             json!({ "timeout": { "idle": 5 } }),
             json!({ "providers": { "a": { "api_key": "sk-0123456789" } } }),
             json!({ "providers": { "a": { "api_key": { "env": "A", "file": "b" } } } }),

@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use modelswitch_openai::Timeouts;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::config::{RetryConfig, TOP, TimeoutConfig};
 use crate::connect::Connected;
+use crate::describe;
 use crate::environment::Environment;
 use crate::load::Places;
 use crate::mistake::{Place, dotted, looks_like_a_key};
@@ -38,6 +39,9 @@ pub enum Origin {
         line: usize,
         /// The column, the first is 1.
         column: usize,
+        /// The environment's section, `[profile.NAME]`, that it stands in.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        section: Option<String>,
     },
     /// An environment variable.
     Variable {
@@ -63,8 +67,13 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path: Some(path), line, .. } => write!(f, "{}:{line}", path.display()),
-            Self::File { path: None, line, .. } => write!(f, "line {line}"),
+            Self::File { path, line, section, .. } => {
+                match path {
+                    Some(path) => write!(f, "{}:{line}", path.display())?,
+                    None => write!(f, "line {line}")?,
+                }
+                section.iter().try_for_each(|name| write!(f, " [{}]", dotted(&["profile", name])))
+            }
             Self::Variable { name } => write!(f, "${name}"),
             Self::Profile { name } => write!(f, "profile {name}"),
             Self::Default => f.write_str("default"),
@@ -77,9 +86,12 @@ impl fmt::Display for Origin {
 impl From<Place> for Origin {
     fn from(place: Place) -> Self {
         match place {
-            Place::File { path, line, column } => {
-                Self::File { path: path.map(|path| path.to_path_buf()), line, column }
-            }
+            Place::File { path, line, column, section } => Self::File {
+                path: path.map(|path| path.to_path_buf()),
+                line,
+                column,
+                section: section.map(|name| name.to_string()),
+            },
             Place::Variable(name) => Self::Variable { name },
             Place::Code => Self::Code,
             Place::Other(name) => Self::Other { name },
@@ -144,8 +156,7 @@ fn shown(path: &[String]) -> String {
 
 /// The order of the documentation's file.
 fn rank(path: &[String]) -> usize {
-    let order = ["default", "providers", "models", "profiles", "retry", "timeout", "log"];
-    order.iter().position(|name| path.first().is_some_and(|first| first == name)).unwrap_or(order.len())
+    TOP.iter().position(|name| path.first().is_some_and(|first| first == name)).unwrap_or(TOP.len())
 }
 
 /// What is taken where nothing was written.
@@ -195,21 +206,17 @@ fn taken(
             take(&at("models"), info.models.clone().into(), of_profile());
         }
     }
-    let usual = Timeouts::default();
-    let periods = [("connect", usual.connect), ("first_byte", usual.first_byte), ("idle", usual.idle)];
-    for (name, period) in periods {
-        take(&["timeout", name], humantime::format_duration(period).to_string().into(), Origin::Default);
-    }
-    for (name, value) in RETRY {
-        let value = value.parse::<u32>().map_or_else(|_| json!(value), |number| json!(number));
-        take(&["retry", name], value, Origin::Default);
+    let defaults = [
+        ("timeout", describe::timeout(TimeoutConfig::default())),
+        ("retry", describe::retry(RetryConfig::default())),
+    ];
+    for (section, rows) in defaults {
+        for (name, _, value) in rows {
+            take(&[section, name], value.unwrap_or_default(), Origin::Default);
+        }
     }
     taken
 }
-
-/// The layer's own, which it keeps to itself.
-const RETRY: [(&str, &str); 4] =
-    [("attempts", "4"), ("base_delay", "500ms"), ("max_delay", "8s"), ("max_retry_after", "1m")];
 
 /// Headers, queries and what a factory reads may be anything, and so may a text that looks like a key.
 fn redacted(path: &[String], value: &Value) -> Value {
@@ -246,28 +253,5 @@ fn program(command: &Value) -> Value {
         0 => json!([program]),
         1 => json!([program, "(1 argument, not shown)"]),
         count => json!([program, format!("({count} arguments, not shown)")]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use modelswitch_layers::Retry;
-
-    use super::*;
-
-    #[test]
-    fn the_retry_that_is_shown_is_the_layers_own() {
-        let retry = Retry::default();
-        let mut same = Retry::new();
-        for (name, value) in RETRY {
-            let period = humantime::parse_duration(value);
-            same = match name {
-                "attempts" => same.attempts(value.parse().unwrap()),
-                "base_delay" => same.base_delay(period.unwrap()),
-                "max_delay" => same.max_delay(period.unwrap()),
-                _ => same.max_retry_after(period.unwrap()),
-            };
-        }
-        assert_eq!(format!("{retry:?}"), format!("{same:?}"));
     }
 }

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use modelswitch_layers::Log;
+use modelswitch_layers::{Cost, Log};
 
+use crate::config::Config;
 use crate::connect::Connected;
+use crate::load::Places;
 use crate::router::Routes;
 use crate::settings::Setting;
+use crate::spend::Store;
 
 /// Everything that a call needs, as it was read at one moment. It never changes: a reload makes another one and puts it in
 /// its place, and who is in the middle of a call keeps the one that the call began with.
@@ -31,8 +34,14 @@ pub(crate) struct Snapshot {
     /// The files that it was read from, and those that would be read if they were there.
     #[cfg_attr(not(feature = "watch"), allow(dead_code, reason = "the watcher reads it"))]
     pub(crate) files: Vec<PathBuf>,
+    /// What was written, and where, to be explained.
+    pub(crate) config: Config,
+    pub(crate) places: Places,
     /// How calls are logged.
     pub(crate) log: Log,
+    /// Where they are written down, and what does it.
+    pub(crate) store: Option<Store>,
+    pub(crate) cost: Option<Cost>,
 }
 
 /// The snapshot that counts now. A clone is another handle on the same.

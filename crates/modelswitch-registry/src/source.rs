@@ -65,7 +65,7 @@ impl Source {
                 Position::Offset(offset) => line_and_column(text, offset),
                 Position::At { line, column } => (line, column),
             };
-            Place::File { path: path.clone(), line, column }
+            Place::File { path: path.clone(), line, column, section: None }
         };
         let parsed = match format {
             Format::Toml => toml::parse(text),
@@ -260,7 +260,7 @@ mod tests {
         let place = |path: &[&str]| {
             source.place(&path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>()).cloned()
         };
-        let at = |line, column| Some(Place::File { path: None, line, column });
+        let at = |line, column| Some(Place::File { path: None, line, column, section: None });
         assert_eq!(place(&["a"]), at(1, 1));
         assert_eq!(place(&["b", "c d"]), at(2, 4));
         assert_eq!(place(&["b", "c d", "e"]), at(3, 3));

@@ -6,7 +6,7 @@ use toml::Table;
 use crate::config::TOP;
 use crate::environment::Environment;
 use crate::mistake::{Mistake, Place, looks_like_a_key};
-use crate::spelling::{list, nearest};
+use crate::spelling::nearest;
 
 const PREFIX: &str = "MODELSWITCH_";
 /// Variables that are no settings: which file, which section, and what the program logs.
@@ -109,7 +109,7 @@ fn not_ours(found: &mut Variables, variable: &str, first: &str) {
         }
         None => found.warnings.push(format!(
             "${variable} is not a setting and is ignored; after {PREFIX} comes one of: {}",
-            list(TOP.map(str::to_uppercase).into_iter().chain(["CONFIG", "PROFILE"].map(str::to_owned)))
+            [&TOP[..], &["config", "profile"]].concat().join(", ").to_uppercase()
         )),
     }
 }
@@ -135,9 +135,15 @@ fn with_two_underscores(name: &str) -> Option<String> {
             return (!provider.is_empty())
                 .then(|| format!("PROVIDERS__{provider}__{setting}").to_uppercase());
         }
-        "retry" => ["attempts", "base_delay", "max_delay", "max_retry_after"].as_slice(),
-        "timeout" => ["connect", "first_byte", "idle"].as_slice(),
-        "log" => ["content"].as_slice(),
+        "retry" => ["attempts", "base_delay", "max_delay", "max_retry_after", "budget"].as_slice(),
+        "timeout" => ["connect", "first_byte", "idle", "total"].as_slice(),
+        "limits" => {
+            ["requests_per_minute", "tokens_per_minute", "concurrent", "wait", "answer_tokens", "adaptive"]
+                .as_slice()
+        }
+        "budget" => ["hour", "day", "month", "each", "unpriced", "answer_tokens"].as_slice(),
+        "ledger" => ["path"].as_slice(),
+        "log" => ["content", "usage"].as_slice(),
         _ => return None,
     };
     below.contains(&rest).then(|| format!("{top}__{rest}").to_uppercase())

@@ -38,6 +38,17 @@ impl Personality {
         }
     }
 
+    /// A service that is not in the table, from [`Service::plain`].
+    ///
+    /// ```
+    /// use modelswitch_sim::{Personality, Service};
+    ///
+    /// assert_eq!(Personality::of(Service::plain("acme", "/v1")).name(), "acme");
+    /// ```
+    pub fn of(service: Service) -> Self {
+        Self::Compatible(Box::leak(Box::new(service)))
+    }
+
     /// All names that [`named`](Self::named) knows.
     ///
     /// ```

@@ -23,7 +23,7 @@ pub(crate) fn answer(
     body: &Value,
     ids: &mut Ids,
     form: &Form,
-    failure: fn(u16) -> Answer,
+    failure: impl FnOnce(u16) -> Answer,
 ) -> Answer {
     let turn = Turn::compose(ask, form.model, form.thinking);
     let items = items(&turn, ids, form);

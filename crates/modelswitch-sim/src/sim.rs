@@ -60,9 +60,9 @@ impl Sim {
         &self.base_url
     }
 
-    /// The key that is accepted.
+    /// The key that is accepted; of several, the first.
     pub fn key(&self) -> &str {
-        &self.shared.settings.key
+        self.shared.settings.keys.first().map_or("", String::as_str)
     }
 
     /// The address listened on.
@@ -193,7 +193,7 @@ impl Default for SimBuilder {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             settings: Settings {
                 personality: Personality::DeepSeek,
-                key: "sk-simulated-0123456789abcdef".to_owned(),
+                keys: vec!["sk-simulated-0123456789abcdef".to_owned()],
                 any_key: false,
                 keep_alives: 0,
                 chunk_delay: Duration::ZERO,
@@ -223,7 +223,26 @@ impl SimBuilder {
     /// The key that is accepted.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.settings.key = key.into();
+        self.settings.keys = vec![key.into()];
+        self
+    }
+
+    /// The keys that are accepted, the first of them as [`Sim::key`]: for a client that changes between several. Without
+    /// any, all are refused.
+    ///
+    /// ```
+    /// use modelswitch_sim::Sim;
+    ///
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sim = Sim::builder().keys(["sk-one", "sk-two"]).start().await?;
+    /// let url = format!("{}/models", sim.base_url());
+    /// let answer = reqwest::Client::new().get(url).bearer_auth("sk-two").send().await?;
+    /// assert_eq!((answer.status().as_u16(), sim.key()), (200, "sk-one"));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.settings.keys = keys.into_iter().map(Into::into).collect();
         self
     }
 

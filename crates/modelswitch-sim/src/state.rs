@@ -19,7 +19,8 @@ use crate::turn::Turn;
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) personality: Personality,
-    pub(crate) key: String,
+    /// The first one is shown.
+    pub(crate) keys: Vec<String>,
     pub(crate) any_key: bool,
     pub(crate) keep_alives: usize,
     pub(crate) chunk_delay: Duration,
@@ -28,6 +29,13 @@ pub(crate) struct Settings {
     pub(crate) header_read_timeout: Duration,
     pub(crate) concurrency: Option<usize>,
     pub(crate) balance: Balance,
+}
+
+impl Settings {
+    /// True for a key that is accepted.
+    pub(crate) fn takes(&self, key: &str) -> bool {
+        self.any_key || self.keys.iter().any(|known| known == key)
+    }
 }
 
 /// What `GET /user/balance` shows.

@@ -22,8 +22,8 @@ Standard input is read when it is piped, and comes after the PROMPT: `git diff |
 On a terminal without a PROMPT it is a conversation; /quit or Ctrl-D ends it, Ctrl-C stops an answer.
 Only the answer goes to standard output.")]
 pub(crate) struct Args {
-    /// The question
-    prompt: Option<String>,
+    /// The question; several words are put together
+    prompt: Vec<String>,
 
     /// An alias, `provider/model`, or a name that one provider owns; the configured default without it
     #[arg(short, long)]
@@ -46,7 +46,9 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
     let registry = common.registry()?;
     let model = model(&registry, args.model)?;
     let provider = registry.model(&model).map_err(Failure::before_the_call)?;
-    let question = question(args.prompt.as_deref())?;
+    // Nobody writes quotes around a question of words until a shell has asked for them.
+    let prompt = (!args.prompt.is_empty()).then(|| args.prompt.join(" "));
+    let question = question(prompt.as_deref())?;
     let conversation = Conversation::new(provider, args.system.as_deref(), !args.no_stream);
     let printer = Printer::for_program(args.reasoning);
     match question {

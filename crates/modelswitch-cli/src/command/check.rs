@@ -61,13 +61,16 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
         options = options.without_completion();
     }
     let mut checks = registry.check_all(options);
-    let mut reports = Vec::new();
+    let mut reports: Vec<CheckReport> = Vec::new();
+    let mut written = 0;
     while let Some(report) = checks.next().await {
         wheels.stop(&report.provider);
-        if !args.json {
-            wheels.pause(|| write(&report))?;
-        }
         reports.push(report);
+        // In the order of the configuration, whoever answers first: two runs can be compared.
+        while let Some(report) = next(&reports, &wanted, written).filter(|_| !args.json) {
+            wheels.pause(|| write(report))?;
+            written += 1;
+        }
     }
     drop(checks);
     wheels.clear();
@@ -80,6 +83,12 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
         write_sum(&reports)?;
     }
     if reports.iter().all(CheckReport::passed) { Ok(()) } else { Err(Failure::told()) }
+}
+
+/// The report of the provider in this place, once it is there.
+fn next<'a>(reports: &'a [CheckReport], wanted: &[String], place: usize) -> Option<&'a CheckReport> {
+    let name = wanted.get(place)?;
+    reports.iter().find(|report| report.provider == *name)
 }
 
 /// One provider's stages, and its keys where there are several.

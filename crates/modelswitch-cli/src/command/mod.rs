@@ -12,7 +12,9 @@ mod keys;
 mod man;
 mod models;
 mod providers;
+mod route;
 mod sim;
+mod usage;
 
 use std::io::{self, Write};
 
@@ -42,6 +44,10 @@ pub(crate) enum Command {
     Check(check::Args),
     /// Show what is left on the account, where the service tells
     Balance(balance::Args),
+    /// Show what calls took and cost, by day, provider, model or tag, out of the ledger
+    Usage(usage::Args),
+    /// Show who answers a name, and what calls go through on the way
+    Route(route::Args),
     /// Show, check or describe the configuration
     Config(config::Args),
     /// Keep keys in the keyring of this desktop
@@ -65,7 +71,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Providers(args) => providers::run(&args, &common),
         Command::Check(args) => Box::pin(check::run(args, &common)).await,
         Command::Balance(args) => Box::pin(balance::run(args, &common)).await,
+        Command::Usage(args) => Box::pin(usage::run(args, &common)).await,
         Command::Init(args) => Box::pin(init::run(args, &common)).await,
+        Command::Route(args) => route::run(&args, &common),
         Command::Config(args) => config::run(&args, &common),
         #[cfg(feature = "keyring")]
         Command::Keys(args) => keys::run(args, &common).await,

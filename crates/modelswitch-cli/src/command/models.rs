@@ -21,7 +21,8 @@ use crate::terminal::{DIM, clean, stderr, wheel};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Lists are kept for an hour in the user's cache folder; --refresh asks the services anew.\n\
-    Prices are those of this hour for a million tokens, peak included, after the services' published lists."
+    Prices are those of this hour for a million tokens, peak included, after the services' published lists.\n\
+    Exit codes: 0 all providers told, 3 some failed and the others are listed, 1 all failed, 2 the configuration is wrong."
 )]
 pub(crate) struct Args {
     /// Only this provider's
@@ -120,8 +121,13 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
     } else {
         write_table(&report, args.sort, common.verbose)?;
     }
-    let all_failed = report.providers.iter().all(|answer| answer.error.is_some() && answer.read.is_none());
-    if all_failed { Err(Failure::told()) } else { Ok(()) }
+    let failed =
+        report.providers.iter().filter(|answer| answer.error.is_some() && answer.read.is_none()).count();
+    match failed {
+        0 => Ok(()),
+        some if some < report.providers.len() => Err(Failure::told_in_part()),
+        _ => Err(Failure::told()),
+    }
 }
 
 async fn ask(

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+use modelswitch_openai::Profile;
 use modelswitch_sim::{Personality, Sim};
 
 use crate::error::Failure;
@@ -13,17 +14,17 @@ use crate::terminal::{BOLD, DIM, NAME, clean, stdout};
 /// The arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Whom it takes after: DeepSeek, or a plain service in OpenAI's form under /v1
-    #[arg(long, value_name = "NAME", value_enum, default_value_t = Who::Deepseek)]
-    personality: Who,
+    /// Whom it takes after, by the name of its profile; openai is a plain service under /v1
+    #[arg(long, value_name = "NAME", default_value = "deepseek", value_parser = PossibleValuesParser::new(Personality::names()))]
+    personality: String,
 
     /// Where it listens; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDRESS", value_parser = address)]
     address: SocketAddr,
 
-    /// The key that it accepts, instead of one that it shows
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
+    /// A key that it accepts, instead of one that it shows; may be given several times
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<String>,
 
     /// Accept any key
     #[arg(long)]
@@ -50,33 +51,25 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an address and a port, such as 127.0.0.1:8787".to_owned())
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Who {
-    Deepseek,
-    Openai,
-}
-
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let personality = match args.personality {
-        Who::Deepseek => Personality::DeepSeek,
-        Who::Openai => Personality::OpenAi,
-    };
+    // The arguments were parsed against the same names.
+    let personality = Personality::named(&args.personality).unwrap_or_default();
     let mut builder = Sim::builder()
         .personality(personality)
         .address(args.address)
         .any_key(args.any_key)
         .chunk_delay(args.chunk_delay)
         .keep_alives(args.keep_alives);
-    let own_key = args.key.is_some();
-    if let Some(key) = args.key {
-        // No client can send any other.
-        if key.is_empty() || !key.chars().all(|c| c.is_ascii_graphic()) {
-            return Err(Failure::usage(
-                "--key is no key that can be sent (not shown)",
-                "give one line of ASCII without spaces",
-            ));
-        }
-        builder = builder.key(key);
+    let own_keys = args.keys.len();
+    // No client can send any other.
+    if args.keys.iter().any(|key| key.is_empty() || !key.chars().all(|c| c.is_ascii_graphic())) {
+        return Err(Failure::usage(
+            "--key is no key that can be sent (not shown)",
+            "give one line of ASCII without spaces",
+        ));
+    }
+    if own_keys > 0 {
+        builder = builder.keys(args.keys);
     }
     if let Some(limit) = args.concurrency {
         builder = builder.concurrency(limit);
@@ -94,7 +87,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
 
     // Whoever reads the introduction may send a signal at once.
     let stopped = stopped()?;
-    introduce(&sim, args.personality, if own_key { "YOUR_KEY" } else { sim.key() }, args.any_key)?;
+    introduce(&sim, own_keys, args.any_key)?;
     stopped.await;
     let count = sim.requests().len();
     sim.shutdown().await;
@@ -116,19 +109,68 @@ fn balance(text: &str) -> Result<(String, String), Failure> {
     }
 }
 
-fn introduce(sim: &Sim, who: Who, key: &str, any_key: bool) -> io::Result<()> {
-    let (title, model, profile) = match who {
-        Who::Deepseek => ("DeepSeek", "deepseek-flash", "DEEPSEEK"),
-        Who::Openai => ("plain OpenAI-like", "sim-small", "OPENAI"),
-    };
-    let url = sim.base_url();
-    let shown = match (any_key, key) {
-        (true, _) => "any",
-        (false, "YOUR_KEY") => "the one you gave",
-        (false, key) => key,
-    };
-    let variables = format!("{profile}_BASE_URL={url} {profile}_API_KEY={key}");
+/// What to write to reach a simulated service.
+struct Guide {
+    title: String,
+    /// A provider's table, for a service that variables alone don't bring.
+    file: Option<String>,
+    /// Set in front of a command.
+    variables: String,
+    model: String,
+    curl: String,
+}
+
+impl Guide {
+    fn of(sim: &Sim, key: &str) -> Self {
+        let (name, url) = (sim.personality().name(), sim.base_url());
+        let model = if name == "deepseek" { "deepseek-flash" } else { "sim-small" };
+        let profile = Profile::embedded(name);
+        let title = match (name, &profile) {
+            ("openai", _) => "plain OpenAI-like".to_owned(),
+            (_, Some(profile)) => profile.title.clone(),
+            (name, None) => name.to_owned(),
+        };
+        let (path, body) = request(profile.as_ref(), model);
+        let curl = format!("curl '{url}{path}' -H 'Authorization: Bearer {key}' -d '{body}'");
+        // One of a name without a profile is asked as any service is.
+        let asked = if profile.is_some() { name } else { "openai" };
+        let profile = profile.or_else(|| Profile::embedded("openai")).unwrap_or_default();
+        let with = profile.key_env.first().map(|variable| format!("{variable}={key}")).unwrap_or_default();
+        let (variables, file) = match (profile.base_url_env.first(), profile.found_by()) {
+            (Some(at), [_, ..]) => (format!("{at}={url} {with}"), None),
+            _ => (with, Some(format!("[providers.{name}]\n  base_url = \"{url}\""))),
+        };
+        Self { title, file, variables, model: format!("{asked}/{model}"), curl }
+    }
+}
+
+/// The path and the body of a first question.
+fn request(profile: Option<&Profile>, model: &str) -> (String, String) {
     let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"Hello"}}]}}"#);
+    let endpoint = "/chat/completions";
+    let Some(profile) = profile else { return (endpoint.to_owned(), body) };
+    if profile.gone_endpoints.contains_key("/chat/completions") {
+        return ("/responses".to_owned(), format!(r#"{{"model":"{model}","input":"Hello"}}"#));
+    }
+    let path = match &profile.path {
+        Some(path) => path.replace("{model}", model).replace("{endpoint}", endpoint),
+        None => endpoint.to_owned(),
+    };
+    let query: Vec<String> = profile.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    (format!("{path}{query}"), body)
+}
+
+fn introduce(sim: &Sim, own_keys: usize, any_key: bool) -> io::Result<()> {
+    let key = if own_keys > 0 { "YOUR_KEY" } else { sim.key() };
+    let shown = match (any_key, own_keys) {
+        (true, _) => "any",
+        (false, 0) => key,
+        (false, 1) => "the one you gave",
+        (false, _) => "those you gave",
+    };
+    let Guide { title, file, variables, model, curl } = Guide::of(sim, key);
+    let url = sim.base_url();
 
     let mut out = stdout();
     writeln!(
@@ -138,9 +180,13 @@ fn introduce(sim: &Sim, who: Who, key: &str, any_key: bool) -> io::Result<()> {
     writeln!(out, "  URL  {NAME}{url}{NAME:#}")?;
     writeln!(out, "  key  {shown}")?;
     writeln!(out, "\nTry, in another terminal:")?;
-    writeln!(out, "  curl {url}/chat/completions -H 'Authorization: Bearer {key}' -d '{body}'")?;
-    writeln!(out, "  {variables} modelswitch chat --model {}/{model} Hello", profile.to_lowercase())?;
-    writeln!(out, "  {variables} modelswitch models")?;
+    writeln!(out, "  {curl}")?;
+    for command in [format!("chat --model {model} Hello"), "models".to_owned()] {
+        writeln!(out, "  {}", format!("{variables} modelswitch {command}").trim_start())?;
+    }
+    if let Some(file) = file {
+        writeln!(out, "with this in modelswitch.toml:\n  {file}")?;
+    }
     writeln!(
         out,
         "\nA tag in the message asks for trouble: [sim:402] [sim:429] [sim:503] [sim:cut] [sim:context]"

@@ -242,3 +242,18 @@ async fn a_key_file_that_others_can_open_is_warned_of() {
     let outcome = place.run(&["check"]).ends(0);
     assert!(outcome.err.contains("open to others than its owner"), "{outcome:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn providers_are_told_in_the_order_of_the_configuration_whoever_answers_first() {
+    let (slow, quick) = (Sim::start().await.unwrap(), plain_sim().await);
+    slow.script(Script::normal().delay(std::time::Duration::from_millis(300)));
+    let place = Place::with_deepseek(&slow).variable("QUICK_API_KEY", quick.key()).file(&format!(
+        "[providers.deepseek]\n[providers.quick]\nprofile = 'openai-compatible'\nbase_url = '{}'\n\
+         api_key = {{ env = 'QUICK_API_KEY' }}\ndefault_model = 'sim-small'\n",
+        quick.base_url()
+    ));
+    let out = place.run(&["check"]).ends(0).out;
+    let begins = |name: &str| out.lines().position(|line| line.starts_with(name)).unwrap();
+    assert!(begins("deepseek  http") < begins("quick  http"), "{out}");
+    assert!(begins("quick  http") < begins("PROVIDER"), "{out}");
+}

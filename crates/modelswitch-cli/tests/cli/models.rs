@@ -45,10 +45,10 @@ async fn json_has_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_fails_has_its_line_and_only_if_all_fail_does_the_command() {
+async fn a_provider_that_fails_has_its_line_and_the_exit_code_says_whether_others_are_listed() {
     let (sim, other, place) = two().await;
     sim.script(Script::status(503));
-    let outcome = place.run(&["models"]).ends(0);
+    let outcome = place.run(&["models"]).ends(3);
     assert!(outcome.out.contains("other/sim-small"), "{outcome:#?}");
     assert!(outcome.err.contains("error: deepseek"), "{outcome:#?}");
     assert!(!outcome.out.contains("failed"), "{outcome:#?}");

@@ -133,6 +133,25 @@ fn config_show_tells_each_value_and_where_it_comes_from() {
 }
 
 #[test]
+fn config_show_names_the_section_that_a_value_comes_from() {
+    let place = Place::empty().file(
+        "default = 'deepseek/a'\n[providers.deepseek]\n[profile.live]\ndefault = 'deepseek/b'\n[profile.live.timeout]\nidle = '1m'\n",
+    );
+    let outcome = place.run(&["config", "show", "--profile", "live"]).ends(0);
+    let rows: Vec<Vec<&str>> = outcome.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    for row in [
+        &["default", "deepseek/b", "modelswitch.toml:4", "[profile.live]"][..],
+        &["timeout.idle", "1m", "modelswitch.toml:6", "[profile.live]"],
+    ] {
+        assert!(rows.iter().any(|found| found == row), "{row:?}: {}", outcome.out);
+    }
+    let report = place.run(&["config", "show", "--profile", "live", "--json"]).ends(0).json();
+    let settings = report["settings"].as_array().unwrap();
+    let default = settings.iter().find(|setting| setting["path"] == "default").unwrap();
+    assert_eq!(default["origin"]["section"], "live");
+}
+
+#[test]
 fn config_validate_tells_every_mistake_in_sections_too() {
     let right = Place::empty().file("[providers.deepseek]\n[profile.test]\ndefault = 'deepseek/x'\n");
     let outcome = right.run(&["config", "validate"]).ends(0);

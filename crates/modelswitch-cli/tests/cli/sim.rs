@@ -56,6 +56,39 @@ fn the_plain_one_works_likewise_and_takes_any_key_when_told_to() {
 }
 
 #[test]
+fn every_service_of_the_simulator_is_offered_by_name_and_works_as_it_says() {
+    let help = Place::empty().run(&["sim", "--help"]).ends(0);
+    let outcome = Place::empty().run(&["sim", "--personality", "nobody"]).ends(2);
+    for name in ["deepseek", "openai", "groq", "mistral", "azure-deployments", "moonshot-cn", "zhipu"] {
+        assert!(help.out.contains(name) && outcome.err.contains(name), "{name}: {help:#?} {outcome:#?}");
+    }
+    for (name, at, with) in [
+        ("groq", "GROQ_BASE_URL", "GROQ_API_KEY"),
+        ("mistral", "MISTRAL_BASE_URL", "MISTRAL_API_KEY"),
+        ("moonshot-cn", "OPENAI_BASE_URL", "OPENAI_API_KEY"),
+    ] {
+        let (_running, said) = start(&["--personality", name, "--chunk-delay", "1ms"]);
+        let place = Place::empty()
+            .variable(at, word_after(&said, &format!("{at}=")))
+            .variable(with, word_after(&said, &format!("{with}=")));
+        let model = word_after(&said, "--model ").to_owned();
+        let outcome = place.run(&["chat", "--model", &model, "Hello"]).ends(0);
+        assert!(outcome.out.contains("[simulated sim-small]"), "{name}: {outcome:#?}");
+    }
+}
+
+#[test]
+fn several_keys_are_taken_and_none_of_them_is_shown() {
+    let (_running, said) = start(&["--key", "sk-canary-1", "--key", "sk-canary-2"]);
+    assert!(!said.contains("canary") && said.contains("those you gave"), "{said}");
+    for (key, ends) in [("sk-canary-1", 0), ("sk-canary-2", 0), ("sk-canary-3", 1)] {
+        let url = word_after(&said, "DEEPSEEK_BASE_URL=");
+        let place = Place::empty().variable("DEEPSEEK_BASE_URL", url).variable("DEEPSEEK_API_KEY", key);
+        place.run(&["chat", "Hello"]).ends(ends);
+    }
+}
+
+#[test]
 fn a_key_of_your_own_is_not_shown() {
     let (_running, said) = start(&["--key", "sk-canary-7f3a9c51e2"]);
     assert!(!said.contains("canary") && said.contains("the one you gave"), "{said}");

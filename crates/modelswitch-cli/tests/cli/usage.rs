@@ -26,6 +26,7 @@ fn help_tells_the_commands_and_the_exit_codes() {
         "providers",
         "check",
         "balance",
+        "usage",
         "sim",
         "init",
         "config",
@@ -99,4 +100,39 @@ fn a_value_that_can_not_be_is_refused_with_one_that_can() {
     }
     let place = place.variable("DEEPSEEK_API_KEY", "sk-0123456789");
     assert!(place.run(&["chat", " "]).ends(2).err.contains("there is nothing to ask"));
+}
+
+#[test]
+fn a_key_that_brings_no_provider_by_itself_is_named() {
+    let place =
+        Place::empty().variable("HF_TOKEN", "hf_canary").variable("AZURE_OPENAI_API_KEY", "canary-key");
+    let outcome = place.run(&["chat", "Hello"]).ends(2);
+    for word in ["HF_TOKEN", "[providers.huggingface]", "AZURE_OPENAI_ENDPOINT", "modelswitch demo"] {
+        assert!(outcome.err.contains(word), "{word}: {}", outcome.err);
+    }
+    assert!(!outcome.err.contains("canary"), "{}", outcome.err);
+}
+
+#[test]
+fn a_misspelt_provider_is_told_with_the_same_model_at_the_right_one() {
+    let place = Place::empty().variable("DEEPSEEK_API_KEY", "sk-0123456789");
+    let outcome = place.run(&["chat", "--model", "deepsek/deepseek-chat", "Hello"]).ends(2);
+    assert!(outcome.err.contains("did you mean `deepseek/deepseek-chat`?"), "{outcome:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_of_several_words_needs_no_quotes() {
+    let sim = modelswitch_sim::Sim::start().await.unwrap();
+    let outcome = Place::with_deepseek(&sim).run(&["chat", "how", "are", "you?", "--no-stream"]).ends(0);
+    assert!(outcome.out.contains("how are you?"), "{outcome:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_where_nobody_speaks_it_is_told_as_that() {
+    let sim = modelswitch_sim::Sim::start().await.unwrap();
+    let url = sim.base_url().replace("http://", "https://");
+    let place = Place::empty().variable("DEEPSEEK_BASE_URL", &url).variable("DEEPSEEK_API_KEY", sim.key());
+    let place = place.variable("MODELSWITCH_RETRY__ATTEMPTS", "1");
+    let outcome = place.run(&["chat", "Hello"]).ends(1);
+    assert!(outcome.err.contains("doesn't speak TLS; is it http://"), "{outcome:#?}");
 }

@@ -6,11 +6,10 @@ use bytes::Bytes;
 use futures_util::stream;
 use modelswitch_provider::{
     Body, ChatCompletion, Collector, Completion, Event, EventStream, Head, Request, Response, Result,
+    WantsUsage,
 };
 use serde_json::Value;
 use tokio::time::Instant;
-
-use crate::usage::{is_only_usage, wants_usage};
 
 /// How an answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +26,7 @@ impl Form {
         if !request.is_stream() {
             return Self::Whole;
         }
-        Self::Stream { usage: request.document().is_some_and(wants_usage) }
+        Self::Stream { usage: request.includes_usage() || request.extensions.get::<WantsUsage>().is_some() }
     }
 }
 
@@ -83,7 +82,7 @@ impl Stored {
             (Content::Whole(json), Form::Stream { usage }) => as_stream(told_at_once(json, usage).ok()?),
             (Content::Events(events), Form::Whole) => Body::Json(collected(events).ok()?),
             (Content::Events(events), Form::Stream { usage }) => {
-                as_stream(events.iter().filter(|event| usage || !is_only_usage(event)).cloned().collect())
+                as_stream(events.iter().filter(|event| usage || !event.is_usage_alone()).cloned().collect())
             }
         };
         Some(Response { head: self.head.clone(), body })

@@ -1,9 +1,8 @@
 //! What an answer tells of itself, without what it says.
 
+use modelswitch_provider::{UsageSeen, has_member};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-use crate::usage::{UsageSeen, has_member};
 
 /// Found in an answer, or in the events of one.
 #[derive(Default)]
@@ -71,7 +70,7 @@ impl Told {
     }
 
     fn take_usage(&mut self, usage: &RawValue) {
-        self.usage.take(usage);
+        let _ = self.usage.take(usage);
         if let Some(usage) = self.usage.usage() {
             self.input = Some(usage.prompt_tokens);
             self.output = Some(usage.completion_tokens);
@@ -142,14 +141,9 @@ fn text(value: &RawValue) -> Option<String> {
 
 /// True when an event may tell why something ended, or what it took.
 fn has_news(json: &[u8]) -> bool {
-    [
-        (&b"\"usage\""[..], b'{'),
-        (b"\"finish_reason\"", b'"'),
-        (b"\"stop_reason\"", b'"'),
-        (b"\"response\"", b'{'),
-    ]
-    .into_iter()
-    .any(|(name, value)| has_member(json, name, value))
+    [("\"usage\"", b'{'), ("\"finish_reason\"", b'"'), ("\"stop_reason\"", b'"'), ("\"response\"", b'{')]
+        .into_iter()
+        .any(|(name, value)| has_member(json, name, value))
 }
 
 /// A name or an id that somebody else chose: not longer than one is, without line breaks, and no key.

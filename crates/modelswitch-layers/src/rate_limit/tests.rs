@@ -1,6 +1,8 @@
 use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
 
 use futures_util::{FutureExt, StreamExt};
+use modelswitch_provider::Body;
 use modelswitch_provider::mock::{MockProvider, events};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -401,3 +401,22 @@ async fn a_storm_is_not_repeated_beyond_the_budget() {
     assert!(calls.iter().all(|call| call.as_ref().is_err_and(Error::is_exhausted)));
     assert!(times(&asked) <= 150, "{}", times(&asked));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_services_own_word_about_trying_again_counts_more_than_the_kind() {
+    for (kind, word, tries) in [
+        (ErrorKind::RateLimited, Some(false), 1),
+        (ErrorKind::RateLimited, None, 3),
+        (ErrorKind::InvalidRequest, Some(true), 3),
+        (ErrorKind::InvalidRequest, None, 1),
+    ] {
+        let mut error = Error::new(kind, "no").with_status(http::StatusCode::CONFLICT);
+        if let Some(word) = word {
+            error = error.with_should_retry(word);
+        }
+        let outer = Retry::new().attempts(2);
+        let llm = Stack::new().layer(outer).layer(Retry::new().attempts(3)).over(MockProvider::error(error));
+        let error = llm.ask("?").await.unwrap_err();
+        assert_eq!(error.attempts(), tries, "{kind} {word:?}");
+    }
+}

@@ -1,12 +1,13 @@
 //! What has to be done with an answer whose form the service wasn't asked to keep to, or that must not be empty.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use modelswitch_provider::{
-    Body, ChatChunk, ChatCompletion, Choice, Collector, Error, Event, EventStream, FinishReason, Head,
-    Response, Result,
+    Body, ChatChunk, ChatCompletion, Choice, ChunkChoice, Collector, Delta, Error, Event, EventStream,
+    FinishReason, Head, Response, Result,
 };
 
 use crate::schema::Checker;
@@ -130,8 +131,7 @@ impl AnswerCheck {
             events,
             head,
             collector: self.checker.is_some().then(Collector::new),
-            said: false,
-            answer: AnswerTool::default(),
+            choices: BTreeMap::new(),
             work: self,
         };
         EventStream::new(stream::unfold(Some(state), |state| async move {
@@ -153,10 +153,19 @@ struct Flow {
     head: Head,
     /// The answer so far: half an answer follows no schema.
     collector: Option<Collector>,
-    said: bool,
-    answer: AnswerTool,
+    choices: BTreeMap<u32, Flowing>,
     work: AnswerCheck,
 }
+
+/// One choice of the stream.
+#[derive(Default)]
+struct Flowing {
+    said: bool,
+    answer: AnswerTool,
+}
+
+/// A stream that invents new choices for ever must not fill the memory: those beyond pass as they come.
+const MOST_CHOICES: usize = 128;
 
 /// The pieces of a tool's arguments as those of the answer.
 #[derive(Default)]
@@ -170,7 +179,7 @@ impl Flow {
     fn take(&mut self, event: Event) -> Result<Event> {
         let Ok(mut chunk) = event.json::<ChatChunk>() else { return Ok(event) };
         self.refuse_empty(&chunk)?;
-        if !(self.work.answer_tool && self.answer.take(&mut chunk)) {
+        if !(self.work.answer_tool && self.take_answers(&mut chunk)) {
             self.collect(chunk);
             return Ok(event);
         }
@@ -190,15 +199,32 @@ impl Flow {
         if !self.work.refuses_empty {
             return Ok(());
         }
-        self.said |= chunk.choices.iter().any(|choice| {
-            let delta = &choice.delta;
-            let refused = delta.extra.get("refusal").is_some_and(|refusal| !refusal.is_null());
-            delta.content.as_deref().is_some_and(|text| !text.trim().is_empty())
-                || !delta.tool_calls.is_empty()
-                || refused
-        });
-        let ends = chunk.choices.iter().any(|choice| choice.finish_reason == Some(FinishReason::Stop));
-        if ends && !self.said { Err(empty()) } else { Ok(()) }
+        for choice in &chunk.choices {
+            let Some(flowing) = self.choice(choice.index) else { continue };
+            flowing.said |= says_something(&choice.delta);
+            if choice.finish_reason == Some(FinishReason::Stop) && !flowing.said {
+                return Err(empty());
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether something was changed.
+    fn take_answers(&mut self, chunk: &mut ChatChunk) -> bool {
+        let mut changed = false;
+        for choice in &mut chunk.choices {
+            if let Some(flowing) = self.choice(choice.index) {
+                changed |= flowing.answer.take(choice);
+            }
+        }
+        changed
+    }
+
+    fn choice(&mut self, index: u32) -> Option<&mut Flowing> {
+        if self.choices.len() >= MOST_CHOICES && !self.choices.contains_key(&index) {
+            return None;
+        }
+        Some(self.choices.entry(index).or_default())
     }
 
     fn end(&mut self) -> Result<()> {
@@ -211,6 +237,13 @@ fn empty() -> Error {
     Error::decode("the service ended its answer without having said anything")
         .with_code("empty_answer")
         .with_hint("ask again; under load and in JSON mode models answer so now and then")
+}
+
+fn says_something(delta: &Delta) -> bool {
+    let refused = delta.extra.get("refusal").is_some_and(|refusal| !refusal.is_null());
+    delta.content.as_deref().is_some_and(|text| !text.trim().is_empty())
+        || !delta.tool_calls.is_empty()
+        || refused
 }
 
 fn says_nothing(choice: &Choice) -> bool {
@@ -235,28 +268,26 @@ fn answer_from_call(choice: &mut Choice) {
 
 impl AnswerTool {
     /// Says whether something was changed.
-    fn take(&mut self, chunk: &mut ChatChunk) -> bool {
+    fn take(&mut self, choice: &mut ChunkChoice) -> bool {
         let mut changed = false;
-        for choice in &mut chunk.choices {
-            if let Some(text) = choice.delta.content.as_mut().filter(|text| !text.is_empty()) {
-                self.besides.push_str(&std::mem::take(text));
-                changed = true;
+        if let Some(text) = choice.delta.content.as_mut().filter(|text| !text.is_empty()) {
+            self.besides.push_str(&std::mem::take(text));
+            changed = true;
+        }
+        for call in std::mem::take(&mut choice.delta.tool_calls) {
+            (changed, self.is_called) = (true, true);
+            let more = call.function.and_then(|function| function.arguments).unwrap_or_default();
+            if call.index.unwrap_or_default() == 0 {
+                choice.delta.content.get_or_insert_default().push_str(&more);
             }
-            for call in std::mem::take(&mut choice.delta.tool_calls) {
-                (changed, self.is_called) = (true, true);
-                let more = call.function.and_then(|function| function.arguments).unwrap_or_default();
-                if call.index.unwrap_or_default() == 0 {
-                    choice.delta.content.get_or_insert_default().push_str(&more);
-                }
-            }
-            if choice.finish_reason == Some(FinishReason::ToolCalls) {
-                choice.finish_reason = Some(FinishReason::Stop);
-                changed = true;
-            }
-            if choice.finish_reason.is_some() && !self.is_called {
-                choice.delta.content = Some(std::mem::take(&mut self.besides));
-                changed = true;
-            }
+        }
+        if choice.finish_reason == Some(FinishReason::ToolCalls) {
+            choice.finish_reason = Some(FinishReason::Stop);
+            changed = true;
+        }
+        if choice.finish_reason.is_some() && !self.is_called {
+            choice.delta.content = Some(std::mem::take(&mut self.besides));
+            changed = true;
         }
         changed
     }
@@ -309,5 +340,47 @@ mod tests {
             chunk(json!({"content":" so."}), json!("stop")),
         ];
         assert_eq!(texts(plain).await, "It is so.");
+    }
+
+    #[tokio::test]
+    async fn each_of_several_answers_is_told_by_itself() {
+        let of = |index: u32, delta: Value, finish: Value| {
+            Event::new(
+                json!({"id":"1","choices":[{"index":index,"delta":delta,"finish_reason":finish}]})
+                    .to_string(),
+            )
+        };
+        let call =
+            |text: &str| json!({"tool_calls":[{"index":0,"function":{"name":"answer","arguments":text}}]});
+        let events = || {
+            [
+                of(0, json!({"content":"Sure: "}), Value::Null),
+                of(1, json!({"content":"It is"}), Value::Null),
+                of(0, call("{}"), Value::Null),
+                of(0, json!({}), json!("tool_calls")),
+                of(1, json!({"content":" so."}), json!("stop")),
+            ]
+        };
+        let work = AnswerCheck::default().with_tool();
+        let stream = EventStream::new(stream::iter(events().into_iter().map(Ok)));
+        let mut all = [String::new(), String::new()];
+        let chunks = work.stream(stream, Head::default());
+        for choice in chunks
+            .map(|event| event.unwrap().json::<ChatChunk>().unwrap())
+            .collect::<Vec<_>>()
+            .await
+            .into_iter()
+            .flat_map(|chunk| chunk.choices)
+        {
+            all[choice.index as usize] += choice.delta.content.as_deref().unwrap_or_default();
+        }
+        assert_eq!(all, ["{}", "It is so."]);
+
+        // One that says nothing is empty, whatever the others say.
+        let empty = [of(0, json!({"content":"x"}), json!("stop")), of(1, json!({}), json!("stop"))];
+        let stream = EventStream::new(stream::iter(empty.into_iter().map(Ok)));
+        let read: Vec<_> =
+            AnswerCheck::default().refusing_empty().stream(stream, Head::default()).collect().await;
+        assert!(read[0].is_ok() && read[1].is_err());
     }
 }

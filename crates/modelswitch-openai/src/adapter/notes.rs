@@ -12,6 +12,11 @@ use crate::policy::Policies;
 /// notes.change("temperature", "1.5 sent as 1", "send at most 1");
 /// notes.no_effect("seed", "the service doesn't know it");
 /// let error = notes.finish().err().ok_or("strict")?;
+/// assert_eq!(
+///     error.message(),
+///     "`strict` doesn't allow what this service needs: `temperature` (1.5 sent as 1); \
+///      `seed` (no effect: the service doesn't know it)"
+/// );
 /// assert_eq!(error.hint(), "`temperature`: send at most 1; `seed`: leave it out");
 /// # Ok::<(), &str>(())
 /// ```
@@ -45,7 +50,7 @@ impl Notes {
     pub fn change(&mut self, parameter: &str, change: impl Into<String>, instead: &str) {
         let change = change.into();
         if self.policies.strict {
-            self.refuse(parameter, format!("`{parameter}` would have to be changed: {change}"), instead);
+            self.refuse(parameter, format!("`{parameter}` ({change})"), instead);
         }
         self.same_meaning(parameter, change);
     }
@@ -53,7 +58,7 @@ impl Notes {
     /// Tells a parameter that is sent and does nothing.
     pub fn no_effect(&mut self, parameter: &str, why: &str) {
         if self.policies.strict {
-            self.refuse(parameter, format!("`{parameter}` would have no effect: {why}"), "leave it out");
+            self.refuse(parameter, format!("`{parameter}` (no effect: {why})"), "leave it out");
         }
         self.same_meaning(parameter, format!("has no effect: {why}"));
     }
@@ -85,8 +90,11 @@ impl Notes {
             [one] => vec![one.instead.clone()],
             several => several.iter().map(|one| format!("`{}`: {}", one.parameter, one.instead)).collect(),
         };
-        Err(Error::unsupported(messages.join("; "))
-            .with_param(first.parameter.clone())
-            .with_hint(instead.join("; ")))
+        Err(Error::unsupported(format!(
+            "`strict` doesn't allow what this service needs: {}",
+            messages.join("; ")
+        ))
+        .with_param(first.parameter.clone())
+        .with_hint(instead.join("; ")))
     }
 }

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use modelswitch_provider::ToolCallSlots;
+use bytes::Bytes;
+use modelswitch_provider::{Result, ToolCallSlots};
 use serde_json::{Map, Value};
 
 use super::repair;
+use crate::adapter::to_json;
 
 /// The calls of a whole message.
 pub(super) fn repair_whole(message: &mut Map<String, Value>, ids: Ids) {
@@ -63,6 +65,44 @@ pub(super) fn from_function_call(message: &mut Map<String, Value>) {
     let Some(function) = message.remove("function_call") else { return };
     let call = serde_json::json!({ "index": 0, "type": "function", "function": function });
     message.insert("tool_calls".to_owned(), Value::Array(vec![call]));
+}
+
+/// A piece of a custom tool's call. async-openai has a type for such calls in whole answers only: in a stream name and input
+/// go on as those of a function, without a type, and the service's own words stay beside. True for a piece with that type.
+pub(super) fn custom_as_function(piece: &mut Map<String, Value>) -> bool {
+    let is_custom = piece.get("type").and_then(Value::as_str) == Some("custom");
+    if is_custom && let Some(kind) = piece.remove("type") {
+        piece.insert("native_type".to_owned(), kind);
+    }
+    let has_name =
+        |function: &Value| function.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+    if let Some(Value::Object(custom)) = piece.get("custom")
+        && !piece.get("function").is_some_and(has_name)
+    {
+        let members = [("name", "name"), ("input", "arguments")].into_iter();
+        let function = members.filter_map(|(name, ours)| Some((ours.to_owned(), custom.get(name)?.clone())));
+        let function = Value::Object(function.collect());
+        piece.insert("function".to_owned(), function);
+    }
+    is_custom
+}
+
+/// The same for all calls of a chunk that was a whole answer.
+///
+/// # Errors
+/// When it can't be written again.
+pub(super) fn without_custom(chunk: Bytes) -> Result<Bytes> {
+    if memchr::memmem::find(&chunk, b"\"custom\"").is_none() {
+        return Ok(chunk);
+    }
+    let Ok(mut value) = serde_json::from_slice::<Value>(&chunk) else { return Ok(chunk) };
+    for choice in value.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
+        let calls = choice.pointer_mut("/delta/tool_calls").and_then(Value::as_array_mut);
+        for call in calls.into_iter().flatten().filter_map(Value::as_object_mut) {
+            custom_as_function(call);
+        }
+    }
+    to_json(&value)
 }
 
 /// Arguments as the JSON text that OpenAI sends; an object becomes its text.
@@ -236,13 +276,14 @@ impl Calls {
     }
 }
 
-/// A call that has its name and all of its arguments is over: a name after it is the next call's. Two names in one
-/// delta are two calls.
+/// A call that has its name and all of its arguments is over: a name after it is the next call's, unless it only repeats it.
+/// Two names in one delta are two calls, with arguments or without.
 fn begins_another(call: &Call, delta: u64, piece: Piece<'_>) -> bool {
-    piece.name.is_some()
-        && !call.name.is_empty()
-        && (call.delta == delta || call.arguments.is_whole())
-        && piece.arguments.is_some_and(|text| !text.is_empty())
+    let Some(name) = piece.name.filter(|_| !call.name.is_empty()) else { return false };
+    let has_arguments = piece.arguments.is_some_and(|text| !text.is_empty());
+    let is_another = piece.id.is_none_or(|id| id != call.id);
+    (call.delta == delta && (has_arguments || is_another))
+        || (call.arguments.is_whole() && (has_arguments || name != call.name))
 }
 
 /// How far a JSON text has come, without keeping it.
@@ -313,6 +354,15 @@ mod tests {
         );
         // No index, no ids, whole calls in one delta.
         assert_eq!(slots(&[(0, None, None, f, "{}"), (0, None, None, f, "{}")]), [0, 1]);
+        // The same without arguments.
+        assert_eq!(slots(&[(0, None, None, f, ""), (0, None, None, f, "")]), [0, 1]);
+        assert_eq!(
+            slots(&[(0, None, None, f, ""), (0, None, None, Some("g"), ""), (1, None, None, None, "{}")]),
+            [0, 1, 1]
+        );
+        assert_eq!(slots(&[(0, Some(0), None, f, ""), (0, Some(0), None, Some("g"), "")]), [0, 1]);
+        // Another name after a whole call.
+        assert_eq!(slots(&[(0, None, None, f, "{}"), (1, None, None, Some("g"), "")]), [0, 1]);
         // The same in two deltas, under one index.
         assert_eq!(
             slots(&[(0, Some(0), None, f, "{\"a\":1}"), (1, Some(0), Some(""), f, "{\"a\":2}")]),
@@ -390,6 +440,16 @@ mod tests {
             (&json!("call_0000000000000007_0_2"), &json!(""))
         );
         assert_eq!((&calls[3]["id"], &calls[3]["custom_tool"]["input"]), (&json!("7"), &json!("i")));
+    }
+
+    #[test]
+    fn a_custom_call_of_a_whole_answer_is_a_function_in_a_chunk() {
+        let call = json!({"id":"a","type":"custom","function":{"name":"","arguments":""},"custom":{"name":"f","input":"x"}});
+        let chunk = json!({"choices":[{"delta":{"tool_calls":[call]}}]}).to_string();
+        let out: Value = serde_json::from_slice(&without_custom(chunk.into()).unwrap()).unwrap();
+        let call = &out["choices"][0]["delta"]["tool_calls"][0];
+        assert_eq!(call["function"], json!({"name":"f","arguments":"x"}));
+        assert!(call.get("type").is_none() && call["native_type"] == "custom");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::calls::{self, Calls, Ids, Piece, Placed};
 use super::fit::fit;
-use super::look::{self, Look};
+use super::look::{self, Look, Object, TextChoice};
 use super::seen::{Seen, SeenChoice};
 use super::{Context, Kind, finish, mend, reasoning, repair, whole};
 use crate::adapter::to_json;
@@ -47,7 +47,11 @@ const ESSENTIAL: [&str; 16] = [
 /// nothing to save. What stood before it is in `out`.
 pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes, out: &mut Vec<Bytes>) -> Result<()> {
     seen.next_delta();
-    if context.kind == Kind::Chat && conforms(context, seen, &data) {
+    let passed = match context.kind {
+        Kind::Chat => pass(context, seen, &data),
+        _ => text_conforms(context, seen, &data).then(|| data.clone()),
+    };
+    if let Some(data) = passed {
         out.push(data);
         return Ok(());
     }
@@ -65,7 +69,10 @@ pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes, out: &mut V
         if let Some(error) = error::from_success(&context.profile, &context.scrub, &value) {
             return Err(keep(error));
         }
-        if shape_value(context, seen, &mut value)? {
+        if shape_value(context, seen, &mut value).map_err(|error| match error.upstream_body() {
+            None => keep(error),
+            Some(_) => error,
+        })? {
             out.push(to_json(&value)?);
         }
         seen.next_delta();
@@ -73,21 +80,73 @@ pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes, out: &mut V
     Ok(())
 }
 
-fn conforms(context: &Context, seen: &mut Seen, data: &[u8]) -> bool {
-    if context.profile.response.cumulative || reasoning::may_need_unifying(data) {
-        return false;
+/// A chunk that conforms, or would if its reasoning were called `reasoning_content`. `None` for others.
+fn pass(context: &Context, seen: &mut Seen, data: &Bytes) -> Option<Bytes> {
+    let has_places = context.places.are_in(data);
+    if context.profile.response.cumulative || (has_places && !context.places.are_plain_in(data)) {
+        return None;
     }
-    let Ok(look) = serde_json::from_slice::<Look<'_>>(data) else { return false };
-    if !look.conforms(&context.profile) {
-        return false;
+    let look =
+        serde_json::from_slice::<Look<'_>>(data).ok().filter(|look| look.conforms(&context.profile))?;
+    let copied = if has_places { with_copies(&look, data)? } else { None };
+    let passed = copied.unwrap_or_else(|| data.clone());
+    conforms(context, seen, &look).then_some(passed)
+}
+
+/// The chunk with a copy of the reasoning beside it: a service that calls it `reasoning` does so in each of its chunks.
+/// `Some(None)` where there is nothing to copy, `None` where that isn't all there is to do.
+fn with_copies(look: &Look<'_>, data: &[u8]) -> Option<Option<Bytes>> {
+    let (mut out, mut done) = (Vec::new(), 0);
+    for Object(choice) in &look.choices {
+        let Some(text) = choice.delta.0.elsewhere().ok()? else { continue };
+        // It is a part of the same bytes.
+        let end = text.as_ptr().addr().checked_sub(data.as_ptr().addr())? + text.len();
+        out.reserve(data.len() + text.len() + COPY.len());
+        out.extend_from_slice(data.get(done..end)?);
+        out.extend_from_slice(COPY);
+        out.extend_from_slice(text.as_bytes());
+        done = end;
     }
+    if out.is_empty() {
+        return Some(None);
+    }
+    // Beside one that is empty it would be there twice.
+    if memchr::memmem::find(data, b"\"reasoning_content\"").is_some() {
+        return None;
+    }
+    out.extend_from_slice(data.get(done..)?);
+    Some(Some(out.into()))
+}
+
+const COPY: &[u8] = b",\"reasoning_content\":";
+
+fn conforms(context: &Context, seen: &mut Seen, look: &Look<'_>) -> bool {
     // Each choice is looked at, for what it tells must be known, whatever the others are like.
     let mut in_shape = true;
     for choice in &look.choices {
         in_shape &= is_in_shape(context, seen, &choice.0);
     }
+    in_shape && goes_out(seen, look)
+}
+
+/// The same of the older completions.
+fn text_conforms(context: &Context, seen: &mut Seen, data: &[u8]) -> bool {
+    let Ok(look) = serde_json::from_slice::<Look<'_, TextChoice<'_>>>(data) else { return false };
+    if !look.text_conforms(&context.profile) {
+        return false;
+    }
+    for Object(choice) in &look.choices {
+        if let Some(seen) = seen.choice(choice.index) {
+            seen.ended |= choice.finish_reason.is_some();
+        }
+    }
+    goes_out(seen, &look)
+}
+
+/// Notes what all chunks have. False when the usage has to be held back.
+fn goes_out<C>(seen: &mut Seen, look: &Look<'_, C>) -> bool {
     let usage = look.usage.as_ref().map(|usage| usage.0.counts());
-    if !in_shape || usage.is_some_and(|usage| !seen.usage_goes_out(usage)) {
+    if usage.is_some_and(|usage| !seen.usage_goes_out(usage)) {
         return false;
     }
     seen.forget_placed();
@@ -195,11 +254,13 @@ fn repair_choice(
     let seen = seen.choice(index).unwrap_or(&mut spare);
     if context.kind == Kind::Chat {
         repair_delta(context, seen, choice, delta);
+        finish::refuse_failed(context, choice)?;
         finish::repair(&context.profile, choice, !seen.calls.is_empty())?;
         whole::finish_function_call(context, choice);
         end_thought(seen, choice);
     } else {
         whole::repair_text(choice);
+        finish::refuse_failed(context, choice)?;
         finish::repair(&context.profile, choice, false)?;
         finish::of_text(choice);
     }
@@ -256,6 +317,7 @@ fn end_thought(seen: &mut SeenChoice, choice: &mut Map<String, Value>) {
 fn repair_piece(seen: &mut SeenChoice, piece: &mut Map<String, Value>, ids: Ids, delta: u64) {
     repair::string_or_nothing(piece, "id");
     calls::nest_function(piece);
+    let is_custom = calls::custom_as_function(piece);
     match piece.get_mut("function") {
         Some(Value::Object(function)) => {
             repair::string_or_null(function, "name");
@@ -278,7 +340,9 @@ fn repair_piece(seen: &mut SeenChoice, piece: &mut Map<String, Value>, ids: Ids,
     match id {
         Some(id) => {
             piece.insert("id".to_owned(), id.into());
-            piece.insert("type".to_owned(), "function".into());
+            if !is_custom {
+                piece.insert("type".to_owned(), "function".into());
+            }
         }
         None => {
             piece.remove("id");

@@ -144,6 +144,9 @@ impl Events {
     }
 
     fn take_response(&mut self, event: Event) -> Result<Event> {
+        if responses::piece_conforms(&event.data) {
+            return Ok(event);
+        }
         let mut value: Value =
             mend::parse(&event.data).map_err(|error| Error::decode_json("an event of the stream", &error))?;
         let kind = value
@@ -289,6 +292,21 @@ mod tests {
         assert_eq!(read_all(Kind::Responses, &[created]).await, (1, Some(ErrorKind::Interrupted)));
         let error = "event: error\ndata: {\"type\":\"error\",\"code\":\"x\",\"message\":\"broke\"}\n\n";
         assert_eq!(read_all(Kind::Responses, &[created, error]).await, (1, Some(ErrorKind::Upstream)));
+    }
+
+    #[tokio::test]
+    async fn a_conforming_event_of_responses_and_completions_passes_as_it_came() {
+        let piece = r#"{ "type":"response.output_text.delta","sequence_number":1,"item_id":"i","output_index":0,"content_index":0,"delta":"x","logprobs":[] }"#;
+        let text = r#"{ "id":"1","object":"text_completion","created":7,"model":"m","choices":[{"text":"x","index":0,"logprobs":null,"finish_reason":null}] }"#;
+        let last = r#"{ "id":"1","object":"text_completion","created":7,"model":"m","choices":[{"text":"","index":0,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2} }"#;
+        for (kind, data) in [(Kind::Responses, vec![piece]), (Kind::Completion, vec![text, last])] {
+            let body: String = data.iter().map(|data| format!("data: {data}\n\n")).collect();
+            let body = ByteStream::new(stream::iter([Ok(Bytes::from(body))]));
+            let events: Vec<_> = read(Context::of_test("deepseek", kind), body).collect().await;
+            for (event, data) in events.iter().zip(data) {
+                assert_eq!(event.as_ref().unwrap().data, data, "{kind:?}");
+            }
+        }
     }
 
     #[tokio::test]

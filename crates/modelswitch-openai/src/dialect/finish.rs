@@ -3,8 +3,9 @@
 use modelswitch_provider::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
-use crate::Profile;
+use super::Context;
 use crate::profile::BrokenOff;
+use crate::{Profile, error};
 
 /// A finish reason as OpenAI names it, by meaning; the service's own word is kept as `native_finish_reason`. One that says
 /// nothing (`""`, `false`) is none.
@@ -32,6 +33,22 @@ pub(super) fn repair(profile: &Profile, choice: &mut Map<String, Value>, calls_t
     } else if !choice.get("finish_reason").is_some_and(Value::is_string) {
         choice.insert("finish_reason".to_owned(), meaning.into());
     }
+    Ok(())
+}
+
+/// An error inside of a choice, as OpenRouter sends it when a service behind it breaks off
+/// (<https://openrouter.ai/docs/api-reference/errors>).
+///
+/// # Errors
+/// What it says, unless an answer that was broken off is wanted as what there is of it.
+pub(super) fn refuse_failed(context: &Context, choice: &mut Map<String, Value>) -> Result<()> {
+    let Some(error) = error::in_choice(&context.profile, &context.scrub, choice) else { return Ok(()) };
+    if context.profile.response.broken_off != BrokenOff::FinishReason {
+        return Err(error);
+    }
+    let reason = choice.insert("finish_reason".to_owned(), "length".into());
+    let reason = reason.filter(|reason| !reason.is_null()).unwrap_or_else(|| "error".into());
+    choice.entry("native_finish_reason").or_insert(reason);
     Ok(())
 }
 
@@ -83,6 +100,8 @@ fn meaning_of(
     }
     let word = reason.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|part| word.contains(part));
+    // A `skill` is nothing that was killed.
+    let begins = |start: &str| word.split(|c: char| !c.is_alphanumeric()).any(|part| part.starts_with(start));
     Ok(match word.as_str() {
         "" | "null" | "none" | "unspecified" | "finish_reason_unspecified" => None,
         "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "complete" | "completed" | "end" => {
@@ -91,16 +110,21 @@ fn meaning_of(
         "tool_calls" | "tool_use" | "tool_call" => Some("tool_calls"),
         "function_call" => Some("function_call"),
         "insufficient_system_resource" => return Err(ErrorKind::Overloaded),
-        _ if says(&["abort", "cancel", "interrupt"]) => return Err(ErrorKind::Interrupted),
+        _ if says(&["abort", "cancel", "interrupt", "disconnect"]) || begins("kill") => {
+            return Err(ErrorKind::Interrupted);
+        }
         _ if says(&["timeout", "timed_out"]) => return Err(ErrorKind::Timeout),
-        _ if says(&["overload"]) => return Err(ErrorKind::Overloaded),
+        _ if says(&["overload", "preempt", "evict", "out_of_memory"]) || begins("oom") => {
+            return Err(ErrorKind::Overloaded);
+        }
         _ if says(&[
             "filter",
             "safety",
             "sensitive",
             "refus",
             "recitation",
-            "blocklist",
+            "guardrail",
+            "block",
             "prohibit",
             "spii",
             "moderat",
@@ -108,9 +132,11 @@ fn meaning_of(
         {
             Some("content_filter")
         }
-        _ if says(&["error", "fail", "malformed"]) => return Err(ErrorKind::Upstream),
+        _ if says(&["error", "fail", "malformed", "crash"]) => return Err(ErrorKind::Upstream),
         // Whatever it is called, an answer that was cut must not pass for a whole one.
-        _ if says(&["length", "max", "limit", "trunc", "exceed"]) => Some("length"),
+        _ if says(&["length", "max", "limit", "trunc", "exceed", "incomplete", "budget"]) => Some("length"),
+        _ if says(&["stop", "eos", "end_of"]) => Some(ordinary(calls_tools)),
+        _ if says(&["context", "token"]) => Some("length"),
         _ => Some(ordinary(calls_tools)),
     })
 }
@@ -146,6 +172,8 @@ mod tests {
                     "stop_sequence",
                     "COMPLETE",
                     "something_new",
+                    "stop_token",
+                    "skill_done",
                 ][..],
             ),
             (
@@ -157,6 +185,11 @@ mod tests {
                     "model_length",
                     "model_context_window_exceeded",
                     "truncated",
+                    "context_window",
+                    "out_of_context",
+                    "token_budget",
+                    "incomplete",
+                    "thinking_budget",
                 ],
             ),
             ("tool_calls", &["tool_calls", "tool_use", "TOOL_CALL"]),
@@ -173,6 +206,8 @@ mod tests {
                     "PROHIBITED_CONTENT",
                     "SPII",
                     "IMAGE_SAFETY",
+                    "guardrail_intervened",
+                    "blocked",
                 ],
             ),
         ] {
@@ -209,6 +244,11 @@ mod tests {
             ("error", ErrorKind::Upstream),
             ("MALFORMED_FUNCTION_CALL", ErrorKind::Upstream),
             ("timeout", ErrorKind::Timeout),
+            ("client_disconnected", ErrorKind::Interrupted),
+            ("worker_killed", ErrorKind::Interrupted),
+            ("preempted", ErrorKind::Overloaded),
+            ("OOM", ErrorKind::Overloaded),
+            ("engine_crash", ErrorKind::Upstream),
         ] {
             assert_eq!(repaired(json!(reason), false).unwrap_err().kind(), kind, "{reason}");
         }

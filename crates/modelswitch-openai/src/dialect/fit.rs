@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
-/// Each round takes a member away; no answer has so many that don't fit, and each round reads it anew.
-const MOST_ROUNDS: usize = 64;
+/// Each round takes a member away, and reads the answer anew: four for each of the most choices that are told apart.
+const MOST_ROUNDS: usize = 4 * super::seen::MOST_CHOICES;
 
 /// Makes a value one that async-openai decodes. A member that doesn't fit goes on under the name `native_…`, where
 /// nobody stumbles over it and whoever knows the service still finds it; the members in `essential` never do.
@@ -101,6 +101,13 @@ mod tests {
     struct Inner {
         text: String,
         extra: Option<u32>,
+    }
+
+    #[test]
+    fn what_doesnt_fit_in_each_of_the_most_choices_is_set_aside() {
+        let item = json!({"text":"a","extra":"b"});
+        let mut value = json!({"list":vec![item; super::super::seen::MOST_CHOICES]});
+        assert!(fit::<Outer>(&mut value, &["list", "list.text"], "it").is_ok());
     }
 
     #[test]

@@ -7,13 +7,15 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::calls::Piece;
 use super::{finish, usage};
 use crate::Profile;
 
 #[derive(Deserialize)]
-pub(super) struct Look<'a> {
+#[serde(bound(deserialize = "C: Deserialize<'de>"))]
+pub(super) struct Look<'a, C = Choice<'a>> {
     #[serde(borrow)]
     pub(super) id: Text<'a>,
     #[serde(borrow, rename = "object")]
@@ -21,8 +23,7 @@ pub(super) struct Look<'a> {
     pub(super) created: u32,
     #[serde(borrow)]
     pub(super) model: Text<'a>,
-    #[serde(borrow)]
-    pub(super) choices: Vec<Object<Choice<'a>>>,
+    pub(super) choices: Vec<Object<C>>,
     #[serde(default)]
     pub(super) usage: Option<Object<usage::Look>>,
     #[serde(default, rename = "service_tier")]
@@ -48,14 +49,34 @@ pub(super) struct Choice<'a> {
     pub(super) finish_reason: Option<Reason>,
     #[serde(default)]
     logprobs: Option<IgnoredAny>,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
+}
+
+/// One of the older completions.
+#[derive(Deserialize)]
+pub(super) struct TextChoice<'a> {
+    pub(super) index: u32,
+    #[serde(borrow, rename = "text")]
+    _text: Text<'a>,
+    #[serde(default)]
+    pub(super) finish_reason: Option<Reason>,
+    #[serde(default)]
+    logprobs: Option<IgnoredAny>,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Delta<'a> {
     #[serde(borrow, default)]
     pub(super) content: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "reasoning_content")]
-    _reasoning_content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_details: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "refusal")]
     _refusal: Option<Text<'a>>,
     #[serde(default, rename = "role")]
@@ -77,6 +98,8 @@ pub(super) struct Call<'a> {
     kind: Option<Function>,
     #[serde(borrow, default)]
     function: Option<Object<CallFunction<'a>>>,
+    #[serde(default)]
+    custom: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +114,9 @@ struct CallFunction<'a> {
 struct Groq {
     #[serde(default)]
     usage: Option<IgnoredAny>,
+    /// Why it broke a stream off.
+    #[serde(default)]
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -166,19 +192,66 @@ impl Look<'_> {
                 choice.finish_reason.is_none() || !finish::calls_a_standard_one_a_failure(profile);
             let delta = &choice.delta.0;
             choice.logprobs.is_none()
+                && choice.error.is_none()
                 && delta.function_call.is_none()
+                && delta.tool_calls.iter().flatten().all(|call| call.0.custom.is_none())
                 && delta.audio.is_none()
                 && !matches!(choice.finish_reason, Some(Reason::FunctionCall))
                 && reason_is_plain
         };
-        let has_usage_elsewhere = self.x_groq.as_ref().is_some_and(|own| own.0.usage.is_some());
-        self.error.is_none()
-            && self.moderation.is_none()
-            && !has_usage_elsewhere
-            && self.usage.as_ref().is_none_or(|usage| usage.0.is_in_shape())
-            && self.choices.iter().all(plain)
+        self.envelope_conforms() && self.choices.iter().all(plain)
     }
 }
+
+impl Look<'_, TextChoice<'_>> {
+    /// The same of the older completions.
+    pub(super) fn text_conforms(&self, profile: &Profile) -> bool {
+        let plain = |Object(choice): &Object<TextChoice<'_>>| {
+            let reason_is_plain = match choice.finish_reason {
+                None => true,
+                Some(Reason::Stop | Reason::Length | Reason::ContentFilter) => {
+                    !finish::calls_a_standard_one_a_failure(profile)
+                }
+                Some(Reason::ToolCalls | Reason::FunctionCall) => false,
+            };
+            choice.logprobs.is_none() && choice.error.is_none() && reason_is_plain
+        };
+        self.envelope_conforms() && self.choices.iter().all(plain)
+    }
+}
+
+impl<C> Look<'_, C> {
+    fn envelope_conforms(&self) -> bool {
+        let has_more = self.x_groq.as_ref().is_some_and(|own| own.0.usage.is_some() || own.0.error.is_some());
+        self.error.is_none()
+            && self.moderation.is_none()
+            && !has_more
+            && self.usage.as_ref().is_none_or(|usage| usage.0.is_in_shape())
+    }
+}
+
+impl<'a> Delta<'a> {
+    /// The reasoning, as it is written, that has to stand under `reasoning_content` too.
+    ///
+    /// # Errors
+    /// [`TakesACloserLook`] where that isn't all.
+    pub(super) fn elsewhere(&self) -> Result<Option<&'a str>, TakesACloserLook> {
+        if self.reasoning_content.as_ref().is_some_and(|text| !text.0.is_empty()) {
+            return Ok(None);
+        }
+        let has_details = self.reasoning_details.is_some_and(|details| details.get() != "[]");
+        match self.reasoning.map(RawValue::get) {
+            None | Some("\"\"") if !has_details => Ok(None),
+            None | Some("\"\"") => Err(TakesACloserLook),
+            // Half of a surrogate pair is seen only by reading it.
+            Some(text) if text.starts_with('"') && !text.contains("\\u") => Ok(Some(text)),
+            Some(_) => Err(TakesACloserLook),
+        }
+    }
+}
+
+/// There is more to do than a look can.
+pub(super) struct TakesACloserLook;
 
 impl Call<'_> {
     pub(super) fn piece(&self) -> Piece<'_> {

@@ -1,6 +1,7 @@
 //! What a service really speaks: requests put as it takes them, answers put in the one strict shape that async-openai
 //! decodes. Both directions look before they parse; what conforms passes on as the bytes it came in.
 
+mod beginning;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod calls;
@@ -36,15 +37,14 @@ use modelswitch_provider::{
     Body, ByteStream, ChatCompletion, ChatStream, CompletionStream, Endpoint, Error, Event, EventStream,
     Head, Request, Response, Result, WantsUsage,
 };
-use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use self::beginning::{First, LONGEST_LINE, beginning, first_line, is_line_of_stream};
 use self::inward::Adapted;
 use crate::adapter::to_json;
 use crate::profile::BrokenOff;
 use crate::scrub::Scrub;
-use crate::sse::BYTE_ORDER_MARK;
 use crate::transport::{Answer, Transport, whole};
 use crate::{Policies, Profile};
 
@@ -52,6 +52,7 @@ use crate::{Policies, Profile};
 #[derive(Clone)]
 pub(crate) struct Dialect {
     profile: Arc<Profile>,
+    places: Arc<reasoning::Names>,
     policies: Policies,
 }
 
@@ -104,6 +105,8 @@ pub struct BrokenOffIsFinishReason;
 #[derive(Clone)]
 pub(crate) struct Context {
     profile: Arc<Profile>,
+    /// Where its answers may have reasoning.
+    places: Arc<reasoning::Names>,
     kind: Kind,
     wants_stream: bool,
     is_download: bool,
@@ -121,7 +124,8 @@ pub(crate) struct Context {
 
 impl Dialect {
     pub(crate) fn new(profile: Profile) -> Self {
-        Self { profile: Arc::new(profile), policies: Policies::default() }
+        let places = Arc::new(reasoning::Names::new(&profile.reasoning.fields));
+        Self { profile: Arc::new(profile), places, policies: Policies::default() }
     }
 
     pub(crate) fn with_policies(self, policies: Policies) -> Self {
@@ -149,7 +153,10 @@ impl Dialect {
         }
         let scrub = Scrub::new(transport.key.clone(), request.clone());
         let sent = transport.send(&self.profile, &scrub, &request).await;
-        let Answer { status, version, headers, body } = sent.map_err(|error| self.explain(error))?;
+        let Answer { status, version, headers, body } = match sent {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.explain(error).with_adaptations(adaptations)),
+        };
         let mut head = Head::default();
         head.provider = Some(name.clone());
         head.model = request.model().map(|model| Arc::from(&*model));
@@ -160,6 +167,7 @@ impl Dialect {
         head.adaptations = adaptations;
         let context = Context {
             profile: self.profile_for(&request, policies),
+            places: self.places.clone(),
             kind,
             wants_stream: request.is_stream(),
             // A download is whatever it is.
@@ -173,7 +181,11 @@ impl Dialect {
             scrub,
         };
         match context.read(body).await {
-            Ok(body) => answer.apply(Response { head, body }).map_err(|error| self.explain(error)),
+            Ok(body) => {
+                let adaptations = head.adaptations.clone();
+                let applied = answer.apply(Response { head, body });
+                applied.map_err(|error| self.explain(error).with_adaptations(adaptations))
+            }
             Err(error) => Err(self.explain(head.blame(error).with_status(status))),
         }
     }
@@ -212,22 +224,26 @@ impl Dialect {
 }
 
 impl Context {
-    /// The body of an answer, as what it is: the first byte tells a document from a stream of events, since content
+    /// The body of an answer, as what it is: its beginning tells a document from a stream of events, since content
     /// types are often wrong.
     async fn read(&self, body: ByteStream) -> Result<Body> {
         let header =
             |name| self.head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let content_type = header(CONTENT_TYPE).to_ascii_lowercase();
-        let (says_events, says_json) =
-            (content_type.starts_with("text/event-stream"), content_type.contains("json"));
+        if self.is_download {
+            return Ok(Body::Other(body));
+        }
+        // Its readers may ask for more after its end, and not every stream takes that.
+        let body = ByteStream::new(body.fuse());
         if self.kind == Kind::Other {
-            if content_type.starts_with("text/html") && !self.is_download {
-                return Err(outward::web_page());
-            }
-            return match (says_events, says_json) {
-                (true, _) => Ok(Body::Events(events::read(self.clone(), body))),
-                (false, true) => Ok(Body::Json(outward::shape(self, whole(body).await?)?)),
-                (false, false) => Ok(Body::Other(body)),
+            let content_type = header(CONTENT_TYPE).to_ascii_lowercase();
+            return match content_type.split(';').next().unwrap_or_default().trim() {
+                "text/html" => Err(outward::web_page()),
+                "text/event-stream" => Ok(Body::Events(events::read(self.clone(), body))),
+                // Lines of JSON, which name it too, are no document.
+                kind if kind == "application/json" || kind.ends_with("+json") => {
+                    Ok(Body::Json(outward::shape(self, whole(body).await?)?))
+                }
+                _ => Ok(Body::Other(body)),
             };
         }
         let packed = header(CONTENT_ENCODING);
@@ -235,17 +251,15 @@ impl Context {
             return Err(Error::decode(format!("the answer is packed ({packed}), which was not asked for"))
                 .with_hint("switch compression off at the service or at the proxy before it"));
         }
-        let (first, body) = first_byte(body).await?;
-        let first = first.map(|byte| byte.to_ascii_lowercase());
+        let (first, body) = beginning(body).await?;
         match first {
-            // `data:`, `event:`, `id:`, `retry:` or a comment; JSON and web pages begin otherwise.
-            Some(b'd' | b'e' | b'i' | b'r' | b':') => self.events(body).await,
+            Some(First::Events) => self.events(body).await,
             None if self.wants_stream => {
                 Err(Error::decode("the stream is empty").with_hint(outward::TRY_AGAIN))
             }
-            Some(b'{') if self.wants_stream => self.lines_or_document(body).await,
-            Some(b'[') if self.wants_stream => self.chunks_or_document(body).await,
-            Some(_) | None => self.document(whole(body).await?),
+            Some(First::Byte(b'{')) if self.wants_stream => self.lines_or_document(body).await,
+            Some(First::Byte(b'[')) if self.wants_stream => self.chunks_or_document(body).await,
+            Some(First::Byte(_)) | None => self.document(whole(body).await?),
         }
     }
 
@@ -326,7 +340,7 @@ impl Context {
             Kind::Chat => {
                 let whole: ChatCompletion = serde_json::from_slice(&body)
                     .map_err(|error| Error::decode_json("the answer", &error))?;
-                Event::new(to_json(&whole.into_chunk())?)
+                Event::new(calls::without_custom(to_json(&whole.into_chunk())?)?)
             }
             Kind::Completion => Event::new(body),
             Kind::Responses => {
@@ -351,6 +365,7 @@ impl Context {
         let mut head = Head::default();
         head.model = Some("asked".into());
         Self {
+            places: Arc::new(reasoning::Names::new(&profile.reasoning.fields)),
             profile: Arc::new(profile),
             kind,
             wants_stream: false,
@@ -372,42 +387,35 @@ impl Context {
     }
 }
 
-/// Most of a line that is looked at as a chunk of a stream: a whole answer in one line may be longer.
-const LONGEST_LINE: usize = 1 << 20;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The first line that has an end, if it isn't empty.
-fn first_line(text: &[u8]) -> Option<&[u8]> {
-    let text = text.trim_ascii_start();
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start();
-    let end = memchr::memchr2(b'\n', b'\r', text)?;
-    text.get(..end)
-}
-
-/// True for a line that is a chunk: JSON by itself, with a piece of an answer in it and not the whole.
-fn is_line_of_stream(line: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Look<'a> {
-        #[serde(borrow, default)]
-        choices: Option<&'a RawValue>,
-        done: Option<bool>,
-        #[serde(borrow, default, rename = "type")]
-        kind: Option<&'a RawValue>,
+    async fn read(path: &'static str, content_type: &str, body: &'static str) -> Result<Body> {
+        let kind = Kind::of(&Endpoint::new(Method::GET, path).unwrap());
+        let mut context = Context::of_test("openai", kind);
+        context.is_download = path.ends_with("/content");
+        context.head.headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        context.read(Bytes::from(body).into()).await
     }
-    let Ok(look) = serde_json::from_slice::<Look<'_>>(line) else { return false };
-    let choices = look.choices.map(RawValue::get).unwrap_or_default();
-    let has_piece = choices.contains("\"delta\"") && !choices.contains("\"message\"");
-    let is_event = look.kind.is_some_and(|kind| kind.get().starts_with("\"response."));
-    has_piece || is_event || look.done.is_some()
-}
 
-/// Waits for the first byte that isn't white space: services send blank lines to keep a connection alive.
-async fn first_byte(mut body: ByteStream) -> Result<(Option<u8>, ByteStream)> {
-    while let Some(bytes) = body.next().await.transpose()? {
-        let text = bytes.trim_ascii_start();
-        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start();
-        if let Some(first) = text.first().copied() {
-            return Ok((Some(first), ByteStream::new(stream::iter([Ok(bytes)]).chain(body))));
+    #[tokio::test]
+    async fn a_download_and_lines_of_json_pass_as_they_are() {
+        for (path, content_type, body) in [
+            ("/files/f/content", "application/json", "{\"error\":{\"message\":\"a line of a batch\"}}"),
+            ("/files/f/content", "text/event-stream", "data: x"),
+            ("/files/f/content", "text/html", "<html>"),
+            ("/files/f/lines", "application/jsonl", "{}\n{}"),
+            ("/files/f/lines", "application/x-ndjson; charset=utf-8", "{}\n{}"),
+        ] {
+            let read = read(path, content_type, body).await;
+            assert!(matches!(read, Ok(Body::Other(_))), "{path} {content_type}");
         }
+        for content_type in
+            ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"]
+        {
+            assert!(matches!(read("/files", content_type, "{}").await, Ok(Body::Json(_))), "{content_type}");
+        }
+        assert!(read("/files", "text/html; charset=utf-8", "<html>").await.is_err());
     }
-    Ok((None, Bytes::new().into()))
 }

@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::fit::fit;
-use super::{Context, Kind, embeddings, finish, mend, models, reasoning, responses, usage, whole};
+use super::{Context, Kind, embeddings, finish, mend, models, responses, usage, whole};
 use crate::adapter::to_json;
 use crate::error;
 use crate::sse::BYTE_ORDER_MARK;
@@ -56,8 +56,7 @@ const WHAT: &str = "the answer";
 
 /// True when async-openai decodes the body as it is and nothing in it needs a closer look.
 fn conforms(context: &Context, body: &[u8]) -> bool {
-    let mentions = |word: &[u8]| memchr::memmem::find(body, word).is_some();
-    if mentions(b"\"error\"") {
+    if may_have_error(body) {
         return false;
     }
     match context.kind {
@@ -67,17 +66,27 @@ fn conforms(context: &Context, body: &[u8]) -> bool {
         Kind::Embeddings => decodes::<CreateEmbeddingResponse>(body),
         Kind::Models => decodes::<ListModelResponse>(body),
         Kind::Model => decodes::<Model>(body),
-        Kind::Responses => false,
+        Kind::Responses => responses::conforms(body),
         Kind::Messages => body.trim_ascii().starts_with(b"{") && decodes::<IgnoredAny>(body),
         Kind::Other => matches!(body.trim_ascii().first(), Some(b'{' | b'[')),
     }
+}
+
+/// True when an error may be in it: OpenAI and others say of good answers that it is null.
+fn may_have_error(body: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"error\"";
+    memchr::memmem::find_iter(body, NAME).any(|at| {
+        let rest = body.get(at + NAME.len()..).unwrap_or_default().trim_ascii_start();
+        let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        !value.is_some_and(|value| value.starts_with(b"null"))
+    })
 }
 
 /// True when there may be something in a chat's answer that async-openai decodes and that stands in the wrong place.
 fn has_quirks(context: &Context, body: &[u8]) -> bool {
     let mentions = |word: &[u8]| memchr::memmem::find(body, word).is_some();
     let tags = context.profile.reasoning.tags.as_ref();
-    reasoning::may_need_unifying(body)
+    context.places.are_in(body)
         || finish::calls_a_standard_one_a_failure(&context.profile)
         || mentions(b"\"function_call\"")
         // Go's encoder escapes the brackets of a tag.
@@ -186,6 +195,27 @@ mod tests {
     fn a_conforming_answer_passes_as_the_bytes_it_came_in() {
         let context = Context::of_test("deepseek", Kind::Chat);
         let body = Bytes::from(format!(" {} \n", good()));
+        assert_eq!(shape(&context, body.clone()).unwrap().as_ptr(), body.as_ptr());
+    }
+
+    #[test]
+    fn an_error_that_is_null_needs_no_closer_look() {
+        let context = Context::of_test("deepseek", Kind::Chat);
+        let mut good = good();
+        good["error"] = Value::Null;
+        assert!(conforms(&context, good.to_string().as_bytes()));
+        assert!(conforms(&context, good.to_string().replace("\"error\":", "\"error\" : ").as_bytes()));
+        good["error"] = json!({});
+        assert!(!conforms(&context, good.to_string().as_bytes()));
+        assert!(may_have_error(br#"{"status":"error"}"#));
+    }
+
+    #[test]
+    fn a_conforming_response_passes_as_the_bytes_it_came_in() {
+        let mut response = json!({"output_text":"hi","error":null});
+        responses::repair(&Default::default(), &mut response).unwrap();
+        let context = Context::of_test("openai", Kind::Responses);
+        let body = Bytes::from(format!(" {response} "));
         assert_eq!(shape(&context, body.clone()).unwrap().as_ptr(), body.as_ptr());
     }
 

@@ -1,8 +1,50 @@
 //! Reasoning, wherever it stands: outwards always `reasoning_content`.
 
+use memchr::memmem::Finder;
 use serde_json::{Map, Value};
 
 use super::thought::Told;
+
+/// Where reasoning may stand, beside what a profile says.
+const PLACES: [&str; 3] = ["reasoning", "reasoning_details", "thinking"];
+
+/// The names of all places, as they stand in a text. Made once for a profile.
+pub(super) struct Names {
+    /// Of those that most services have, and that are cheap to copy.
+    plain: [Finder<'static>; 2],
+    others: Vec<Finder<'static>>,
+    /// `reasoning` counts before all others.
+    is_plain_first: bool,
+}
+
+impl Names {
+    pub(super) fn new(fields: &[String]) -> Self {
+        let quoted = |name: &str| Finder::new(Value::from(name).to_string().as_bytes()).into_owned();
+        let [reasoning, details, thinking] = PLACES;
+        // Where it belongs needs no closer look.
+        let own = fields.iter().map(String::as_str).filter(|name| *name != "reasoning_content");
+        let others = own.clone().filter(|name| !PLACES.contains(name)).chain([thinking]);
+        Self {
+            plain: [quoted(reasoning), quoted(details)],
+            others: others.map(quoted).collect(),
+            is_plain_first: own.take(1).all(|name| name == reasoning),
+        }
+    }
+
+    /// True when `unify` may have something to do: a look that costs next to nothing.
+    pub(super) fn are_in(&self, text: &[u8]) -> bool {
+        self.plain.iter().any(|name| name.find(text).is_some()) || self.others_are_in(text)
+    }
+
+    /// True when the first that counts is `reasoning`, if any is there at all.
+    pub(super) fn are_plain_in(&self, text: &[u8]) -> bool {
+        self.is_plain_first && !self.others_are_in(text)
+    }
+
+    fn others_are_in(&self, text: &[u8]) -> bool {
+        self.others.iter().any(|name| name.find(text).is_some())
+    }
+}
 
 /// Moves reasoning to `reasoning_content` and leaves text in `content`. The service's own field stays too, since an
 /// app may read it.
@@ -11,7 +53,7 @@ pub(super) fn unify(message: &mut Map<String, Value>, fields: &[String]) {
     if has_text(message.get("reasoning_content")) {
         return;
     }
-    let named = fields.iter().map(String::as_str).chain(["reasoning", "reasoning_details", "thinking"]);
+    let named = fields.iter().map(String::as_str).chain(PLACES);
     let elsewhere = named.filter_map(|name| text_of(message.get(name)?)).find(|text| !text.is_empty());
     let own = message.get("reasoning_content").and_then(text_of);
     match elsewhere.or(own) {
@@ -23,12 +65,6 @@ pub(super) fn unify(message: &mut Map<String, Value>, fields: &[String]) {
         }
         None => {}
     }
-}
-
-/// True when `unify` may have something to do: a look that costs next to nothing.
-pub(super) fn may_need_unifying(text: &[u8]) -> bool {
-    const NAMES: [&[u8]; 3] = [b"\"reasoning\"", b"\"reasoning_details\"", b"\"thinking\""];
-    NAMES.iter().any(|name| memchr::memmem::find(text, name).is_some())
 }
 
 /// Adds what was told apart by its tags.
@@ -76,11 +112,15 @@ fn split_content(message: &mut Map<String, Value>) {
             return;
         }
     };
-    let (mut text, mut thought, mut others) = (String::new(), String::new(), Vec::new());
+    let (mut text, mut thought, mut refused) = (String::new(), String::new(), String::new());
+    let mut others = Vec::new();
     for part in parts {
         match part.get("type").and_then(Value::as_str) {
             Some("thinking" | "reasoning") => collect_text(&part, &mut thought),
             Some("redacted_thinking") => {}
+            Some("refusal") if part.get("refusal").is_some_and(Value::is_string) => {
+                refused.push_str(part.get("refusal").and_then(Value::as_str).unwrap_or_default());
+            }
             Some("text" | "output_text") | None if has_words(&part) => collect_text(&part, &mut text),
             Some(_) | None => others.push(part),
         }
@@ -88,6 +128,9 @@ fn split_content(message: &mut Map<String, Value>) {
     message.insert("content".to_owned(), text.into());
     if !thought.is_empty() && !has_text(message.get("reasoning_content")) {
         message.insert("reasoning_content".to_owned(), thought.into());
+    }
+    if !refused.is_empty() && !has_text(message.get("refusal")) {
+        message.insert("refusal".to_owned(), refused.into());
     }
     if !others.is_empty() {
         message.insert("native_content".to_owned(), Value::Array(others));
@@ -172,13 +215,26 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_refuses_is_the_refusal() {
+        let mut message =
+            json!({"content":[{"type":"refusal","refusal":"I won't"},{"type":"text","text":"x"}]});
+        unify(message.as_object_mut().unwrap(), &[]);
+        assert_eq!(message, json!({"content":"x","refusal":"I won't"}));
+    }
+
+    #[test]
     fn only_a_text_that_names_another_place_is_looked_at() {
-        assert!(!may_need_unifying(
-            br#"{"delta":{"content":"more reasoning","reasoning_content":"nothing"}}"#
-        ));
-        assert!(!may_need_unifying(br#"{"delta":{"content":"a \"reasoning\" b"}}"#));
-        for name in ["reasoning", "reasoning_details", "thinking"] {
-            assert!(may_need_unifying(format!(r#"{{"{name}":1}}"#).as_bytes()), "{name}");
+        let fields = ["reasoning_content", "inner_voice"].map(str::to_owned);
+        let names = Names::new(&fields);
+        for text in [
+            r#"{"delta":{"content":"more reasoning","reasoning_content":"nothing"}}"#,
+            r#"{"delta":{"content":"a \"reasoning\" b, an inner_voice"}}"#,
+        ] {
+            assert!(!names.are_in(text.as_bytes()), "{text}");
         }
+        for name in ["reasoning", "reasoning_details", "thinking", "inner_voice"] {
+            assert!(names.are_in(format!(r#"{{"{name}":1}}"#).as_bytes()), "{name}");
+        }
+        assert!(!Names::new(&[]).are_in(br#"{"inner_voice":1}"#));
     }
 }

@@ -32,9 +32,14 @@ pub(super) fn string_or_null(object: &mut Map<String, Value>, name: &str) {
     }
 }
 
-/// Seconds since 1970 as a `u32`: from a float, text, milliseconds; now when there is nothing to read.
+/// The `created` of an answer, see [`moment`].
 pub(super) fn created(object: &mut Map<String, Value>, known: Option<u32>) {
-    let value = object.get("created");
+    moment(object, "created", known);
+}
+
+/// Seconds since 1970 as a `u32`: from a float, text, milliseconds; now when there is nothing to read.
+pub(super) fn moment(object: &mut Map<String, Value>, name: &str, known: Option<u32>) {
+    let value = object.get(name);
     let number = value.and_then(Value::as_f64).or_else(|| value?.as_str()?.trim().parse().ok());
     let seconds = number.filter(|number| *number >= 0.0).map(|number| {
         let most = f64::from(u32::MAX);
@@ -42,7 +47,7 @@ pub(super) fn created(object: &mut Map<String, Value>, known: Option<u32>) {
     });
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
     let seconds = seconds.filter(|number| *number <= f64::from(u32::MAX)).map(|number| number as u32);
-    object.insert("created".to_owned(), seconds.or(known).unwrap_or_else(now).into());
+    object.insert(name.to_owned(), seconds.or(known).unwrap_or_else(now).into());
 }
 
 /// A whole number as a `u32`, from a float or text too.

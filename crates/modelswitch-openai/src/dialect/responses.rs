@@ -3,9 +3,11 @@
 use async_openai::types::responses::{OutputItem, Response, ResponseStreamEvent};
 use modelswitch_provider::{Head, Result};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::fit::fit;
+use super::look::{Object, Text};
 use super::repair;
 
 /// The members that a response is nothing without.
@@ -42,8 +44,7 @@ fn fill_in(head: &Head, response: &mut Value) {
     repair::string_or(members, "id", || format!("modelswitch-{}", head.request_id.as_deref().unwrap_or("0")));
     repair::string_or(members, "model", model);
     fill(members, "object", || json!("response"));
-    let created = members.get("created_at").and_then(repair::count).unwrap_or_default();
-    members.insert("created_at".to_owned(), created.into());
+    repair::moment(members, "created_at", None);
     repair_output(members);
     if let Some(usage) = members.get_mut("usage").and_then(Value::as_object_mut) {
         fill(usage, "input_tokens_details", || json!({ "cached_tokens": 0 }));
@@ -119,25 +120,79 @@ pub(super) fn repair_event(head: &Head, event: &mut Value, name: Option<&str>, p
             }
         }
     }
-    if SAYS_SOMETHING.contains(&kind.as_str()) {
+    if PIECES.contains(&kind.as_str()) || SAYS_SOMETHING.contains(&kind.as_str()) {
         place(members, &kind);
         return fit::<ResponseStreamEvent>(event, &ESSENTIAL_OF_EVENT, "an event of the stream");
     }
     Ok(())
 }
 
-/// Events without which an answer has a hole.
-const SAYS_SOMETHING: [&str; 9] = [
+/// Pieces of an answer.
+const PIECES: [&str; 5] = [
     "response.output_text.delta",
     "response.refusal.delta",
     "response.reasoning_text.delta",
     "response.reasoning_summary_text.delta",
     "response.function_call_arguments.delta",
-    "response.function_call_arguments.done",
-    "response.completed",
-    "response.incomplete",
-    "response.failed",
 ];
+
+/// Further events without which an answer has a hole.
+const SAYS_SOMETHING: [&str; 4] =
+    ["response.function_call_arguments.done", "response.completed", "response.incomplete", "response.failed"];
+
+/// As much of a piece as tells whether async-openai decodes it.
+#[derive(Deserialize)]
+struct Piece<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(rename = "sequence_number")]
+    _sequence_number: u64,
+    #[serde(borrow, rename = "item_id")]
+    _item_id: Text<'a>,
+    #[serde(rename = "output_index")]
+    _output_index: u32,
+    #[serde(default)]
+    content_index: Option<u32>,
+    #[serde(default)]
+    summary_index: Option<u32>,
+    #[serde(borrow, rename = "delta")]
+    _delta: Text<'a>,
+    #[serde(default)]
+    logprobs: Option<Vec<IgnoredAny>>,
+}
+
+/// True for a piece of an answer that async-openai decodes as it is: nearly all events are such pieces.
+pub(super) fn piece_conforms(event: &[u8]) -> bool {
+    let Ok(Object(piece)) = serde_json::from_slice::<Object<Piece<'_>>>(event) else { return false };
+    if piece.logprobs.is_some_and(|logprobs| !logprobs.is_empty()) {
+        return false;
+    }
+    let kind = &*piece.kind.0;
+    PIECES.contains(&kind)
+        && match index_inside(kind) {
+            Some("summary_index") => piece.summary_index.is_some(),
+            Some(_) => piece.content_index.is_some(),
+            None => true,
+        }
+}
+
+/// True for a whole response that async-openai decodes and in which nothing needs a closer look.
+pub(super) fn conforms(response: &[u8]) -> bool {
+    let response = serde_json::from_slice::<Response>(response);
+    // Whoever says more than that says milliseconds.
+    response.is_ok_and(|response| response.created_at <= u64::from(u32::MAX))
+}
+
+/// The index inside of an item, for the kinds of events that have one.
+fn index_inside(kind: &str) -> Option<&'static str> {
+    if kind.starts_with("response.reasoning_summary") {
+        Some("summary_index")
+    } else if kind.starts_with("response.function_call_arguments") {
+        None
+    } else {
+        Some("content_index")
+    }
+}
 
 /// Where a piece belongs, for a service that has one item and one part.
 fn place(members: &mut Map<String, Value>, kind: &str) {
@@ -145,12 +200,9 @@ fn place(members: &mut Map<String, Value>, kind: &str) {
         return;
     }
     repair::string_or(members, "item_id", String::new);
-    for name in ["output_index", "content_index", "summary_index"] {
+    for name in ["output_index"].into_iter().chain(index_inside(kind)) {
         let index = members.get(name).and_then(repair::count);
         members.insert(name.to_owned(), index.unwrap_or_default().into());
-    }
-    if kind == "response.output_text.delta" {
-        fill(members, "logprobs", || json!([]));
     }
 }
 
@@ -214,6 +266,40 @@ mod tests {
         repair(&Head::default(), &mut response).unwrap();
         let read: Response = serde_json::from_value(response).unwrap();
         assert_eq!(read.output.len(), 2);
+    }
+
+    #[test]
+    fn a_time_in_milliseconds_is_seconds() {
+        let mut response = json!({"output_text":"hi","created_at":1705651092123u64});
+        assert!(!conforms(response.to_string().as_bytes()));
+        repair(&Head::default(), &mut response).unwrap();
+        assert_eq!(response["created_at"], 1_705_651_092);
+        assert!(conforms(response.to_string().as_bytes()), "{response}");
+    }
+
+    #[test]
+    fn a_piece_that_passes_the_look_is_decoded_and_others_become_ones_that_do() {
+        for kind in PIECES {
+            let mut event = json!({"type":kind,"delta":"hi"});
+            assert!(!piece_conforms(event.to_string().as_bytes()), "{kind}");
+            repair_event(&Head::default(), &mut event, None, 0).unwrap();
+            let text = event.to_string();
+            assert!(piece_conforms(text.as_bytes()), "{text}");
+            assert!(serde_json::from_str::<ResponseStreamEvent>(&text).is_ok(), "{text}");
+            let places = ["summary_index", "content_index"].map(|name| event.get(name).is_some());
+            assert_eq!(
+                places,
+                [index_inside(kind) == Some("summary_index"), index_inside(kind) == Some("content_index")],
+                "{text}"
+            );
+        }
+        for event in [
+            json!({"type":"response.output_text.delta","sequence_number":0,"item_id":"i","output_index":0,"content_index":0,"delta":"x","logprobs":[7]}),
+            json!({"type":"response.from_the_future.delta","sequence_number":0,"item_id":"i","output_index":0,"content_index":0,"delta":"x"}),
+            json!(["response.output_text.delta", 0, "i", 0, 0, null, "x", null]),
+        ] {
+            assert!(!piece_conforms(event.to_string().as_bytes()), "{event}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) struct SeenChoice {
 }
 
 /// More than any service answers; a stream that invents new ones for ever must not fill the memory.
-const MOST_CHOICES: usize = 128;
+pub(super) const MOST_CHOICES: usize = 128;
 
 impl Seen {
     /// True when each choice that began has ended.

@@ -18,8 +18,8 @@ enum Place {
     /// In a thought, so many tags deep; `begun` once something of it was said.
     Inside { depth: u32, begun: bool },
     /// After a thought was closed that had opened another: what comes is a part of it only if it is closed once more. Models
-    /// name the tag while they think, and their answer must not be taken for a thought.
-    Unsure { depth: u32 },
+    /// name the tag while they think, and their answer must not be taken for a thought. So much was searched for it.
+    Unsure { depth: u32, searched: usize },
     /// In the answer.
     After,
 }
@@ -31,8 +31,9 @@ pub(super) struct Told {
     pub(super) text: String,
 }
 
-/// A thought that goes on for so long without being closed once more is one.
-const MOST_HELD: usize = 1 << 20;
+/// Bytes that are held back at most until a thought is closed once more, or a word comes after white space. What isn't
+/// told apart by then is the answer: an app waits for it.
+const MOST_HELD: usize = 4096;
 
 impl Thought {
     pub(super) fn new((open, close): &(String, String)) -> Self {
@@ -48,8 +49,15 @@ impl Thought {
     /// Takes in the next piece and gives back what is certain.
     pub(super) fn push(&mut self, piece: &str) -> Told {
         let mut told = Told::default();
-        self.held.push_str(piece);
-        while self.step(&mut told) {}
+        let mut rest = piece;
+        // Each tag moves what is held, so a long text is taken in by pieces too.
+        while !rest.is_empty() {
+            let length = if self.is_over() { rest.len() } else { boundary_within(rest, MOST_HELD) };
+            let (now, later) = rest.split_at_checked(length).unwrap_or((rest, ""));
+            self.held.push_str(now);
+            while self.step(&mut told) {}
+            rest = later;
+        }
         told
     }
 
@@ -72,7 +80,7 @@ impl Thought {
         match self.place {
             Place::Before => self.before(told),
             Place::Inside { depth, begun } => self.inside(depth, begun, told),
-            Place::Unsure { depth } => self.unsure(depth, told),
+            Place::Unsure { depth, searched } => self.unsure(depth, searched, told),
             Place::After => {
                 told.text.push_str(&std::mem::take(&mut self.held));
                 false
@@ -81,7 +89,13 @@ impl Thought {
     }
 
     fn before(&mut self, told: &mut Told) -> bool {
+        if self.thought {
+            self.held = self.held.trim_start().to_owned();
+        }
         let text = self.held.trim_start();
+        if self.held.len() - text.len() >= MOST_HELD {
+            return self.begin_answer(told);
+        }
         if let Some(rest) = text.strip_prefix(self.open.as_str()) {
             self.held = rest.to_owned();
             self.thought = true;
@@ -97,11 +111,16 @@ impl Thought {
         if self.open.starts_with(text) || (self.thought && self.close.starts_with(text)) {
             return false;
         }
-        if self.thought {
-            self.held = text.to_owned();
-        }
+        self.begin_answer(told)
+    }
+
+    /// What is held is text. White space between a thought and the answer is part of neither.
+    fn begin_answer(&mut self, told: &mut Told) -> bool {
+        let held = std::mem::take(&mut self.held);
+        let text = held.trim_start();
+        let is_trimmed = self.thought && held.len() - text.len() < MOST_HELD;
+        told.text.push_str(if is_trimmed { text } else { &held });
         self.place = Place::After;
-        told.text.push_str(&std::mem::take(&mut self.held));
         false
     }
 
@@ -126,7 +145,7 @@ impl Thought {
         self.place = match (is_open, depth) {
             (true, _) => Place::Inside { depth: depth.saturating_add(1), begun },
             (false, 0 | 1) => Place::Before,
-            (false, _) => Place::Unsure { depth: depth - 1 },
+            (false, _) => Place::Unsure { depth: depth - 1, searched: 0 },
         };
         if let Place::Unsure { .. } = self.place {
             // The tag may be the last one, and then it is no word of the thought.
@@ -136,25 +155,34 @@ impl Thought {
         true
     }
 
-    fn unsure(&mut self, depth: u32, told: &mut Told) -> bool {
-        let is_closed_again = self.held.contains(&self.close);
-        if !is_closed_again && self.held.len() < MOST_HELD {
-            return false;
+    /// Decides by the first bytes alone, so that a text means the same however it is split.
+    fn unsure(&mut self, depth: u32, searched: usize, told: &mut Told) -> bool {
+        let looked_at = self.held.len().min(MOST_HELD);
+        let new = self.held.as_bytes().get(searched..looked_at).unwrap_or_default();
+        if memchr::memmem::find(new, self.close.as_bytes()).is_some() {
+            told.reasoning.push_str(&self.close);
+            self.place = Place::Inside { depth, begun: true };
+            return true;
         }
-        told.reasoning.push_str(&self.close);
-        self.place = Place::Inside { depth, begun: true };
-        true
+        if looked_at == MOST_HELD {
+            return self.begin_answer(told);
+        }
+        // The tag may have begun.
+        let searched = looked_at.saturating_sub(self.close.len());
+        self.place = Place::Unsure { depth, searched };
+        false
     }
 
     /// Where the next tag begins, and whether it opens.
     fn next_tag(&self) -> Option<(usize, bool)> {
-        let (open, close) = (self.held.find(&self.open), self.held.find(&self.close));
-        match (open, close) {
-            (Some(open), Some(close)) => Some((open.min(close), open < close)),
-            (Some(open), None) => Some((open, true)),
-            (None, Some(close)) => Some((close, false)),
-            (None, None) => None,
-        }
+        let held = self.held.as_bytes();
+        let (open, close) = (self.open.as_bytes(), self.close.as_bytes());
+        // One way through the text, since there may be many of the one kind before the first of the other.
+        memchr::memchr2_iter(*open.first()?, *close.first()?, held).find_map(|at| {
+            let rest = held.get(at..)?;
+            let closes = rest.starts_with(close);
+            (closes || rest.starts_with(open)).then_some((at, !closes))
+        })
     }
 
     /// The length of what may be the beginning of a tag at the end.
@@ -165,6 +193,12 @@ impl Thought {
         };
         may_begin(&self.open).max(may_begin(&self.close)).unwrap_or_default()
     }
+}
+
+/// The longest beginning of at most so many bytes that ends between two letters.
+fn boundary_within(text: &str, most: usize) -> usize {
+    let mut ends = (0..=most.min(text.len())).rev();
+    ends.find(|end| text.is_char_boundary(*end)).unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -233,6 +267,46 @@ mod tests {
         assert_eq!(thought.push("ird ").reasoning, "</third ");
         assert_eq!(thought.push("</think>yes").text, "yes");
         assert!(thought.is_over());
+    }
+
+    #[test]
+    fn an_answer_after_a_thought_that_names_its_tag_is_held_back_for_a_bounded_length() {
+        let mut thought = Thought::new(&tags());
+        assert_eq!(thought.push("<think>the tag <think> opens</think>").reasoning, "the tag <think> opens");
+        let mut text = String::new();
+        let mut longest_held = 0;
+        for _ in 0..20_000 {
+            text += &thought.push("word ").text;
+            longest_held = longest_held.max(thought.held.len());
+        }
+        text += &thought.finish().text;
+        assert_eq!(text, "word ".repeat(20_000));
+        assert!(longest_held <= MOST_HELD, "{longest_held}");
+    }
+
+    #[test]
+    fn long_texts_mean_the_same_however_they_are_split() {
+        let named = "<think>the tag <think> opens</think>";
+        let long = "é word ".repeat(1_000);
+        let blank = " ".repeat(2 * MOST_HELD);
+        for text in [
+            format!("{named}{long}</think>{long}"),
+            format!("{named}{long}"),
+            format!("{named}{}</think>{long}", &blank[..MOST_HELD - 8]),
+            format!("{named}{}</think>{long}", &blank[..MOST_HELD - 7]),
+            format!("{blank}<think>hm</think>yes"),
+            format!("<think>hm</think>{blank}yes"),
+            format!("<think>{blank}hm</think>yes"),
+            format!("{}{}{long}", "<think>".repeat(3_000), "</think>".repeat(3_000)),
+        ] {
+            let wanted = told(&[&text]);
+            for size in [1, 7, 1_000, MOST_HELD + 1] {
+                let letters: Vec<char> = text.chars().collect();
+                let pieces: Vec<String> = letters.chunks(size).map(|piece| piece.iter().collect()).collect();
+                let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+                assert!(told(&pieces) == wanted, "by {size}: {}", text.get(..60).unwrap_or_default());
+            }
+        }
     }
 
     proptest! {

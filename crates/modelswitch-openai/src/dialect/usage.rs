@@ -167,12 +167,23 @@ impl Look {
     }
 }
 
+/// What follows the last member of this name, its quotes included. Inside of a text they would be escaped, and a text of
+/// its own has no colon after it.
+fn last_member<'a>(body: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut before = body;
+    while let Some(at) = memchr::memmem::rfind(before, name) {
+        let rest = body.get(at + name.len()..)?.trim_ascii_start();
+        if let Some(rest) = rest.strip_prefix(b":") {
+            return Some(rest);
+        }
+        before = body.get(..at)?;
+    }
+    None
+}
+
 /// True when the usage of a body, found without reading the rest, is in shape or isn't there.
 pub(super) fn is_in_shape(body: &[u8]) -> bool {
-    const NAME: &[u8] = b"\"usage\":";
-    // Inside of a text its quotes would be escaped.
-    let Some(at) = memchr::memmem::rfind(body, NAME) else { return true };
-    let rest = body.get(at + NAME.len()..).unwrap_or_default();
+    let Some(rest) = last_member(body, b"\"usage\"") else { return true };
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Option<Object<Look>>>();
     values
         .next()
@@ -256,6 +267,8 @@ mod tests {
                 false,
             ),
             (r#"{"usage":{"prompt_tokens":1}}"#, false),
+            ("{\"usage\" :\n{\"prompt_tokens\":1}, \"x\":\"usage\"}", false),
+            (r#"{"x":"usage"}"#, true),
         ] {
             assert_eq!(is_in_shape(body.as_bytes()), is_fine, "{body}");
         }

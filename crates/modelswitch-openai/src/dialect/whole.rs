@@ -43,9 +43,11 @@ pub(super) fn repair_chat(context: &Context, object: &mut Map<String, Value>) ->
         }
         let number = choice.get("index").and_then(repair::count).unwrap_or_default();
         let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else {
+            finish::refuse_failed(context, choice)?;
             return Err(Error::decode(format!("choices[{position}].message is missing")));
         };
         let calls_tools = repair_message(context, message, number);
+        finish::refuse_failed(context, choice)?;
         finish::repair(&context.profile, choice, calls_tools)?;
         finish_function_call(context, choice);
         finish::complete(choice, calls_tools);
@@ -117,6 +119,7 @@ pub(super) fn repair_completion(context: &Context, object: &mut Map<String, Valu
         };
         repair_index(choice, position);
         repair_text(choice);
+        finish::refuse_failed(context, choice)?;
         finish::repair(&context.profile, choice, false)?;
         finish::complete(choice, false);
         finish::of_text(choice);

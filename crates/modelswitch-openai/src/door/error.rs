@@ -56,7 +56,7 @@ pub(super) fn to_openai(error: Error) -> OpenAIError {
     OpenAIError::ApiError(ApiErrorResponse {
         status_code,
         api_error: ApiError {
-            message: error.to_string(),
+            message: message(&error),
             r#type: Some(error.upstream_type().unwrap_or(kind.code()).to_owned()),
             param: error.param().map(str::to_owned),
             code: Some(error.code().unwrap_or(kind.code()).to_owned()),
@@ -65,10 +65,27 @@ pub(super) fn to_openai(error: Error) -> OpenAIError {
     })
 }
 
+/// An app prints async-openai's error and never sees a hint. That of a name which stands for nothing here says what to do,
+/// and that no service has answered with the 404 which async-openai shows before it.
+fn message(error: &Error) -> String {
+    let is_ours =
+        error.kind() == ErrorKind::ModelNotFound && error.status().is_none() && error.attempts() == 0;
+    if is_ours { format!("{error} (nothing was sent; {})", error.hint()) } else { error.to_string() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::StatusCode;
+
+    #[test]
+    fn a_name_that_stands_for_nothing_is_told_with_what_to_do_and_that_nothing_was_sent() {
+        let error = Error::new(ErrorKind::ModelNotFound, "no model `fsat`").with_hint("ask for `fast`");
+        let shown = to_openai(error.clone()).to_string();
+        assert!(shown.contains("no model `fsat` (nothing was sent; ask for `fast`)"), "{shown}");
+        let answered = to_openai(error.with_status(StatusCode::NOT_FOUND)).to_string();
+        assert!(!answered.contains("nothing was sent"), "{answered}");
+    }
 
     #[test]
     fn every_kind_survives_door_one() {

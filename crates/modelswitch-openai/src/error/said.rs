@@ -41,7 +41,8 @@ const MESSAGES: [&str; 12] = [
 const CODES: [&str; 6] = ["code", "Code", "error_code", "errorCode", "errorcode", "errcode"];
 const TYPES: [&str; 4] = ["type", "__type", "error_type", "errorType"];
 const STATUSES: [&str; 5] = ["status", "status_code", "statusCode", "http_code", "raw_status_code"];
-const REQUEST_IDS: [&str; 6] = ["request_id", "requestId", "RequestId", "requestID", "trace_id", "traceId"];
+pub(super) const REQUEST_IDS: [&str; 6] =
+    ["request_id", "requestId", "RequestId", "requestID", "trace_id", "traceId"];
 /// Members that hold the error, or a part of it. What is inside says more than what is around it.
 const INSIDE: [&str; 6] = ["error", "errors", "detail", "base_resp", "fault", "Error"];
 

@@ -1,4 +1,5 @@
 use super::*;
+use serde_json::json;
 
 fn deepseek(status: u16, body: &'static str) -> Error {
     let profile = Profile::embedded("deepseek").unwrap();
@@ -143,6 +144,47 @@ fn an_error_under_200_is_seen_and_an_answer_is_not_taken_for_one() {
     );
     assert_eq!(read(r#"{"error":null,"choices":[]}"#), None);
     assert_eq!(read(r#"{"choices":[]}"#), None);
+    assert_eq!(read(r#"{"choices":[],"x_groq":{"error":"over capacity"}}"#), Some(ErrorKind::Overloaded));
+}
+
+#[test]
+fn an_error_that_says_nothing_beside_an_answer_is_none() {
+    let profile = Profile::embedded("deepseek").unwrap();
+    let read = |body: &Value| from_success(&profile, &Scrub::default(), body).map(|error| error.kind());
+    for error in [
+        json!({"message":"","type":"","code":null}),
+        json!({"code":0,"message":""}),
+        json!({"code":"ok"}),
+        json!({"code":"200","message":"success"}),
+        json!({"message":null,"details":[{"code":0}],"request_id":"r"}),
+        json!({}),
+        json!([]),
+        json!(false),
+        json!(0),
+        json!(200),
+        json!(""),
+        json!(" "),
+        json!("ok"),
+    ] {
+        assert_eq!(read(&json!({"choices":[{}],"error":error})), None, "{error}");
+        assert_eq!(read(&json!({"usage":{"total_tokens":1},"error":error})), None, "{error}");
+    }
+    for error in
+        [json!({"code":500,"message":""}), json!({"metadata":{"raw":"it broke"}}), json!(true), json!(["x"])]
+    {
+        assert_eq!(read(&json!({"choices":[{}],"error":error})), Some(ErrorKind::Upstream), "{error}");
+    }
+    // Alone, even an empty one is no answer.
+    assert_eq!(read(&json!({"error":{"message":""}})), Some(ErrorKind::Upstream));
+}
+
+#[test]
+fn an_error_in_a_choice_is_read_like_any_other() {
+    let profile = Profile::embedded("openrouter").unwrap();
+    let read = |choice: Value| in_choice(&profile, &Scrub::default(), choice.as_object().unwrap());
+    let error = read(json!({"error":{"code":429,"message":"slow down"}})).unwrap();
+    assert_eq!(error.kind(), ErrorKind::RateLimited);
+    assert!(read(json!({"error":null})).is_none() && read(json!({"error":{"code":0}})).is_none());
 }
 
 #[test]

@@ -67,6 +67,7 @@ impl Profile {
         }
         self.lineage = from.into_iter().collect();
         self.fill_in_served()?;
+        self.fill_in_required();
         self.fill_in_hints();
         Ok(self)
     }
@@ -145,6 +146,21 @@ mod tests {
         assert!(!format!("{profile:?}").contains("canary"));
         assert!(profile.descends_from("deepseek") && !profile.descends_from("openai"));
         assert!(!Profile::from_toml("deepseek", "").unwrap().descends_from("deepseek"));
+    }
+
+    #[test]
+    fn a_key_is_wanted_where_a_variable_holds_it_unless_the_profile_says_otherwise() {
+        for (text, required) in [
+            ("", false),
+            ("key_env = ['K']", true),
+            ("key_env = ['K']\nauth = { required = false }", false),
+            ("auth = { required = true }", true),
+            ("key_env = ['K']\nauth = { header = 'api-key' }", true),
+        ] {
+            let over = Profile::from_toml_over("mine", "openai-compatible", text).unwrap();
+            let alone = Profile::from_toml("mine", text).unwrap();
+            assert_eq!((alone.auth.required, over.auth.required), (required, required), "{text}");
+        }
     }
 
     #[test]

@@ -20,8 +20,17 @@ impl Profile {
         whole.or_else(|| self.base_url_from.iter().find_map(|template| filled(template, &variable)))
     }
 
-    /// The variables that say where it is.
-    pub(crate) fn base_url_variables(&self) -> impl Iterator<Item = &str> {
+    /// The variables that say where it is: each of [`base_url_env`](Self::base_url_env), and those that
+    /// [`base_url_from`](Self::base_url_from) is made of.
+    ///
+    /// ```
+    /// use modelswitch_openai::Profile;
+    ///
+    /// let azure = Profile::embedded("azure").ok_or("there is one")?;
+    /// assert!(azure.base_url_variables().any(|name| name == "AZURE_RESOURCE_NAME"));
+    /// # Ok::<(), &str>(())
+    /// ```
+    pub fn base_url_variables(&self) -> impl Iterator<Item = &str> {
         let whole = self.base_url_env.iter().map(String::as_str);
         whole.chain(self.base_url_from.iter().filter_map(|template| Some(split(template)?.1)))
     }

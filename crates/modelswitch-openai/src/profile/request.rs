@@ -53,8 +53,10 @@ pub struct RequestRules {
     pub ranges: BTreeMap<String, (f64, f64)>,
     /// How many answers one request can ask for (`n`). Without it, any number passes.
     pub most_choices: Option<u32>,
-    /// The words of OpenAI's `reasoning_effort` that the service takes otherwise. A word that isn't here passes; a parameter that
-    /// the request has itself stays as it is.
+    /// The words of OpenAI's `reasoning_effort`, and what the service takes for each: the same word, another, or parameters. A
+    /// parameter that the request has itself stays as it is. Where there are any, a word that stands on neither side isn't known
+    /// for the service: it is sent as it is and told, and refused with [`Policies::strict`](crate::Policies::strict). Without
+    /// any, all words pass.
     pub effort: BTreeMap<String, Effort>,
     /// The choices of a tool that the service takes: `auto`, `none`, `required`, `named`. Without any, all pass.
     pub tool_choice: Vec<String>,
@@ -146,6 +148,14 @@ impl ModelRequest {
             stream_options: own.stream_options.or(rules.stream_options),
             tool_id_length: own.tool_id_length.or(rules.tool_id_length),
         }
+    }
+}
+
+impl RequestRules {
+    /// True for a word of `reasoning_effort` that the service takes as it is: a profile that says what it has for others
+    /// names its own words so.
+    pub(crate) fn takes_effort(&self, word: &str) -> bool {
+        self.effort.values().any(|effort| matches!(effort, Effort::Word(own) if own == word))
     }
 }
 

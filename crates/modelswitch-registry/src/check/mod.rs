@@ -166,6 +166,9 @@ fn nothing_proved(unlisted: ErrorKind, connected: &Connected) -> Found {
     let remedy = "set default_model to have it asked";
     let remedy = match url.and_then(without_a_path) {
         Some(perhaps) => format!("{perhaps}; else {remedy}"),
+        None if unlisted == ErrorKind::ModelNotFound => {
+            format!("see that base_url is where its API begins (often it ends in /v1); else {remedy}")
+        }
         None => remedy.to_owned(),
     };
     Found::wrong("nothing was proved: it lists no models, and no model is known to ask", remedy)

@@ -7,7 +7,11 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::value::{EMPTY_LIST, Free, NotEmpty, Word};
+use modelswitch_layers::StickyBy;
+
+use super::layers::{BreakerConfig, BudgetConfig, CacheConfig, LimitsConfig, Switch};
+use super::value::{EMPTY_LIST, Free, NotEmpty, Period, Word, number};
+use super::{RetryConfig, TimeoutConfig};
 
 /// An alias as it is written.
 #[derive(Clone, Debug, Default)]
@@ -19,10 +23,49 @@ pub(crate) struct AliasConfig {
     pub(crate) strategy: Option<Word<Strategy>>,
     /// One for each of `targets`, where they don't say it themselves.
     pub(crate) weights: Option<NotEmpty<Weight>>,
+    /// By what calls belong together, which then go to one target.
+    pub(crate) sticky: Option<Word<Sticky>>,
+    /// After how long without an answer the next one is asked too.
+    pub(crate) hedge_after: Option<Period>,
     /// Parameters for requests that don't say them.
     pub(crate) defaults: BTreeMap<String, Free>,
     /// Parameters for every request.
     pub(crate) overrides: BTreeMap<String, Free>,
+    /// What holds for its calls.
+    pub(crate) layers: AliasLayers,
+}
+
+/// What an alias says of its calls besides who answers them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct AliasLayers {
+    pub(crate) retry: RetryConfig,
+    pub(crate) timeout: TimeoutConfig,
+    /// For all of its calls together, beside those of each provider.
+    pub(crate) limits: LimitsConfig,
+    pub(crate) breaker: Option<Switch<BreakerConfig>>,
+    pub(crate) cache: Option<Switch<CacheConfig>>,
+    pub(crate) budget: Option<BudgetConfig>,
+}
+
+impl AliasLayers {
+    /// Whether its targets are asked otherwise than they are by their own names.
+    pub(crate) fn is_about_targets(&self) -> bool {
+        let timeout = TimeoutConfig { total: None, ..self.timeout };
+        self.retry != RetryConfig::default() || timeout != TimeoutConfig::default() || self.breaker.is_some()
+    }
+
+    /// These, and those of the alias that this one stands for where they say nothing.
+    pub(crate) fn or(self, inner: &Self) -> Self {
+        let whole = self.timeout.total.or(inner.timeout.total);
+        Self {
+            retry: self.retry.or(inner.retry),
+            timeout: TimeoutConfig { total: whole, ..self.timeout.or(inner.timeout) },
+            limits: self.limits.or(inner.limits),
+            breaker: self.breaker.or(inner.breaker),
+            cache: self.cache.or(inner.cache),
+            budget: self.budget.or_else(|| inner.budget.clone()),
+        }
+    }
 }
 
 impl AliasConfig {
@@ -84,7 +127,53 @@ pub(crate) enum Strategy {
     #[default]
     Fallback,
     /// Each in its turn, by weight.
+    RoundRobin,
+    /// The same under a general word.
     Balance,
+    /// The one with the fewest calls in flight.
+    LeastBusy,
+    /// The one whose first content comes soonest.
+    Fastest,
+    /// The one with the lowest price.
+    Cheapest,
+}
+
+impl Strategy {
+    /// How the load is spread; `None` where it isn't.
+    pub(crate) fn balanced(self) -> Option<modelswitch_layers::Strategy> {
+        match self {
+            Self::Fallback => None,
+            Self::RoundRobin | Self::Balance => Some(modelswitch_layers::Strategy::RoundRobin),
+            Self::LeastBusy => Some(modelswitch_layers::Strategy::LeastBusy),
+            Self::Fastest => Some(modelswitch_layers::Strategy::Fastest),
+            Self::Cheapest => Some(modelswitch_layers::Strategy::Cheapest),
+        }
+    }
+}
+
+/// By what calls belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sticky {
+    /// By what code says of the call.
+    Key,
+    /// By OpenAI's parameter of that name.
+    PromptCacheKey,
+    /// By whom the request names.
+    User,
+    /// By the beginning of the messages.
+    Conversation,
+}
+
+impl From<Sticky> for StickyBy {
+    fn from(sticky: Sticky) -> Self {
+        match sticky {
+            Sticky::Key => Self::Key,
+            Sticky::PromptCacheKey => Self::PromptCacheKey,
+            Sticky::User => Self::User,
+            Sticky::Conversation => Self::Conversation,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for AliasConfig {
@@ -96,8 +185,16 @@ impl<'de> Deserialize<'de> for AliasConfig {
             targets: Option<NotEmpty<Weighted>>,
             strategy: Option<Word<Strategy>>,
             weights: Option<NotEmpty<Weight>>,
+            sticky: Option<Word<Sticky>>,
+            hedge_after: Option<Period>,
             defaults: BTreeMap<String, Free>,
             overrides: BTreeMap<String, Free>,
+            retry: RetryConfig,
+            timeout: TimeoutConfig,
+            limits: LimitsConfig,
+            breaker: Option<Switch<BreakerConfig>>,
+            cache: Option<Switch<CacheConfig>>,
+            budget: Option<BudgetConfig>,
         }
         struct Alias;
         impl<'de> Visitor<'de> for Alias {
@@ -116,9 +213,26 @@ impl<'de> Deserialize<'de> for AliasConfig {
                 Ok(AliasConfig { targets: Some(NotEmpty(targets)), ..AliasConfig::default() })
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let Table { target, targets, strategy, weights, defaults, overrides } =
-                    Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(AliasConfig { target, targets, strategy, weights, defaults, overrides })
+                let table = Table::deserialize(MapAccessDeserializer::new(map))?;
+                let layers = AliasLayers {
+                    retry: table.retry,
+                    timeout: table.timeout,
+                    limits: table.limits,
+                    breaker: table.breaker,
+                    cache: table.cache,
+                    budget: table.budget,
+                };
+                Ok(AliasConfig {
+                    target: table.target,
+                    targets: table.targets,
+                    strategy: table.strategy,
+                    weights: table.weights,
+                    sticky: table.sticky,
+                    hedge_after: table.hedge_after,
+                    defaults: table.defaults,
+                    overrides: table.overrides,
+                    layers,
+                })
             }
         }
         deserializer.deserialize_any(Alias)
@@ -131,31 +245,6 @@ pub(crate) struct Weight(pub(crate) f64);
 
 impl<'de> Deserialize<'de> for Weight {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Number {
-            fn checked<E: de::Error>(self, number: Option<f64>) -> Result<Weight, E> {
-                let number = number.filter(|number| number.is_finite() && *number > 0.0);
-                number.map(Weight).ok_or_else(|| E::invalid_value(Unexpected::Other("another value"), &self))
-            }
-        }
-        impl Visitor<'_> for Number {
-            type Value = Weight;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number above 0")
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-                self.checked(u32::try_from(number).ok().map(f64::from))
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                self.checked(u32::try_from(number).ok().map(f64::from))
-            }
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-                self.checked(Some(number))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                self.checked(text.trim().parse().ok())
-            }
-        }
-        deserializer.deserialize_any(Number)
+        number(deserializer, "a number above 0", |number| number > 0.0).map(Self)
     }
 }

@@ -7,7 +7,7 @@ use serde::de::{
     self, Deserialize, Deserializer, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer,
 };
 
-use super::Period;
+use super::{Period, limit};
 use crate::mistake::looks_like_a_key;
 
 /// What [`KeyConfig`] says when a key itself stands in its place.
@@ -122,6 +122,7 @@ fn entry<'de, A: de::MapAccess<'de>>(map: A) -> Result<KeyEntry, A::Error> {
         file: Option<String>,
         command: Option<Vec<String>>,
         keyring: Option<String>,
+        #[serde(deserialize_with = "limit")]
         timeout: Option<Period>,
         cache: Option<Period>,
         ttl: Option<Period>,

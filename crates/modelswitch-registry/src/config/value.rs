@@ -50,6 +50,20 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
+/// What a limit says that it found when there is no time in it.
+pub(crate) const NO_TIME: &str = "no time at all";
+
+/// A time that something may take. With none nothing could be done.
+pub(crate) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Period>, D::Error> {
+    let limit = Option::<Period>::deserialize(deserializer)?;
+    match limit {
+        Some(Period(Duration::ZERO)) => {
+            Err(de::Error::invalid_value(Unexpected::Other(NO_TIME), &"a duration above 0"))
+        }
+        limit => Ok(limit),
+    }
+}
+
 /// A number of at least one. As text too: that is what a variable holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Count(pub(crate) u32);
@@ -199,4 +213,41 @@ impl fmt::Debug for Free {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("_")
     }
+}
+
+/// A number that is allowed, as text too, which variables hold. Another is told with what was expected.
+pub(super) fn number<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &'static str,
+    allows: fn(f64) -> bool,
+) -> Result<f64, D::Error> {
+    struct Number {
+        expected: &'static str,
+        allows: fn(f64) -> bool,
+    }
+    impl Number {
+        fn checked<E: de::Error>(&self, number: Option<f64>) -> Result<f64, E> {
+            let number = number.filter(|number| number.is_finite() && (self.allows)(*number));
+            number.ok_or_else(|| E::invalid_value(Unexpected::Other("another value"), self))
+        }
+    }
+    impl Visitor<'_> for Number {
+        type Value = f64;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.expected)
+        }
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+            self.checked(u32::try_from(number).ok().map(f64::from))
+        }
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+            self.checked(u32::try_from(number).ok().map(f64::from))
+        }
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+            self.checked(Some(number))
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            self.checked(text.trim().parse().ok())
+        }
+    }
+    deserializer.deserialize_any(Number { expected, allows })
 }

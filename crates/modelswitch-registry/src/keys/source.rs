@@ -39,6 +39,8 @@ struct Variables {
     /// The first one that is set counts.
     names: Vec<String>,
     environment: Environment,
+    /// What else the service's key may be called.
+    others: Vec<String>,
     /// Where keys are made.
     key_url: Option<String>,
 }
@@ -345,8 +347,10 @@ fn check_times(entry: &KeyEntry) -> Result<(), WrongKey> {
 
 impl Variables {
     fn new(names: &[String], profile: &Profile, environment: &Environment) -> Self {
+        let spelt_otherwise = names.iter().chain(&profile.key_env).flat_map(|name| other_spellings(name));
         Self {
             names: names.to_vec(),
+            others: profile.key_env.iter().cloned().chain(spelt_otherwise).collect(),
             environment: environment.clone(),
             key_url: profile.key_url.as_ref().map(ToString::to_string),
         }
@@ -387,12 +391,23 @@ impl Variables {
             _ => format!("there is no key: {} is not set", self.shown()),
         };
         let made = self.key_url.as_ref().map(|url| format!("; keys are made at {url}")).unwrap_or_default();
-        let hint = match self.names.first() {
-            Some(name) => format!("set {name} to the key{made}"),
-            None => format!("write api_key = {{ env = \"VARIABLE\" }}{made}"),
+        let other = self.environment.first_set(&self.others);
+        let hint = match (self.names.first(), other) {
+            (Some(name), Some(other)) => {
+                format!("{other} is set: write api_key = {{ env = \"{other}\" }}, or set {name} to the key")
+            }
+            (Some(name), None) => format!("set {name} to the key{made}"),
+            (None, _) => format!("write api_key = {{ env = \"VARIABLE\" }}{made}"),
         };
         Error::config(message).with_hint(hint)
     }
+}
+
+/// What a key's variable may have been called by mistake.
+pub(crate) fn other_spellings(variable: &str) -> Vec<String> {
+    const ENDS: [&str; 6] = ["_API_KEY", "_KEY", "_APIKEY", "_API_TOKEN", "_TOKEN", "_SECRET_KEY"];
+    let Some(stem) = ENDS.iter().find_map(|end| variable.strip_suffix(end)) else { return Vec::new() };
+    ENDS.iter().map(|end| format!("{stem}{end}")).filter(|other| other != variable).collect()
 }
 
 /// A pipe gives its key once; whoever opens it again would wait for a writer.
@@ -531,7 +546,10 @@ pub(super) mod tests {
         ttl: Option<Duration>,
     ) -> KeySource {
         let names = vec![name.to_owned()];
-        KeySource { place: KeyPlace::Variables(Variables { names, environment, key_url: None }), ttl }
+        KeySource {
+            place: KeyPlace::Variables(Variables { names, others: Vec::new(), environment, key_url: None }),
+            ttl,
+        }
     }
 
     pub(in crate::keys) fn of_command(command: KeyCommand, ttl: Option<Duration>) -> KeySource {
@@ -551,6 +569,21 @@ pub(super) mod tests {
 
     fn read(source: &KeySource) -> Result<ApiKey> {
         source.read_at_once().unwrap().map(|found| found.key)
+    }
+
+    #[test]
+    fn a_key_that_is_there_under_another_name_is_told_with_how_to_take_it() {
+        let profile = Profile::embedded("deepseek").unwrap();
+        for (named, there) in [("DEEPSEEK_KEY", "DEEPSEEK_API_KEY"), ("DEEPSEEK_API_KEY", "DEEPSEEK_TOKEN")] {
+            let environment = Environment::fixed([(there.to_owned(), "sk-canary".to_owned())]);
+            let error = Variables::new(&[named.to_owned()], &profile, &environment).nothing();
+            let hint =
+                format!("{there} is set: write api_key = {{ env = \"{there}\" }}, or set {named} to the key");
+            assert_eq!(
+                (error.message(), error.hint()),
+                (&*format!("there is no key: ${named} is not set"), &*hint)
+            );
+        }
     }
 
     #[test]

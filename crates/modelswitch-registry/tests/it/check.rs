@@ -106,7 +106,7 @@ async fn all_providers_are_checked_and_a_missing_key_is_seen_without_a_request()
     let json = serde_json::to_value(&reports[0]).unwrap();
     assert_eq!(json["stages"][1]["stage"], "key");
     assert_eq!(json["stages"][1]["outcome"], "failed");
-    assert_eq!(json["stages"][1]["duration_ms"], 0);
+    assert!(json["stages"][1]["duration_ms"].is_u64());
     assert!(registry.check_provider("b").await.is_err());
     for stage in reports.iter().flat_map(|report| &report.stages) {
         let json = serde_json::to_value(stage).unwrap();

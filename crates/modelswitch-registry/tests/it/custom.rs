@@ -170,8 +170,8 @@ fn mistakes_in_profiles_are_told_with_their_place_and_once() {
         ),
         (
             "[profiles.x]\nauth.required = 'canary'\n[profiles.y]\nextends = 'x'",
-            "line 4, column 6: `profiles.x.auth.required` must be a boolean, not a text",
-            "write a boolean",
+            "line 4, column 6: `profiles.x.auth.required` must be true or false, not a text",
+            "write true or false",
         ),
         (
             "[profiles.x]\nquery = { key = 'canary' }",
@@ -180,8 +180,8 @@ fn mistakes_in_profiles_are_told_with_their_place_and_once() {
         ),
         (
             "[profiles]\nx = 'canary'",
-            "line 4, column 1: `profiles.x` must be a section of its own, [section] and lines below it, which this is not",
-            "write a section of its own, [section] and lines below it",
+            "line 4, column 1: `profiles.x` must be a section, [profiles.x], with the settings in it, which this is not",
+            "write a section, [profiles.x], with the settings in it",
         ),
     ] {
         let error = text(&format!("[providers.mine]\nprofile = 'x'\n{toml}")).build().unwrap_err();
@@ -207,7 +207,7 @@ fn what_a_provider_says_of_its_key_is_checked_and_not_repeated() {
             "auth = { heder = 'x' }",
             "`providers.deepseek.auth.heder` is not a setting; did you mean `header`?",
         ),
-        ("auth = 'canary'", "`providers.deepseek.auth` must be a section of its own"),
+        ("auth = 'canary'", "`providers.deepseek.auth` must be a section"),
     ] {
         let error = text(&format!("[providers.deepseek]\n{line}")).build().unwrap_err();
         assert!(
@@ -316,4 +316,26 @@ async fn a_tool_without_the_apps_code_can_look_at_its_kinds_and_ask_the_others()
     let error = registry.model("ara").unwrap().ask("hello").await.unwrap_err();
     assert_eq!(error.message(), "`polly` is of the kind `parrot`, which the app's own code makes");
     assert!(registry.model("deepseek/x").is_ok());
+}
+
+#[test]
+fn a_misspelt_extends_hides_no_other_mistake_of_the_file() {
+    let error = text(
+        "[profiles.x]\nextends = 'depseek'\nbase_ulr = 'canary'\nauth.required = 'canary'\n\
+         [providers.x]\nheaders = { cookie = 'canary' }\nmodels = ['m']\n\
+         [models]\nfast = 'y/m'\nok = 'x/m'\n",
+    )
+    .build()
+    .unwrap_err();
+    for part in [
+        "(the first of 5 mistakes)",
+        "line 2, column 1: `profiles.x.extends`: there is no profile `depseek`; did you mean `deepseek`?",
+        "line 3, column 1: `profiles.x.base_ulr` is not a setting; did you mean `base_url`?",
+        "line 4, column 6: `profiles.x.auth.required` must be true or false, not a text",
+        "line 6, column 13: `providers.x.headers.cookie` is a header for credentials",
+        "line 9, column 1: `models.fast` points to `y/m`: there is no provider `y`",
+    ] {
+        assert!(error.message().contains(part), "{part}: {error}");
+    }
+    assert!(!shown(&error).contains("canary"), "{}", shown(&error));
 }

@@ -7,8 +7,12 @@ mod aliases;
 mod catalogue;
 mod check;
 mod check_sockets;
+mod choice;
 mod custom;
+mod explain;
+mod five_providers;
 mod keys;
+mod layers;
 mod mistakes;
 mod mistakes_told;
 mod names;
@@ -19,6 +23,7 @@ mod settings;
 #[cfg(all(unix, feature = "signal"))]
 mod sighup;
 mod sources;
+mod strategies;
 mod support;
 #[cfg(feature = "watch")]
 mod watch;

@@ -12,7 +12,7 @@ fn check(toml: &str, variables: &[(&str, &str)], message: &str, hint: &str) {
     assert!(!shown(&error).contains("canary"), "{}", shown(&error));
 }
 
-const OF_A_PROVIDER: &str = "allow_endpoints, allow_models, allow_plain_http, api_key, auth, base_url, default_model, deny_models, headers, kind, models, policy, profile, query, retry, settings, timeout";
+const OF_A_PROVIDER: &str = "allow_endpoints, allow_models, allow_plain_http, api_key, auth, base_url, breaker, budget, cache, default_model, deny_models, headers, kind, limits, models, policy, profile, query, retry, settings, timeout";
 const ALIAS: &str = "\"provider/model\", a list of them, or { targets = [\"provider/model\"] }";
 /// The first dozen of the profiles.
 const PROFILES: &str = "deepseek, openai, azure, azure-deployments, anthropic, gemini, openrouter, groq, mistral, xai, moonshot, dashscope and 17 more";
@@ -41,7 +41,7 @@ fn a_misspelt_setting_is_named_with_the_right_spelling() {
     check(
         "colour = 'red'\n[providers.deepseek]",
         &[],
-        "line 1, column 1: `colour` is not a setting; allowed here: default, log, models, profile, profiles, providers, retry, timeout",
+        "line 1, column 1: `colour` is not a setting; allowed here: breaker, budget, cache, default, ledger, limits, log, models, profile, profiles, providers, retry, timeout",
         "take it out, or use one of the settings that are allowed here",
     );
 }
@@ -279,7 +279,7 @@ fn a_value_of_another_type_says_what_is_wanted_and_is_not_repeated() {
         ),
         (
             "[providers]\ndeepseek = 'canary'",
-            "line 2, column 1: `providers.deepseek` must be a section of its own, [section] and lines below it, not a text",
+            "line 2, column 1: `providers.deepseek` must be a section, [providers.deepseek], with the settings in it, not a text",
         ),
         (
             "[providers.deepseek]\nheaders = ['canary']",
@@ -393,8 +393,8 @@ fn a_wrong_setting_of_a_policy_is_told_like_any_other() {
     check(
         "[providers.deepseek]\npolicy = 'strict'",
         &[],
-        "line 2, column 1: `providers.deepseek.policy` must be a section of its own, [section] and lines below it, not a text",
-        "write a section of its own, [section] and lines below it",
+        "line 2, column 1: `providers.deepseek.policy` must be a section, [providers.deepseek.policy], with lines such as strict = true in it, not a text",
+        "write a section, [providers.deepseek.policy], with lines such as strict = true in it",
     );
 }
 
@@ -441,13 +441,17 @@ fn a_wrong_rule_of_a_profile_is_told_like_any_other_mistake() {
 #[test]
 fn a_duration_without_its_unit_is_told_with_one() {
     let message = "must be a duration with its unit in quotes, such as \"10s\" or \"5m\", not a number";
-    for (toml, variables, place) in [
-        ("[providers.deepseek]\n[timeout]\nidle = 5", &[][..], "line 3, column 1"),
-        ("[providers.deepseek]\n[timeout]\nidle = '5'", &[], "line 3, column 1"),
-        ("[providers.deepseek]", &[("MODELSWITCH_TIMEOUT__IDLE", "5")], "$MODELSWITCH_TIMEOUT__IDLE"),
-    ] {
-        check(toml, variables, &format!("{place}: `timeout.idle` {message}"), "write \"5s\" for 5 seconds");
+    for number in ["5", "'5'"] {
+        let toml = format!("[providers.deepseek]\n[timeout]\nidle = {number}");
+        let message = format!("line 3, column 1: `timeout.idle` {message}");
+        check(&toml, &[], &message, "write \"5s\" for 5 seconds");
     }
+    check(
+        "[providers.deepseek]",
+        &[("MODELSWITCH_TIMEOUT__IDLE", "5")],
+        &format!("$MODELSWITCH_TIMEOUT__IDLE: `timeout.idle` {message}"),
+        "set MODELSWITCH_TIMEOUT__IDLE to 5s for 5 seconds",
+    );
     let error = text("[providers.deepseek]\n[timeout]\nidle = 123456789012").build().unwrap_err();
     assert!(!shown(&error).contains("123456789012"), "{}", shown(&error));
 }
@@ -513,7 +517,7 @@ fn an_alias_that_leads_nowhere_is_named_with_its_target() {
         &aliases("fast = 'deepseek/'"),
         &[],
         "line 3, column 1: `models.fast` points to `deepseek/`: it names the provider `deepseek` and no model",
-        "write \"deepseek/model\"",
+        "write one of its models, such as \"deepseek/deepseek-flash\"",
     );
     check(
         &aliases("fast = ['openai/a', 'groq/b']"),
@@ -583,7 +587,7 @@ fn a_variable_that_is_wrong_is_named() {
         "[providers.deepseek]",
         &[("MODELSWITCH_RETRY__ATTEMPTS", "canary")],
         "$MODELSWITCH_RETRY__ATTEMPTS: `retry.attempts` must be a whole number of at least 1, which this is not",
-        "write a whole number of at least 1",
+        "set MODELSWITCH_RETRY__ATTEMPTS to a whole number of at least 1",
     );
     check(
         "[providers.deepseek]",
@@ -653,6 +657,146 @@ fn nothing_configured_at_all_says_what_to_set() {
     assert_eq!(
         error.hint(),
         "set one of DEEPSEEK_API_KEY, OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, OPENROUTER_API_KEY, GROQ_API_KEY, MISTRAL_API_KEY, XAI_API_KEY, MOONSHOT_API_KEY, DASHSCOPE_API_KEY, ZAI_API_KEY, ZHIPUAI_API_KEY and 8 more, or write a file modelswitch.toml with a section such as [providers.deepseek]"
+    );
+}
+
+#[test]
+fn a_key_that_is_there_and_brings_no_provider_is_named_with_what_makes_it_count() {
+    for (variable, why, remedy) in [
+        (
+            "HF_TOKEN",
+            "HF_TOKEN is set, which alone doesn't bring `huggingface`, since other programs use it too",
+            "write [providers.huggingface] into a file modelswitch.toml, and it takes its key from HF_TOKEN",
+        ),
+        (
+            "GOOGLE_API_KEY",
+            "GOOGLE_API_KEY is set, which alone doesn't bring `gemini`, since other programs use it too",
+            "write [providers.gemini] into a file modelswitch.toml, and it takes its key from GOOGLE_API_KEY",
+        ),
+        (
+            "AZURE_OPENAI_API_KEY",
+            "AZURE_OPENAI_API_KEY is set, and it isn't known where your `azure` is",
+            "set AZURE_OPENAI_BASE_URL or AZURE_OPENAI_ENDPOINT or",
+        ),
+        (
+            "DEEPSEEK_KEY",
+            "DEEPSEEK_KEY is set, and the variable's name is DEEPSEEK_API_KEY",
+            "set DEEPSEEK_API_KEY instead",
+        ),
+        (
+            "GITHUB_TOKEN",
+            "GITHUB_TOKEN is set, which is for GitHub Models, and it was retired on",
+            "set one of DEEPSEEK_API_KEY",
+        ),
+    ] {
+        let error = with(&[(variable, CANARY)]).build().unwrap_err();
+        assert_eq!(error.code(), Some(modelswitch_registry::NO_PROVIDER));
+        assert!(error.message().starts_with(&format!("no provider is configured: {why}")), "{error}");
+        assert!(error.hint().starts_with(remedy), "{}", error.hint());
+        assert!(!shown(&error).contains("canary"), "{}", shown(&error));
+    }
+}
+
+#[test]
+fn a_time_limit_of_nothing_is_refused_with_advice() {
+    for (section, setting) in [
+        ("timeout", "connect"),
+        ("timeout", "first_byte"),
+        ("timeout", "idle"),
+        ("providers.deepseek.timeout", "connect"),
+    ] {
+        check(
+            &format!("[{section}]\n{setting} = '0s'"),
+            &[],
+            &format!(
+                "line 2, column 1: `{section}.{setting}` must be a duration above 0, not 0: every call would fail"
+            ),
+            "write a longer time, such as \"10s\", or take it out for the default",
+        );
+    }
+    // Not to wait between tries is a wish that can be met.
+    text("[providers.llamacpp]\n[retry]\nbase_delay = '0s'").build().unwrap();
+}
+
+#[test]
+fn a_parameter_of_another_type_is_told_when_it_is_read_and_not_at_each_call() {
+    let alias = |parameters: &str| {
+        format!("[providers.deepseek]\n[models.fast]\ntarget = 'deepseek/x'\n{parameters}")
+    };
+    check(
+        &alias("overrides = { temperature = 'canary' }"),
+        &[],
+        "line 4, column 15: `models.fast.overrides.temperature` must be a number, not a text",
+        "write a number",
+    );
+    check(
+        &alias("[models.fast.defaults]\nmax_tokens = '500'"),
+        &[],
+        "line 5, column 1: `models.fast.defaults.max_tokens` must be a whole number, not a text",
+        "leave the quotes out",
+    );
+}
+
+#[test]
+fn a_section_or_setting_that_stands_a_level_too_high_is_told_with_its_place() {
+    check(
+        "[deepseek]\ndefault_model = 'x'",
+        &[],
+        "line 1, column 2: `deepseek` is not a setting; did you mean [providers.deepseek]?",
+        "write [providers.deepseek] instead of [deepseek]",
+    );
+    check(
+        "default_model = 'deepseek/x'\n[providers.deepseek]",
+        &[],
+        "line 1, column 1: `default_model` is not a setting; did you mean `default`?",
+        "write `default` instead of `default_model`",
+    );
+}
+
+#[test]
+fn a_parameter_beside_an_aliass_target_is_told_where_it_belongs() {
+    check(
+        "[providers.deepseek]\n[models.fast]\ntarget = 'deepseek/x'\ntemperature = 0.2",
+        &[],
+        "line 4, column 1: `models.fast.temperature` is not a setting; parameters of requests stand in `defaults` or `overrides`",
+        "write defaults = { temperature = … } for requests that don't say it, or overrides = { … } for all",
+    );
+    check(
+        "[providers.deepseek]\nmodel = 'x'",
+        &[],
+        "line 2, column 1: `providers.deepseek.model` is not a setting; did you mean `default_model`?",
+        "write `default_model` instead of `model`",
+    );
+}
+
+#[test]
+fn a_variable_of_another_type_is_told_what_to_set_it_to() {
+    for (variable, value, hint) in [
+        ("MODELSWITCH_TIMEOUT__CONNECT", "5", "set MODELSWITCH_TIMEOUT__CONNECT to 5s for 5 seconds"),
+        (
+            "MODELSWITCH_TIMEOUT__CONNECT",
+            "soon",
+            "set MODELSWITCH_TIMEOUT__CONNECT to a duration with its unit, such as \"10s\" or \"5m\"",
+        ),
+        (
+            "MODELSWITCH_RETRY__ATTEMPTS",
+            "many",
+            "set MODELSWITCH_RETRY__ATTEMPTS to a whole number of at least 1",
+        ),
+    ] {
+        let error = with(&[(variable, value)]).toml("[providers.llamacpp]").build().unwrap_err();
+        assert!(error.message().starts_with(&format!("${variable}: ")), "{error}");
+        assert_eq!(error.hint(), hint);
+    }
+}
+
+#[test]
+fn another_sign_between_provider_and_model_is_seen_through() {
+    check(
+        "[providers.deepseek]\n[models]\nfast = 'deepseek:deepseek-flash'",
+        &[],
+        "line 3, column 1: `models.fast` points to `deepseek:deepseek-flash`: it is neither an alias nor a model that a provider owns; did you mean `deepseek/deepseek-flash`?",
+        "write \"deepseek/deepseek-flash\"",
     );
 }
 

@@ -148,3 +148,51 @@ loop = 'loop'
     assert!(!shown(&error).contains("canary"), "{}", shown(&error));
     insta::assert_snapshot!("in_one_run", told(&error));
 }
+
+#[test]
+fn what_stands_in_a_section_with_a_misspelt_name_is_looked_at_in_the_same_run() {
+    let file = "[provider.deepseek]
+api_kee = 'canary'
+[provider.mine]
+profile = 'lamacpp'
+[aliases]
+fast = 'deepsek/deepseek-flash'
+good = 'deepseek/deepseek-flash'
+";
+    let error = text(file).build().unwrap_err();
+    for part in [
+        "(the first of 5 mistakes)",
+        "line 1, column 2: `provider` is not a setting; did you mean `providers`?",
+        "line 2, column 1: `providers.deepseek.api_kee` is not a setting; did you mean `api_key`?",
+        "line 4, column 1: `providers.mine.profile`: there is no profile `lamacpp`; did you mean `llamacpp`?",
+        "line 5, column 2: `aliases` is not a setting; did you mean `models`?",
+        "line 6, column 1: `models.fast` points to `deepsek/deepseek-flash`: there is no provider `deepsek`",
+    ] {
+        assert!(error.message().contains(part), "{part}: {error}");
+    }
+    assert!(!shown(&error).contains("canary"), "{}", shown(&error));
+}
+
+#[test]
+fn an_alias_is_told_beside_a_provider_of_which_it_isnt_known_what_it_is() {
+    let file = "[providers.mine]
+models = ['own']
+[models]
+fast = 'smrt'
+smart = 'mine/x'
+ours = 'own'
+hers = 'claude-opus-5'              # a known service's, which `mine` may have been meant to be
+lost = 'opneai/gpt-4o'
+";
+    let error = text(file).build().unwrap_err();
+    for part in [
+        "(the first of 3 mistakes)",
+        "line 1, column 12: `providers.mine`: there is no profile `mine`",
+        "line 4, column 1: `models.fast` points to `smrt`: it is neither an alias nor",
+        "did you mean `smart`?",
+        "line 8, column 1: `models.lost` points to `opneai/gpt-4o`: there is no provider `opneai`",
+        "write openai instead of `opneai`, and add a section [providers.openai]",
+    ] {
+        assert!(error.message().contains(part), "{part}: {error}");
+    }
+}

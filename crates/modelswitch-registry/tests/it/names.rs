@@ -72,7 +72,6 @@ fn in_a_list_what_cannot_be_used_is_left_out_and_told() {
         registry.warnings(),
         [
             "line 3, column 1: `models.smart`: `openai/gpt-5.5` is left out: there is no provider `openai`; there are: deepseek",
-            "`models.smart` names 2 targets; only the first, `deepseek/a`, is used for now",
         ]
     );
 }
@@ -100,4 +99,11 @@ fn a_provider_in_code_replaces_a_configured_one_and_goes_by_the_name_it_was_give
 fn a_clone_is_the_same_registry() {
     let registry = text("[providers.deepseek]").build().unwrap();
     assert!(Arc::ptr_eq(&registry.router(), &registry.clone().router()));
+}
+
+#[test]
+fn a_default_whose_model_begins_with_its_services_name_is_named_once() {
+    let registry = text("[providers.perplexity]").build().unwrap();
+    assert_eq!(registry.default_model().as_deref(), Some("perplexity/sonar"));
+    registry.model("perplexity/sonar").unwrap();
 }

@@ -118,7 +118,7 @@ async fn the_registry_shows_what_counts_now() {
     let file = File::new(&fast_is("a/x"));
     let registry = file.registry();
     assert_eq!(registry.default_model(), None);
-    file.write("default = 'c/y'\n[providers.c]\nprofile = 'llamacpp'\n[models]\nsmart = ['c/y', 'c/z']\n");
+    file.write("default = 'c/y'\n[providers.c]\nprofile = 'llamacpp'\n[models]\nsmart = ['c/y', 'd/z']\n");
     registry.reload().unwrap();
     let names: Vec<String> = registry.providers().into_iter().map(|one| one.name).collect();
     assert_eq!(names, ["c"]);

@@ -34,7 +34,7 @@ fn each_setting_is_shown_with_where_it_comes_from() {
     is("providers.deepseek.profile", json!("deepseek"), "default");
     is("providers.openai.base_url", json!("https://eu.example.com/v1"), "$OPENAI_BASE_URL");
     is("models.\"gpt-4.1\"", json!(["fast"]), "line 6");
-    is("timeout.idle", json!("2m"), "line 10");
+    is("timeout.idle", json!("2m"), "line 10 [profile.production]");
     is("timeout.first_byte", json!("10m"), "default");
     is("retry.attempts", json!("2"), "$MODELSWITCH_RETRY__ATTEMPTS");
     is("retry.max_delay", json!("8s"), "default");

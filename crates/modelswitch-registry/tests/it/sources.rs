@@ -185,6 +185,53 @@ profile:
     }
 
     #[test]
+    fn advice_is_written_as_the_file_is() {
+        for (name, text, hint) in [
+            (
+                "a.yaml",
+                "providers:\n  deepseek:\n    api_key: sk-canary0123456789",
+                "write api_key: { env: \"DEEPSEEK_API_KEY\" } and set that variable to the key",
+            ),
+            (
+                "a.json",
+                "{\"providers\": {\"deepseek\": {\"api_key\": \"sk-canary0123456789\"}}}",
+                "write \"api_key\": { \"env\": \"DEEPSEEK_API_KEY\" } and set that variable to the key",
+            ),
+            (
+                "a.yaml",
+                "providers:\n  depseek: {}",
+                "write providers: { deepseek: … }, or profile: \"deepseek\" below; for another service write \
+                 profile: \"openai-compatible\" and base_url: \"https://…\"",
+            ),
+            (
+                "a.json",
+                "{\"providers\": {\"deepseek\": {}}, \"models\": {\"fast\": \"openai/x\"}}",
+                "add a section \"providers\": { \"openai\": … }, or point to a provider that is there",
+            ),
+            (
+                "a.yaml",
+                "providers:\n  deepseek: canary",
+                "write a section, providers: { deepseek: … }, with the settings in it",
+            ),
+            ("a.yaml", "deepseek: {}", "write providers: { deepseek: … } instead of deepseek:"),
+        ] {
+            assert_eq!(mistake(name, text).hint(), hint);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        std::fs::write(&path, "{\"providers\": {\"llamacpp\": {\"auth\": {\"header\": \"x-key\"}}}}")
+            .unwrap();
+        let registry = Registry::builder().environment([]).file(&path).build().unwrap();
+        let warning = registry.warnings().concat();
+        assert!(
+            warning.contains("write \"api_key\": { \"env\": \"LLAMACPP_API_KEY\" } beside it"),
+            "{warning}"
+        );
+        let hint = registry.model("claude").unwrap_err().hint().to_owned();
+        assert_eq!(hint, "ask for `provider/model`, or say under \"models\" what `claude` stands for");
+    }
+
+    #[test]
     fn each_language_is_found_in_the_users_folder_and_toml_first() {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("modelswitch");
@@ -293,13 +340,22 @@ fn every_file_in_the_documentation_can_be_read() {
     let files: Vec<&str> =
         guide.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(files.len() > 5);
+    // What they make stands beside them.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("modelswitch.toml");
     for file in files {
+        std::fs::write(&path, file).unwrap();
         let built = with(&[("DEEPSEEK_API_KEY", CANARY), ("GATEWAY_KEY", CANARY)])
-            .toml(file)
+            .file(&path)
             .factory("parrot", |_, _| {
                 Ok(std::sync::Arc::new(modelswitch_provider::mock::MockProvider::reply("")))
             })
             .build();
+        if cfg!(not(feature = "sqlite")) && file.contains("usage.sqlite") {
+            let error = built.unwrap_err();
+            assert!(error.message().contains("needs the feature `sqlite`"), "{file}\n{error:?}");
+            continue;
+        }
         assert!(built.is_ok(), "{file}\n{built:?}");
     }
 }

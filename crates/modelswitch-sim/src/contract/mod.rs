@@ -60,6 +60,35 @@
 //!
 //! A name means the same in all versions; new cases come with minor versions.
 //!
+//! # When a case fails
+//!
+//! The report names the case and its promise, the place of the check in the suite's source, what was expected and what came:
+//!
+//! ```text
+//! `hasty` over the simulated service openai breaks the contract:
+//!   error-402 (402 is `insufficient_balance`): expected an error, got a whole answer
+//!   redact-debug (`Debug` of the provider shows no key): contract/cases/redaction.rs:44: expected `Debug` of the
+//!   provider to hide the key, got the key in it
+//! ```
+//!
+//! Run it alone with [`Contract::run_only`]; the file that is named shows what was sent and asked before the check.
+//!
+//! # Bounds
+//!
+//! | what | how much |
+//! |---|---|
+//! | one wait for an answer, a chunk, an error or an end | [`Contract::patience`], a minute unless set |
+//! | one case | four times as long |
+//! | a request that must arrive whole, `limit-large-request` | 2 MiB |
+//! | an answer that must come whole, `limit-large-answer` | 4 MiB |
+//! | JSON that must be refused, `limit-deep-json` | 200 000 open brackets |
+//! | an event or a head that must be refused before it ends, `limit-endless-…` | 160 MiB |
+//! | the body that an error may keep, `limit-endless-failure` | 1 MiB |
+//! | what may be read ahead of a stream that nobody asks on, `stream-pulls` | 128 MiB |
+//! | calls at once, `concurrent-calls` | 50 |
+//!
+//! Nothing is asserted on how fast anything is.
+//!
 //! A provider that can't be pointed at the simulator, a mock or one of a foreign protocol, is run with
 //! [`Contract::without_service`]; cases that must control the service are then skipped.
 
@@ -196,14 +225,16 @@ impl Contract {
     }
 
     async fn run_cases(&self, wanted: impl Fn(&Case) -> bool) -> Report {
-        let mut rows = Vec::new();
+        let (mut rows, mut tested) = (Vec::new(), None);
         for case in cases::all().filter(|case| wanted(case)) {
-            let outcome = self.run_case(case).await;
+            let (outcome, name) = self.run_case(case).await;
             rows.push(Row { name: case.name, promise: case.promise, outcome });
+            tested = tested.or(name);
         }
+        let tested = tested.map_or("a provider".to_owned(), |name| format!("`{name}`"));
         let of = match &self.subject {
-            Subject::Given(provider) => provider.name().to_owned(),
-            Subject::Built(_) => format!("a provider of {}", self.personality.name()),
+            Subject::Given(provider) => format!("`{}`", provider.name()),
+            Subject::Built(_) => format!("{tested} over the simulated service {}", self.personality.name()),
         };
         Report::new(of, rows)
     }
@@ -212,27 +243,32 @@ impl Contract {
         self.can.clone().unwrap_or_else(|| Capabilities::of(self.personality))
     }
 
-    async fn run_case(&self, case: &Case) -> Outcome {
+    /// What came of it, and the name of the provider that was built for it.
+    async fn run_case(&self, case: &Case) -> (Outcome, Option<String>) {
         let can = self.can();
         if let Some(why) = case.skipped(&can, matches!(self.subject, Subject::Built(_))) {
-            return Outcome::Skipped(why);
+            return (Outcome::Skipped(why), None);
         }
         let stage = match self.stage(can).await {
             Ok(stage) => stage,
-            Err(why) => return Outcome::Failed(why),
+            Err(why) => return (Outcome::Failed(why), None),
         };
+        let name = stage.provider.name().to_owned();
         // A provider that panics breaks the contract like any other.
         let run = AssertUnwindSafe((case.run)(&stage)).catch_unwind();
         // Within a case each wait has its own limit; this one is for what never yields a result.
-        let verdict = match tokio::time::timeout(self.patience * 4, run).await {
+        let verdict = match tokio::time::timeout(self.patience * PATIENCES, run).await {
             Ok(Ok(verdict)) => verdict,
-            Ok(Err(_)) => Err("the provider panicked".to_owned()),
-            Err(_) => Err("no end came".to_owned()),
+            Ok(Err(_)) => Err("expected a verdict, got a panic of the provider".to_owned()),
+            Err(_) => {
+                Err(format!("expected the case to end, got no end within {:?}", self.patience * PATIENCES))
+            }
         };
-        match verdict {
+        let outcome = match verdict {
             Ok(()) => Outcome::Passed,
             Err(why) => Outcome::Failed(shortened(&stage.without_key(&why))),
-        }
+        };
+        (outcome, Some(name))
     }
 
     async fn stage(&self, can: Capabilities) -> Result<Stage, String> {
@@ -249,6 +285,9 @@ impl Contract {
         Ok(Stage::over(sim, build, can, self.patience))
     }
 }
+
+/// A case waits up to three times for something, one after the other.
+const PATIENCES: u32 = 4;
 
 /// Enough for a person; what a case compares may be megabytes.
 fn shortened(why: &str) -> String {

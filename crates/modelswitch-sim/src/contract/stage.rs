@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +41,10 @@ impl Stage {
 
     /// The service; cases that ask for it are skipped where there is none.
     pub(super) fn sim(&self) -> Result<&Sim, String> {
-        self.service.as_ref().map(|(sim, _)| sim).ok_or_else(|| "there is no service to control".to_owned())
+        self.service
+            .as_ref()
+            .map(|(sim, _)| sim)
+            .ok_or_else(|| "this case must control the service, and there is none".to_owned())
     }
 
     pub(super) fn has_service(&self) -> bool {
@@ -60,7 +64,8 @@ impl Stage {
 
     /// Another provider of the same making.
     pub(super) fn provider_at(&self, base_url: String, key: &str) -> Result<Arc<dyn Provider>, String> {
-        let (_, build) = self.service.as_ref().ok_or("there is no service to control")?;
+        let (_, build) =
+            self.service.as_ref().ok_or("this case must control the service, and there is none")?;
         Ok(build(&Upstream { base_url, key: key.to_owned() }))
     }
 
@@ -86,7 +91,7 @@ impl Stage {
         match (sent.pop(), sent.len()) {
             (Some(one), 0) => Ok(one),
             (Some(_), more) => Err(format!("expected one request to the service, it got {}", more + 1)),
-            (None, _) => Err("the service got no request".to_owned()),
+            (None, _) => Err("expected one request to the service, it got none".to_owned()),
         }
     }
 
@@ -97,7 +102,9 @@ impl Stage {
 
     /// Waits, but not for ever.
     pub(super) async fn within<T>(&self, what: &str, future: impl Future<Output = T>) -> Result<T, String> {
-        tokio::time::timeout(self.patience, future).await.map_err(|_| format!("{what} did not come"))
+        tokio::time::timeout(self.patience, future).await.map_err(|_| {
+            format!("expected {what}, got nothing within {:?} (set by `Contract::patience`)", self.patience)
+        })
     }
 
     /// A whole answer.
@@ -110,7 +117,7 @@ impl Stage {
     /// The error in place of an answer.
     pub(super) async fn error(&self, request: ChatRequest) -> Result<Error, String> {
         match self.within("an error", self.provider.chat(request)).await? {
-            Ok(_) => Err("expected an error, got an answer".to_owned()),
+            Ok(_) => Err("expected an error, got a whole answer".to_owned()),
             Err(error) => Ok(error),
         }
     }
@@ -151,8 +158,16 @@ impl Stage {
         let mut failed = None;
         while let Some(chunk) = self.within("the next event or an end", stream.next()).await? {
             match chunk {
-                Ok(_) if failed.is_some() => return Err("an event came after the error".to_owned()),
-                Err(_) if failed.is_some() => return Err("a second error came after the first".to_owned()),
+                Ok(_) if failed.is_some() => {
+                    return Err(
+                        "expected the stream to end with its error, got another event after it".to_owned()
+                    );
+                }
+                Err(_) if failed.is_some() => {
+                    return Err(
+                        "expected one error at the end of the stream, got a second one after it".to_owned()
+                    );
+                }
                 Ok(chunk) => chunks.push(chunk),
                 Err(error) => failed = Some(error),
             }
@@ -162,7 +177,12 @@ impl Stage {
 
     /// The service has no answer open any more.
     pub(super) async fn idle(&self, what: &str) -> Verdict {
-        want(self.sim()?.wait_idle(self.patience).await, || format!("the service still answers {what}"))
+        want(self.sim()?.wait_idle(self.patience).await, || {
+            format!(
+                "expected the service to be left alone with {what}, got a connection that was still open after {:?}",
+                self.patience
+            )
+        })
     }
 
     /// The service has got so many requests.
@@ -177,10 +197,19 @@ impl Stage {
     }
 }
 
+/// With the place of the check in front, for whoever wants to read what was done before it: what comes behind may be cut.
+#[track_caller]
 pub(super) fn want(holds: bool, why: impl FnOnce() -> String) -> Verdict {
-    if holds { Ok(()) } else { Err(why()) }
+    if holds { Ok(()) } else { Err(format!("{}: {}", place(Location::caller()), why())) }
 }
 
+/// The file within the suite, and the line.
+fn place(at: &Location<'_>) -> String {
+    let file = at.file().rsplit(['/', '\\']).next().unwrap_or_default();
+    format!("contract/cases/{file}:{}", at.line())
+}
+
+#[track_caller]
 pub(super) fn same<T: PartialEq + Debug>(what: &str, got: T, wanted: T) -> Verdict {
     want(got == wanted, || format!("{what}: expected {wanted:?}, got {got:?}"))
 }
@@ -189,8 +218,11 @@ pub(super) fn unexpected(wanted: &str, error: &Error) -> String {
     format!("expected {wanted}, got an error of kind {}: {error}", error.kind())
 }
 
+#[track_caller]
 pub(super) fn kind_is(error: &Error, kind: ErrorKind) -> Verdict {
-    want(error.kind() == kind, || format!("expected an error of kind {kind}, got {}: {error}", error.kind()))
+    want(error.kind() == kind, || {
+        format!("expected an error of kind {kind}, got one of kind {}: {error}", error.kind())
+    })
 }
 
 /// The texts of a stream put together.

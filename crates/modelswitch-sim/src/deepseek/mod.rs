@@ -77,7 +77,7 @@ fn authorize(shared: &Shared, key: Option<&str>, wrong: fn(&str) -> Answer) -> R
         return Err(Box::new(refused));
     };
     let settings = &shared.settings;
-    if key == settings.key || settings.any_key || Mode::of_key(key).is_some() {
+    if settings.takes(key) || Mode::of_key(key).is_some() {
         return Ok(());
     }
     let tail: String = key.chars().skip(key.chars().count().saturating_sub(4)).collect();

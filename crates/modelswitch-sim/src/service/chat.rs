@@ -3,9 +3,9 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Calls, History, Reasoning, Service, UsageAt};
+use super::{Calls, History, Reasoning, Service, ToolChoice, UsageAt};
 use crate::answer::{Answer, Ending, Piece};
-use crate::ask::Ask;
+use crate::ask::{Ask, Choice};
 use crate::mode::Mode;
 use crate::recorded::Recorded;
 use crate::state::{Ids, Shared, now};
@@ -41,6 +41,10 @@ impl Service {
         if self.calls == Calls::Absent {
             ask.tools.clear();
         }
+        match (self.tool_choice, &ask.choice) {
+            (ToolChoice::Ignored, _) | (ToolChoice::Unnamed, Choice::Named(_)) => ask.choice = Choice::Auto,
+            (ToolChoice::Kept | ToolChoice::Unnamed, _) => {}
+        }
         ask.max_tokens = body.get("max_completion_tokens").and_then(Value::as_u64).or(ask.max_tokens);
         let turn = Turn::compose(&ask, model, self.thinks(&ask));
         let mut ids = shared.ids(request);
@@ -65,8 +69,16 @@ impl Service {
                 None => there(body.get(**name)),
             }
         };
-        if let Some(name) = self.refuses.iter().find(has) {
+        let of_thinkers = if thinks { self.refuses_thinking } else { &[] };
+        if let Some(name) = self.refuses.iter().chain(of_thinkers).find(has) {
             return refuse(&format!("[simulated] property '{name}' is unsupported"));
+        }
+        if self.one_choice && body.get("n").and_then(Value::as_u64).is_some_and(|count| count > 1) {
+            return refuse("[simulated] 'n' must be 1");
+        }
+        let effort = body.get("reasoning_effort").and_then(Value::as_str);
+        if effort.is_some_and(|effort| !self.efforts.is_empty() && !self.efforts.contains(&effort)) {
+            return refuse("[simulated] 'reasoning_effort' has no such value");
         }
         match self.history {
             History::Refuses(name) if messages.iter().any(|message| message.get(name).is_some()) => {
@@ -79,7 +91,7 @@ impl Service {
         }
     }
 
-    fn troubled(&self, mode: Option<Mode>) -> Option<Answer> {
+    pub(super) fn troubled(&self, mode: Option<Mode>) -> Option<Answer> {
         match mode? {
             Mode::Status(status) => Some(self.failure(status)),
             Mode::TokensPerMinute => Some(self.failure(429)),
@@ -171,9 +183,7 @@ impl Service {
             let usage = Some(usage(ask, turn));
             pieces.push(Piece::event(&self.envelope("chat.completion.chunk", head, json!([]), usage)));
         }
-        if self.stream.done {
-            pieces.push(Piece::data("[DONE]"));
-        }
+        pieces.push(Piece::data("[DONE]"));
         self.delivered(shared, pieces, ask.mode)
     }
 

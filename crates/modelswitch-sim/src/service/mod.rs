@@ -1,6 +1,7 @@
 //! Services that are compatible with OpenAI's and each deviate somewhere: one engine, and a table of how they do.
 
 mod chat;
+mod plain;
 mod refusal;
 mod rest;
 mod table;
@@ -40,8 +41,17 @@ pub struct Service {
     pub(crate) calls: Calls,
     pub(crate) reasoning: Reasoning,
     pub(crate) history: History,
+    /// Whether chats are answered; else it has `/responses` alone.
+    pub(crate) chats: bool,
     /// Members of a request or of its messages that are answered 400.
     pub(crate) refuses: &'static [&'static str],
+    /// Those that only a model that thinks refuses.
+    pub(crate) refuses_thinking: &'static [&'static str],
+    /// The words of `reasoning_effort` that are taken; with none here, all are.
+    pub(crate) efforts: &'static [&'static str],
+    /// More than one choice is answered 400.
+    pub(crate) one_choice: bool,
+    pub(crate) tool_choice: ToolChoice,
     /// Members of an answer or chunk that are not there.
     pub(crate) absent: &'static [&'static str],
     /// Members that only this service has, as JSON.
@@ -77,6 +87,17 @@ pub(crate) enum Models {
     Prefixed(&'static str),
     /// There is no list.
     Absent,
+}
+
+/// What is made of `tool_choice`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToolChoice {
+    /// It is kept to.
+    Kept,
+    /// A tool that is named counts as `auto`.
+    Unnamed,
+    /// Whatever it says, it counts as `auto`.
+    Ignored,
 }
 
 /// How tool calls are written.
@@ -140,8 +161,6 @@ pub(crate) struct Stream {
     pub(crate) repeats_role: bool,
     /// No `finish_reason` where it would be null.
     pub(crate) omits_null_finish: bool,
-    /// Whether `[DONE]` ends it.
-    pub(crate) done: bool,
 }
 
 /// The form of an error.
@@ -201,6 +220,7 @@ impl Service {
         match serde_json::from_slice::<Value>(&request.body) {
             Ok(body) if body.is_object() => match path {
                 "/embeddings" => self.embeddings(&body),
+                "/responses" => self.respond(shared, request, &body),
                 _ => self.chat(shared, request, &body, deployment),
             },
             _ => self.refusal(400, "invalid_request_error", "[simulated] The body is not a JSON object"),
@@ -208,7 +228,11 @@ impl Service {
     }
 
     fn is_call(&self, path: &str) -> bool {
-        path == "/chat/completions" || (path == "/embeddings" && self.embeds)
+        match path {
+            "/chat/completions" => self.chats,
+            "/responses" => !self.chats,
+            path => path == "/embeddings" && self.embeds,
+        }
     }
 
     fn authorize(&self, shared: &Shared, request: &Recorded) -> Result<(), Box<Answer>> {
@@ -225,7 +249,7 @@ impl Service {
         if let Some(status) = Mode::of_key(key) {
             return Err(Box::new(self.failure(status)));
         }
-        if key == shared.settings.key || shared.settings.any_key {
+        if shared.settings.takes(key) {
             return Ok(());
         }
         Err(Box::new(self.key_refused("Invalid API key")))
@@ -247,7 +271,8 @@ impl Service {
 
     /// The header that has the id of the request.
     pub(crate) fn request_id_header(&self) -> HeaderName {
-        HeaderName::from_static(self.request_id)
+        // One of somebody's own may be none.
+        HeaderName::try_from(self.request_id).unwrap_or(HeaderName::from_static("x-request-id"))
     }
 }
 

@@ -1,11 +1,14 @@
-//! The list of models and embeddings.
+//! The list of models, embeddings, and responses where there are no chats.
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{MODELS, Models, Service};
 use crate::answer::Answer;
-use crate::openai;
+use crate::ask::Ask;
+use crate::recorded::Recorded;
+use crate::state::Shared;
+use crate::{openai, responses};
 
 /// When the simulated models were made.
 const MADE: u64 = 1_750_000_000;
@@ -25,6 +28,16 @@ impl Service {
         let list =
             if self.models == Models::Bare { json!(data) } else { json!({"object": "list", "data": data}) };
         Answer::json(StatusCode::OK, &list)
+    }
+
+    pub(super) fn respond(&self, shared: &Shared, request: &Recorded, body: &Value) -> Answer {
+        let ask = Ask::responses(body, &["user"]);
+        let Some(model) = self.serving(&ask.model) else { return self.no_model(&ask.model) };
+        if let Some(trouble) = self.troubled(ask.mode) {
+            return trouble;
+        }
+        let form = responses::Form { deepseek: false, thinking: self.thinks(&ask), model };
+        responses::answer(shared, &ask, body, &mut shared.ids(request), &form, |status| self.failure(status))
     }
 
     pub(super) fn embeddings(&self, body: &Value) -> Answer {

@@ -1,7 +1,7 @@
 //! How each service deviates. What stands here is published by the service or was seen in recorded traffic in 2026; where a
 //! habit is only assumed, the line says so.
 
-use super::{Auth, Calls, Envelope, History, Models, Reasoning, Service, Stream, UsageAt};
+use super::{Auth, Calls, Envelope, History, Models, Reasoning, Service, Stream, ToolChoice, UsageAt};
 
 /// The service of this name.
 pub(crate) fn named(name: &str) -> Option<&'static Service> {
@@ -14,10 +14,10 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 const STREAM: Stream =
-    Stream { comment: "", opens_empty: false, repeats_role: false, omits_null_finish: false, done: true };
+    Stream { comment: "", opens_empty: false, repeats_role: false, omits_null_finish: false };
 
 /// What a line of the table leaves out.
-const PLAIN: Service = Service {
+pub(super) const PLAIN: Service = Service {
     name: "openai-compatible",
     prefix: "/v1",
     auth: Auth::Bearer,
@@ -28,7 +28,12 @@ const PLAIN: Service = Service {
     calls: Calls::Pieces,
     reasoning: Reasoning::Field("reasoning_content"),
     history: History::Free,
+    chats: true,
     refuses: &[],
+    refuses_thinking: &[],
+    efforts: &[],
+    one_choice: false,
+    tool_choice: ToolChoice::Kept,
     absent: &[],
     extra: "{}",
     usage: UsageAt::OwnChunk,
@@ -50,8 +55,13 @@ const AZURE: Service = Service {
     ..PLAIN
 };
 
-const MOONSHOT: Service =
-    Service { name: "moonshot", history: History::Needed, usage: UsageAt::LastChoice, ..PLAIN };
+const MOONSHOT: Service = Service {
+    name: "moonshot",
+    history: History::Needed,
+    efforts: &["low", "high", "max"],
+    usage: UsageAt::LastChoice,
+    ..PLAIN
+};
 
 const DASHSCOPE: Service = Service {
     name: "dashscope",
@@ -80,10 +90,6 @@ const SILICONFLOW: Service = Service {
     request_id: "x-siliconcloud-trace-id",
     ..PLAIN
 };
-
-/// Its API is called Ark.
-const VOLCENGINE: Service =
-    Service { name: "volcengine", prefix: "/api/v3", models: Models::Absent, ..PLAIN };
 
 const SERVICES: &[Service] = &[
     PLAIN,
@@ -114,6 +120,7 @@ const SERVICES: &[Service] = &[
         calls: Calls::Whole,
         embeds: false,
         refuses: &["logprobs", "logit_bias", "top_logprobs", "messages[].name"],
+        one_choice: true,
         usage: UsageAt::Groq,
         ..PLAIN
     },
@@ -142,6 +149,7 @@ const SERVICES: &[Service] = &[
     Service { name: "fireworks", prefix: "/inference/v1", usage: UsageAt::LastChoice, ..PLAIN },
     Service {
         name: "xai",
+        refuses_thinking: &["stop", "presence_penalty", "frequency_penalty"],
         usage: UsageAt::AlwaysOwnChunk,
         envelope: Envelope::Coded,
         embeds: false,
@@ -167,14 +175,8 @@ const SERVICES: &[Service] = &[
     },
     Service {
         name: "perplexity",
-        prefix: "",
-        models: Models::Absent,
-        embeds: false,
-        calls: Calls::Absent,
+        chats: false,
         reasoning: Reasoning::Absent,
-        extra: r#"{"citations":[],"search_results":[]}"#,
-        usage: UsageAt::Cumulative,
-        stream: Stream { repeats_role: true, omits_null_finish: true, done: false, ..STREAM },
         envelope: Envelope::Numbered,
         ..PLAIN
     },
@@ -204,6 +206,7 @@ const SERVICES: &[Service] = &[
         name: "anthropic",
         auth: Auth::Header("x-api-key"),
         reasoning: Reasoning::Absent,
+        one_choice: true,
         embeds: false,
         models: Models::Undated,
         envelope: Envelope::Anthropic,
@@ -217,13 +220,13 @@ const SERVICES: &[Service] = &[
         envelope: Envelope::Sentence,
         ..PLAIN
     },
-    VOLCENGINE,
-    Service { name: "ark", ..VOLCENGINE },
+    Service { name: "volcengine", prefix: "/api/v3", models: Models::Absent, ..PLAIN }, // its API is called Ark
     Service {
         name: "ollama",
         auth: Auth::Optional,
         reasoning: Reasoning::Field("reasoning"),
         calls: Calls::Whole,
+        tool_choice: ToolChoice::Ignored,
         ..PLAIN
     },
     Service {
@@ -244,6 +247,7 @@ const SERVICES: &[Service] = &[
     Service {
         name: "llamacpp",
         auth: Auth::Optional,
+        tool_choice: ToolChoice::Unnamed,
         extra: r#"{"timings":{"predicted_n":1}}"#,
         usage: UsageAt::LastChoice,
         envelope: Envelope::Numbered,

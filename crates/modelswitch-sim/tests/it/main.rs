@@ -23,7 +23,7 @@ mod strict;
 
 use std::time::Duration;
 
-use modelswitch_sim::{Personality, Sim};
+use modelswitch_sim::{Personality, Service, Sim};
 use reqwest::Response;
 use serde_json::{Value, json};
 

@@ -22,7 +22,7 @@ fn path(name: &str) -> &'static str {
 
 #[tokio::test]
 async fn every_personality_answers_whole_and_streamed_under_its_own_path() {
-    for name in Personality::names().filter(|name| *name != "deepseek") {
+    for name in Personality::names().filter(|name| !["deepseek", "perplexity"].contains(name)) {
         let sim = named(name).await;
         assert!(sim.base_url().ends_with(sim.personality().path()), "{name}");
         let response = post(&sim, path(name), &asks("sim-small")).await;
@@ -37,7 +37,7 @@ async fn every_personality_answers_whole_and_streamed_under_its_own_path() {
 
 #[tokio::test]
 async fn a_wrong_key_an_unknown_path_and_an_unknown_model_are_refused_by_everybody() {
-    for name in Personality::names().filter(|name| *name != "deepseek") {
+    for name in Personality::names().filter(|name| !["deepseek", "perplexity"].contains(name)) {
         let sim = named(name).await;
         let url = format!("{}{}", sim.base_url(), path(name));
         let wrong = reqwest::Client::new().post(&url).bearer_auth("sk-wrong").json(&asks("sim-small"));
@@ -90,8 +90,8 @@ async fn usage_stands_where_each_service_has_it() {
     assert_eq!(together[together.len() - 2]["choices"], json!([]));
     let mistral = events("mistral").await;
     assert!(mistral[mistral.len() - 2]["usage"].is_object());
-    let perplexity = events("perplexity").await;
-    assert!(perplexity.iter().all(|event| event["usage"].is_object()), "no [DONE] either");
+    let siliconflow = events("siliconflow").await;
+    assert!(siliconflow[..siliconflow.len() - 1].iter().all(|event| event["usage"].is_object()));
 }
 
 #[tokio::test]
@@ -128,11 +128,88 @@ async fn what_a_service_does_not_take_is_refused() {
         ("mistral", json!({"max_completion_tokens": 5})),
         ("cerebras", json!({"messages": [{"role": "assistant", "content": "", "reasoning_content": "x"}]})),
         ("moonshot", json!({"messages": [{"role": "assistant", "tool_calls": []}, {"role": "tool"}]})),
+        ("moonshot", json!({"reasoning_effort": "none"})),
+        ("xai", json!({"stop": ["x"]})),
+        ("xai", json!({"presence_penalty": 1})),
+        ("anthropic", json!({"n": 2})),
+        ("groq", json!({"n": 2})),
     ] {
         let sim = named(name).await;
         let response = post(&sim, "/chat/completions", &with(asks("sim-reasoner"), more)).await;
         assert_eq!(response.status(), 400, "{name}");
     }
+    let sim = named("xai").await;
+    let talks = post(&sim, "/chat/completions", &with(asks("sim-small"), json!({"stop": ["x"]}))).await;
+    assert_eq!(talks.status(), 200, "a model that doesn't think takes it");
+}
+
+#[tokio::test]
+async fn a_choice_of_a_tool_is_kept_to_only_where_the_service_knows_it() {
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {"type": "object"}}});
+    let called = async |name: &str, choice: Value| {
+        let more = json!({"tools": [tool("first"), tool("second")], "tool_choice": choice});
+        let answer = chat(&named(name).await, with(asks("sim-small"), more)).await;
+        answer["choices"][0]["message"]["tool_calls"][0]["function"]["name"].as_str().map(str::to_owned)
+    };
+    for (name, choice, expected) in [
+        ("openai-compatible", tool("second"), Some("second")),
+        ("llamacpp", tool("second"), Some("first")),
+        ("llamacpp", json!("none"), None),
+        ("ollama", tool("second"), Some("first")),
+        ("ollama", json!("none"), Some("first")),
+    ] {
+        assert_eq!(called(name, choice.clone()).await.as_deref(), expected, "{name}: {choice}");
+    }
+}
+
+#[tokio::test]
+async fn perplexity_answers_responses_and_no_chat() {
+    let sim = named("perplexity").await;
+    assert!(sim.base_url().ends_with("/v1"));
+    assert_eq!(post(&sim, "/chat/completions", &asks("sim-small")).await.status(), 404);
+    let answer = post(&sim, "/responses", &json!({"model": "sim-small", "input": "Hello"})).await;
+    assert_eq!(answer.status(), 200);
+    let answer: Value = answer.json().await.unwrap();
+    assert!(answer["output"][0]["content"][0]["text"].as_str().unwrap().contains("Hello"), "{answer}");
+    assert_eq!(
+        post(&sim, "/responses", &json!({"model": "no-such-model", "input": "?"})).await.status(),
+        404
+    );
+    assert_eq!(get(&sim, "/models").await.status(), 200);
+    let openai = named("openai-compatible").await;
+    assert_eq!(post(&openai, "/responses", &json!({"model": "sim-small", "input": "?"})).await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_service_of_ones_own_is_as_it_is_said_to_be() {
+    let acme = Service::plain("acme", "/api/v2")
+        .key_header("x-acme-key")
+        .query("version")
+        .reasoning_field("thought");
+    let acme = acme.refusing(["seed", "messages[].name"]).without_models().request_id_in("X-Acme-Id");
+    let sim = Sim::builder().personality(Personality::of(acme)).start().await.unwrap();
+    let ask = |path: &str, body: Value| {
+        let url = format!("{}{path}", sim.base_url());
+        reqwest::Client::new().post(url).header("x-acme-key", sim.key()).json(&body).send()
+    };
+    let good = ask("/chat/completions?version=1", asks("sim-reasoner")).await.unwrap();
+    assert!(good.headers().contains_key("x-acme-id"));
+    let body: Value = good.json().await.unwrap();
+    assert!(body["choices"][0]["message"]["thought"].is_string(), "{body}");
+    let seeded = with(asks("sim-small"), json!({"seed": 1}));
+    assert_eq!(ask("/chat/completions?version=1", seeded).await.unwrap().status(), 400);
+    assert_eq!(ask("/chat/completions", asks("sim-small")).await.unwrap().status(), 404);
+    assert_eq!(get(&sim, "/models?version=1").await.status(), 404);
+}
+
+#[tokio::test]
+async fn several_keys_are_taken_and_no_other() {
+    let sim = Sim::builder().keys(["sk-one", "sk-two"]).start().await.unwrap();
+    let status = async |key: &str| {
+        let url = format!("{}/models", sim.base_url());
+        reqwest::Client::new().get(url).bearer_auth(key).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((status("sk-one").await, status("sk-two").await, status("sk-three").await), (200, 200, 401));
 }
 
 #[tokio::test]

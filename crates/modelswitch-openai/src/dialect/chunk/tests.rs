@@ -103,6 +103,82 @@ fn reasoning_is_always_reasoning_content() {
 }
 
 #[test]
+fn a_look_copies_reasoning_as_reading_it_does() {
+    let context = Context::of_test("openai-compatible", Kind::Chat);
+    let details = json!([{"type":"reasoning.text","text":"details"}]);
+    for (delta, is_copied) in [
+        (json!({"reasoning":"h\"m\n\u{e9}"}), true),
+        (json!({"reasoning":"hm","content":"","reasoning_details":details}), true),
+        (json!({"reasoning":null,"reasoning_details":[],"content":"x"}), true),
+        (json!({"reasoning":"","content":"x"}), true),
+        (json!({"reasoning":"a","reasoning_content":"b"}), true),
+        (json!({"reasoning":"hm","reasoning_content":""}), false),
+        (json!({"reasoning":"hm","reasoning_content":null}), false),
+        (json!({"reasoning":"","reasoning_details":details}), false),
+        (json!({"reasoning":{"text":"hm"}}), false),
+        (json!({"reasoning":"hm","thinking":"x"}), false),
+    ] {
+        let data = Bytes::from(good(delta.clone()).to_string());
+        assert_eq!(pass(&context, &mut Seen::default(), &data).is_some(), is_copied, "{delta}");
+        let mut out = Vec::new();
+        shape(&context, &mut Seen::default(), data, &mut out).unwrap();
+        let mut read = delta.clone();
+        reasoning::unify(read.as_object_mut().unwrap(), &[]);
+        let out: Value = serde_json::from_slice(&out[0]).unwrap();
+        assert_eq!(out["choices"][0]["delta"], read, "{delta}");
+    }
+}
+
+#[test]
+fn reasoning_of_several_choices_is_copied_in_each() {
+    let context = Context::of_test("openai-compatible", Kind::Chat);
+    let of = |index: u32, delta: Value| json!({"index":index,"delta":delta,"finish_reason":null});
+    let mut chunk = good(json!({}));
+    chunk["choices"] = json!([
+        of(0, json!({"reasoning":"a"})),
+        of(1, json!({"content":"x"})),
+        of(2, json!({"reasoning":"b"}))
+    ]);
+    let passed = pass(&context, &mut Seen::default(), &chunk.to_string().into()).unwrap();
+    let out: Value = serde_json::from_slice(&passed).unwrap();
+    let said = [0, 1, 2].map(|at| out["choices"][at]["delta"]["reasoning_content"].clone());
+    assert_eq!(said, [json!("a"), Value::Null, json!("b")]);
+}
+
+#[test]
+fn half_of_a_character_in_reasoning_is_mended() {
+    let context = Context::of_test("openai-compatible", Kind::Chat);
+    let text = good(json!({"reasoning":"x"})).to_string().replace("\"x\"", "\"\\ud83d\"");
+    let mut out = Vec::new();
+    shape(&context, &mut Seen::default(), text.into(), &mut out).unwrap();
+    let out: Value = serde_json::from_slice(&out[0]).unwrap();
+    assert_eq!(out["choices"][0]["delta"]["reasoning_content"], "\u{fffd}");
+}
+
+#[test]
+fn a_custom_tools_call_is_decoded_with_its_name_and_input() {
+    let out = run(
+        "openai",
+        &[
+            good(json!({"tool_calls":[{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}]})),
+            good(json!({"tool_calls":[{"index":0,"custom":{"input":"y"}}]})),
+        ],
+    )
+    .unwrap();
+    let calls = [0, 1].map(|at| &out[at]["choices"][0]["delta"]["tool_calls"][0]);
+    assert_eq!((&calls[0]["id"], &calls[0]["native_type"]), (&json!("a"), &json!("custom")));
+    assert_eq!(calls[0]["function"], json!({"name":"f","arguments":"x"}));
+    assert_eq!(calls[1]["function"]["arguments"], "y");
+    assert!(calls.iter().all(|call| call.get("type").is_none() && call["custom"].is_object()));
+    for chunk in &out {
+        assert!(
+            serde_json::from_value::<CreateChatCompletionStreamResponse>(chunk.clone()).is_ok(),
+            "{chunk}"
+        );
+    }
+}
+
+#[test]
 fn tool_call_pieces_without_an_index_pair_up() {
     let piece = |call: Value| good(json!({"tool_calls":[call]}));
     let out = run(

@@ -18,7 +18,10 @@ pub(super) fn adapt(rules: &RequestRules, document: &mut Document, notes: &mut N
     }
     let Some(word) = document.str(EFFORT).map(Cow::into_owned) else { return Ok(()) };
     match rules.effort.get(&word) {
-        None => Ok(()),
+        None => {
+            unknown(rules, &word, notes);
+            Ok(())
+        }
         Some(Effort::Word(same)) if *same == word => Ok(()),
         Some(Effort::Word(other)) => {
             notes.change(EFFORT, format!("`{word}` sent as `{other}`"), &format!("send `{other}`"));
@@ -26,6 +29,27 @@ pub(super) fn adapt(rules: &RequestRules, document: &mut Document, notes: &mut N
         }
         Some(Effort::Parameters(parameters)) => by_parameters(&word, parameters, document, notes),
     }
+}
+
+/// The service may know a word that its profile doesn't, so it goes out; what comes of it nobody can say.
+fn unknown(rules: &RequestRules, word: &str, notes: &mut Notes) {
+    if rules.takes_effort(word) {
+        return;
+    }
+    let known: Vec<&str> = rules.effort.keys().map(String::as_str).collect();
+    notes.change(
+        EFFORT,
+        format!("{} sent as it is, though the service isn't known to take the word", shown(word)),
+        &format!("send one of {}", known.join(", ")),
+    );
+}
+
+/// A word that an app made up may be as long as it likes, and anything at all.
+fn shown(word: &str) -> String {
+    const LONGEST: usize = 16;
+    let is_word =
+        word.len() <= LONGEST && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_word { format!("`{word}`") } else { "a word that is none of OpenAI's".to_owned() }
 }
 
 /// A parameter that the app gave itself says what it wants.

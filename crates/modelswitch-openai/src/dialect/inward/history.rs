@@ -21,6 +21,8 @@ pub(super) struct Thoughts<'a> {
     /// What stands for a thought that isn't known and must be there.
     empty: Option<&'a str>,
     has_tools: bool,
+    /// `reasoning` is moved to `reasoning_content`: not where the service knows it itself.
+    takes_ours_only: bool,
 }
 
 impl<'a> Thoughts<'a> {
@@ -42,6 +44,8 @@ impl<'a> Thoughts<'a> {
             tags: rules.tags.as_ref().map_or(("<think>", "</think>"), |(open, close)| (open, close)),
             rule: profile.pass_back(model),
             empty: profile.empty_reasoning(model).filter(|_| thinks && has_place),
+            takes_ours_only: rules.fields.iter().any(|name| name == CONTENT)
+                && !rules.fields.iter().any(|name| name == "reasoning"),
             has_tools: document.get_raw("tools").is_some_and(|tools| tools != "[]" && tools != "null"),
         }
     }
@@ -52,7 +56,17 @@ impl<'a> Thoughts<'a> {
     }
 
     fn moves(self, text: &str) -> bool {
-        self.form != History::ReasoningContent && contains(text, "\"reasoning")
+        match self.form {
+            History::ReasoningContent => {
+                self.takes_ours_only
+                    && (contains(text, "\"reasoning\"") || contains(text, "\"reasoning_details\""))
+            }
+            History::Reasoning
+            | History::ReasoningDetails
+            | History::ThinkingParts
+            | History::Tags
+            | History::Drop => contains(text, "\"reasoning"),
+        }
     }
 
     fn may_miss(self, text: &str) -> bool {
@@ -87,8 +101,9 @@ impl<'a> Thoughts<'a> {
             return Ok(self.fill_in(message, notes)? || changed);
         }
         Ok(match self.form {
-            History::ReasoningContent => changed,
-            History::Reasoning => self.as_reasoning(message, notes) || changed,
+            History::ReasoningContent if !self.takes_ours_only => changed,
+            History::ReasoningContent => as_ours(message, notes)? || changed,
+            History::Reasoning => as_reasoning(message, notes)? || changed,
             History::ReasoningDetails if message.has("reasoning_details") => {
                 let is_double = message.remove(CONTENT);
                 if is_double {
@@ -96,7 +111,7 @@ impl<'a> Thoughts<'a> {
                 }
                 is_double || changed
             }
-            History::ReasoningDetails => self.as_reasoning(message, notes) || changed,
+            History::ReasoningDetails => as_reasoning(message, notes)? || changed,
             History::ThinkingParts => {
                 self.as_content(message, thinking_part, "a part of the type `thinking`", notes)?
             }
@@ -112,17 +127,6 @@ impl<'a> Thoughts<'a> {
         })
     }
 
-    fn as_reasoning(self, message: &mut Document, notes: &mut Notes) -> bool {
-        if message.has("reasoning") {
-            return message.remove(CONTENT);
-        }
-        let is_there = message.rename(CONTENT, "reasoning");
-        if is_there {
-            notes.same_meaning(CONTENT, "sent as `reasoning`, where the service looks for it");
-        }
-        is_there
-    }
-
     /// In front of what was said.
     fn as_content(
         self,
@@ -131,8 +135,7 @@ impl<'a> Thoughts<'a> {
         form: &str,
         notes: &mut Notes,
     ) -> Result<bool> {
-        let own = message.str(CONTENT).or_else(|| message.str("reasoning"));
-        let thought = own.map(|text| text.into_owned()).filter(|text| !text.is_empty());
+        let thought = thought(message).filter(|text| !text.is_empty());
         NAMES.into_iter().for_each(|name| {
             message.remove(name);
         });
@@ -175,6 +178,47 @@ impl<'a> Thoughts<'a> {
         message.set(name, empty)?;
         Ok(true)
     }
+}
+
+/// Moves what another service called otherwise to where this one looks.
+fn as_ours(message: &mut Document, notes: &mut Notes) -> Result<bool> {
+    if message.str(CONTENT).is_none() {
+        let Some(thought) = thought(message) else { return Ok(false) };
+        message.set(CONTENT, thought)?;
+        notes.same_meaning("reasoning", "sent as `reasoning_content`, where the service looks for it");
+    } else {
+        notes.same_meaning("reasoning", "left out of the history: `reasoning_content` says it");
+    }
+    message.remove("reasoning");
+    message.remove("reasoning_details");
+    Ok(true)
+}
+
+fn as_reasoning(message: &mut Document, notes: &mut Notes) -> Result<bool> {
+    if message.has("reasoning") {
+        return Ok(message.remove(CONTENT));
+    }
+    if message.rename(CONTENT, "reasoning") {
+        notes.same_meaning(CONTENT, "sent as `reasoning`, where the service looks for it");
+        return Ok(true);
+    }
+    let Some(thought) = thought(message) else { return Ok(false) };
+    message.set("reasoning", thought)?;
+    message.remove("reasoning_details");
+    notes.same_meaning("reasoning_details", "sent as `reasoning`, where the service looks for it");
+    Ok(true)
+}
+
+/// What was thought, under whichever name it is known. Details that are encrypted say nothing to another service.
+fn thought(message: &Document) -> Option<String> {
+    let plain = message.str(CONTENT).or_else(|| message.str("reasoning"));
+    if let Some(text) = plain {
+        return Some(text.into_owned());
+    }
+    let details: Vec<Value> = message.get("reasoning_details").ok()??;
+    let texts = details.iter().filter_map(|one| one.get("text").or_else(|| one.get("summary"))?.as_str());
+    let texts: Vec<&str> = texts.collect();
+    (!texts.is_empty()).then(|| texts.concat())
 }
 
 /// As Mistral's reasoning models answer, and take it back (<https://docs.mistral.ai/capabilities/reasoning/>).

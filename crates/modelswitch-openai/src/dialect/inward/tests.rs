@@ -171,11 +171,25 @@ fn parameters_go_out_as_the_rules_say() {
             true,
         ),
         (
-            "effort = { minimal = 'low' }",
+            "effort = { minimal = 'low', high = 'high' }",
             json!({"reasoning_effort":"high"}),
             json!({"reasoning_effort":"high"}),
             "",
             false,
+        ),
+        (
+            "effort = { minimal = 'low' }",
+            json!({"reasoning_effort":"low"}),
+            json!({"reasoning_effort":"low"}),
+            "",
+            false,
+        ),
+        (
+            "effort = { minimal = 'low' }",
+            json!({"reasoning_effort":"high"}),
+            json!({"reasoning_effort":"high"}),
+            "reasoning_effort",
+            true,
         ),
         (
             "effort = { low = 'low' }",
@@ -448,6 +462,12 @@ fn reasoning_in_the_history_takes_the_form_of_each_service() {
         ),
         ("tags", json!({"reasoning_content":""}), answer(json!({})), true),
         (
+            "thinking_parts",
+            json!({"reasoning_details":details}),
+            answer(json!({"content":[thinking,{"type":"text","text":"x"}]})),
+            true,
+        ),
+        (
             "drop",
             json!({"reasoning_content":"r","reasoning":"r","reasoning_details":details}),
             answer(json!({})),
@@ -458,6 +478,96 @@ fn reasoning_in_the_history_takes_the_form_of_each_service() {
         let told: &[&str] = if told { &["reasoning_content"] } else { &[] };
         check(&rules, said(answer(sent)), said(wanted), told, false);
     }
+}
+
+#[test]
+fn reasoning_under_another_services_name_goes_where_this_one_looks_for_it() {
+    let details = json!([
+        {"type":"reasoning.summary","summary":"r"}, {"type":"reasoning.encrypted","data":"x"}, {"type":"reasoning.text","text":"s"},
+    ]);
+    let sealed = json!([{"type":"reasoning.encrypted","data":"x"}]);
+    let with = |extra: Value| {
+        let mut message = json!({"role":"assistant","content":"x"});
+        message.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        said(message)
+    };
+    let (ours, theirs) = ("fields = ['reasoning_content']", "fields = ['reasoning']\nhistory = 'reasoning'");
+    for (rules, sent, wanted, told) in [
+        (ours, json!({"reasoning":"r"}), json!({"reasoning_content":"r"}), &["reasoning"][..]),
+        (ours, json!({"reasoning_details":details}), json!({"reasoning_content":"rs"}), &["reasoning"]),
+        (
+            ours,
+            json!({"reasoning":"r","reasoning_content":"r"}),
+            json!({"reasoning_content":"r"}),
+            &["reasoning"],
+        ),
+        (ours, json!({"reasoning_details":sealed}), json!({"reasoning_details":sealed}), &[]),
+        (theirs, json!({"reasoning_details":details}), json!({"reasoning":"rs"}), &["reasoning_details"]),
+        // A service that may know the name itself.
+        (
+            "fields = ['reasoning_content', 'reasoning']",
+            json!({"reasoning":"r"}),
+            json!({"reasoning":"r"}),
+            &[],
+        ),
+    ] {
+        check(&format!("[reasoning]\n{rules}"), with(sent), with(wanted), told, false);
+    }
+}
+
+#[test]
+fn a_made_up_effort_is_told_without_its_words_and_refused_by_the_strict_policy() {
+    let rules = "[request]\neffort = { minimal = 'low', high = 'high' }";
+    let body = with(json!({"reasoning_effort":"as much as canary can"}));
+    let error = put_with(rules, &body, strict()).unwrap_err();
+    assert_eq!((error.kind(), error.param()), (ErrorKind::Unsupported, Some("reasoning_effort")));
+    assert!(!error.report().contains("canary") && error.hint().contains("high, minimal"), "{error:?}");
+}
+
+#[test]
+fn embedded_profiles_say_what_their_services_refuse() {
+    let refused = |profile: &str, body: Value| {
+        let profile = Profile::embedded(profile).unwrap();
+        let adapted = adapt(&profile, Policies::default(), Kind::Chat, Request::chat(&body).unwrap());
+        adapted.err().and_then(|error| error.param().map(str::to_owned))
+    };
+    let ask = |model: &str, more: Value| {
+        let mut body = with(more);
+        body["model"] = json!(model);
+        body
+    };
+    let stop = || json!({"stop":["x"],"presence_penalty":1});
+    assert_eq!(refused("xai", ask("grok-4.3", stop())).as_deref(), Some("stop"));
+    let free = ask("grok-4.20-non-reasoning", stop());
+    assert_eq!(adapted("xai", free.clone()), (free, vec![]));
+    let tools = json!([tool("f")]);
+    for (profile, choice, param) in [
+        ("ollama", json!("required"), Some("tool_choice")),
+        ("ollama", tool("f"), Some("tool_choice")),
+        ("moonshot", json!("required"), Some("tool_choice")),
+        ("moonshot", json!("none"), None),
+        ("llamacpp", json!("required"), None),
+    ] {
+        let body = ask("m", json!({"tools":tools,"tool_choice":choice}));
+        assert_eq!(refused(profile, body).as_deref(), param, "{profile} {choice}");
+    }
+    let body = ask("m", json!({"tools":[tool("f"), tool("g")],"tool_choice":tool("g")}));
+    let (sent, told) = adapted("llamacpp", body);
+    assert_eq!((&sent["tools"], &sent["tool_choice"]), (&json!([tool("g")]), &json!("required")));
+    assert_eq!(told, ["tool_choice"]);
+    let (sent, _) = adapted("ollama", ask("m", json!({"tools":tools,"tool_choice":"none"})));
+    assert!(sent.get("tools").is_none());
+    let none = json!({"reasoning_effort":"none"});
+    assert_eq!(adapted("moonshot", ask("kimi-k3", none.clone())).0["reasoning_effort"], "low");
+    assert_eq!(adapted("moonshot", ask("kimi-k2.6", none)).0["thinking"], json!({"type":"disabled"}));
+    let (sent, told) = adapted(
+        "mistral",
+        ask(
+            "m",
+            json!({"verbosity":"low","prompt_cache_key":"k","safety_identifier":"s","modalities":["text"]}),
+        ),
+    );
+    assert_eq!((sent, told.len()), (ask("m", json!({})), 4));
 }
 
 #[test]

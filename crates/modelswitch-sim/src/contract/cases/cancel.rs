@@ -61,7 +61,7 @@ async fn stream(stage: &Stage) -> Verdict {
     stage.script(Script::sse(texts(["one "])).stall_after_events(2))?;
     let mut stream = stage.stream(stage.ask("Hello")).await?;
     let first = stage.within("the first event", stream.next()).await?;
-    first.ok_or("the stream ended")?.map_err(|error| unexpected("a chunk", &error))?;
+    first.ok_or("expected a chunk, got the stream's end")?.map_err(|error| unexpected("a chunk", &error))?;
     drop(stream);
     stage.idle("a stream that was dropped").await
 }
@@ -79,7 +79,9 @@ async fn well(stage: &Stage) -> Verdict {
     stage.script(Script::normal().delay(FOR_EVER))?;
     dropped_when_arrived(stage, stage.ask("marker-dropped")).await?;
     let reply = stage.chat(stage.ask("marker-next")).await?;
-    want(reply.text().contains("marker-next"), || "the next call has another's answer".to_owned())
+    want(reply.text().contains("marker-next"), || {
+        "expected the next call's own answer, with `marker-next` in it, got another's".to_owned()
+    })
 }
 
 /// Calls, and drops the call as soon as the service has its request.
@@ -88,7 +90,7 @@ async fn dropped_when_arrived(stage: &Stage, request: ChatRequest) -> Verdict {
     tokio::select! {
         biased;
         ended = call => match ended {
-            Ok(_) => Err("an answer came that was never sent".to_owned()),
+            Ok(_) => Err("expected a call that waits, got an answer that was never sent".to_owned()),
             Err(error) => Err(unexpected("to wait", &error)),
         },
         arrived = stage.arrived(1) => arrived,

@@ -22,7 +22,9 @@ fn marker(number: usize) -> String {
 async fn calls(stage: &Stage) -> Verdict {
     let ask = async |number: usize| {
         let text = stage.chat(stage.ask(marker(number))).await?.text();
-        want(text.contains(&marker(number)), || format!("call {number} has another's answer"))
+        want(text.contains(&marker(number)), || {
+            format!("expected the answer to call {number}, got another's")
+        })
     };
     join_all((0..MANY).map(ask)).await.into_iter().collect::<Verdict>()?;
     same("the requests", stage.sent()?.len(), MANY)
@@ -31,7 +33,9 @@ async fn calls(stage: &Stage) -> Verdict {
 async fn streams(stage: &Stage) -> Verdict {
     let ask = async |number: usize| {
         let text = text_of(&stage.chunks(stage.ask(marker(number))).await?);
-        want(text.contains(&marker(number)), || format!("stream {number} has another's text"))
+        want(text.contains(&marker(number)), || {
+            format!("expected the text of stream {number}, got another's")
+        })
     };
     join_all((0..MANY).map(ask)).await.into_iter().collect()
 }
@@ -42,7 +46,9 @@ async fn failure(stage: &Stage) -> Verdict {
             return stage.error(stage.ask("[sim:400]")).await.map(|_| ());
         }
         let text = stage.chat(stage.ask(marker(number))).await?.text();
-        want(text.contains(&marker(number)), || format!("call {number} has another's answer"))
+        want(text.contains(&marker(number)), || {
+            format!("expected the answer to call {number}, got another's")
+        })
     };
     join_all((0..10).map(ask)).await.into_iter().collect()
 }

@@ -82,7 +82,9 @@ fn status(stage: &Stage, status: u16, kind: ErrorKind) -> BoxFuture<'_, Verdict>
         let error = stage.error(stage.ask(format!("[sim:{status}]"))).await?;
         kind_is(&error, kind)?;
         same("the status", error.status().map(|status| status.as_u16()), Some(status))?;
-        want(!error.message().is_empty(), || "the error has no sentence".to_owned())
+        want(!error.message().is_empty(), || {
+            "expected an error whose `message` says something, got an empty one".to_owned()
+        })
     })
 }
 
@@ -93,9 +95,11 @@ async fn tagged(stage: &Stage, tag: &str, kind: ErrorKind) -> Verdict {
 async fn wrong_key(stage: &Stage) -> Verdict {
     let provider = stage.provider_at(stage.sim()?.base_url().to_owned(), "sk-another-key-9c1d")?;
     let answered = stage.within("an error", provider.chat(stage.ask("Hello"))).await?;
-    let error = answered.err().ok_or("a wrong key got an answer")?;
+    let error = answered
+        .err()
+        .ok_or("expected an error of kind authentication for a wrong key, got a whole answer")?;
     kind_is(&error, ErrorKind::Authentication)?;
-    clean(&error, "sk-another-key-9c1d")
+    clean(&error, "the key", "sk-another-key-9c1d")
 }
 
 async fn unknown_model(stage: &Stage) -> Verdict {
@@ -118,10 +122,14 @@ async fn message(stage: &Stage) -> Verdict {
                        "param": "temperature", "code": "out_of_range"});
     stage.script(Script::status(400).json(json!({"error": error})))?;
     let error = stage.error(stage.ask("Hello")).await?;
-    want(error.to_string().contains("the temperature is too high"), || format!("it says {error}"))?;
+    want(error.to_string().contains("the temperature is too high"), || {
+        format!("expected the service's sentence `the temperature is too high` in the error, got: {error}")
+    })?;
     same("the code", error.code(), Some("out_of_range"))?;
     same("the parameter", error.param(), Some("temperature"))?;
-    want(error.upstream_body().is_some(), || "the body of the failure is lost".to_owned())
+    want(error.upstream_body().is_some(), || {
+        "expected `upstream_body` to keep the body of the failure, got none".to_owned()
+    })
 }
 
 async fn retry_after(stage: &Stage) -> Verdict {
@@ -139,10 +147,12 @@ async fn request_id(stage: &Stage) -> Verdict {
 
 async fn provider(stage: &Stage) -> Verdict {
     let error = stage.error(stage.ask("[sim:400]")).await?;
-    want(error.provider().is_some_and(|name| !name.is_empty()), || "it names no provider".to_owned())?;
+    want(error.provider().is_some_and(|name| !name.is_empty()), || {
+        "expected `provider` to name who failed, got nothing".to_owned()
+    })?;
     let model = error.model();
     want(model.is_some_and(|model| stage.can.model.ends_with(model)), || {
-        format!("it names the model {model:?}")
+        format!("expected `model` to name what was asked for, {:?}, got {model:?}", stage.can.model)
     })?;
     same("the attempts", error.attempts(), 1)
 }
@@ -160,8 +170,12 @@ async fn no_second_try(stage: &Stage) -> Verdict {
         stage.sim()?.clear_requests();
         let error = stage.error(stage.ask(format!("[sim:{status}]"))).await?;
         let count = stage.sent()?.len();
-        want(count == 1, || format!("a {status} was asked for {count} times"))?;
-        want(!error.is_retryable(), || format!("the error of a {status} says that it may pass"))?;
+        want(count == 1, || {
+            format!("expected one request for a call that is answered {status}, the service got {count}")
+        })?;
+        want(!error.is_retryable(), || {
+            format!("expected `is_retryable` to be false for a {status}, got true")
+        })?;
     }
     Ok(())
 }
@@ -179,19 +193,23 @@ async fn web_page(stage: &Stage) -> Verdict {
     stage.script(Script::status(502).content_type("text/html").body(page).times(9))?;
     let error = stage.error(stage.ask("Hello")).await?;
     kind_is(&error, ErrorKind::Upstream)?;
-    want(!error.to_string().contains('<'), || "there is HTML in the sentence".to_owned())?;
+    want(!error.to_string().contains('<'), || {
+        "expected a sentence without HTML, got a `<` in it".to_owned()
+    })?;
     stage.sim()?.clear_scripts();
     stage.script(Script::status(200).content_type("text/html").body(page).times(9))?;
     let error = stage.error(stage.ask("Hello")).await?;
     kind_is(&error, ErrorKind::Decode)?;
-    want(!error.to_string().contains('<'), || "there is HTML in the sentence".to_owned())
+    want(!error.to_string().contains('<'), || "expected a sentence without HTML, got a `<` in it".to_owned())
 }
 
 async fn empty_body(stage: &Stage) -> Verdict {
     stage.script(Script::status(400))?;
     let error = stage.error(stage.ask("Hello")).await?;
     kind_is(&error, ErrorKind::InvalidRequest)?;
-    want(!error.message().is_empty(), || "the error has no sentence".to_owned())
+    want(!error.message().is_empty(), || {
+        "expected an error whose `message` says something, got an empty one".to_owned()
+    })
 }
 
 async fn half_body(stage: &Stage) -> Verdict {
@@ -242,22 +260,32 @@ async fn refused(stage: &Stage) -> Verdict {
     let nobody = Nobody::new().map_err(|error| error.to_string())?;
     let provider = stage.provider_at(nobody.base_url(stage.sim()?.personality().path()), stage.key())?;
     let answered = stage.within("an error", provider.chat(stage.ask("marker-prompt-never-sent"))).await?;
-    let error = answered.err().ok_or("expected an error, got an answer")?;
+    let error = answered.err().ok_or("expected an error, got a whole answer")?;
     kind_is(&error, ErrorKind::Connection)?;
-    clean(&error, "marker-prompt-never-sent")
+    clean(&error, "the prompt", "marker-prompt-never-sent")
 }
 
 async fn then_well(stage: &Stage) -> Verdict {
     stage.error(stage.ask("[sim:400]")).await?;
     let reply = stage.chat(stage.ask("marker-well")).await?;
-    want(reply.text().contains("marker-well"), || "the next call has another's answer".to_owned())
+    want(reply.text().contains("marker-well"), || {
+        "expected the next call's own answer, with `marker-well` in it, got another's".to_owned()
+    })
 }
 
-/// Nothing that is shown of an error may hold this.
-pub(super) fn clean(error: &Error, secret: &str) -> Verdict {
-    let shown = [error.to_string(), format!("{error:?}"), format!("{error:#?}"), error.report()];
-    want(shown.iter().all(|text| !text.contains(secret)), || {
-        "what is shown of the error holds it".to_owned()
-    })?;
-    want(!error.hint().contains(secret), || "the hint holds it".to_owned())
+/// Nothing that is shown of an error may hold this secret of whoever's it is: `what` says whose.
+#[track_caller]
+pub(super) fn clean(error: &Error, what: &str, secret: &str) -> Verdict {
+    let shown = [
+        ("`Display`", error.to_string()),
+        ("`Debug`", format!("{error:?}")),
+        ("`{:#?}`", format!("{error:#?}")),
+        ("`report`", error.report()),
+        ("`hint`", error.hint().to_owned()),
+    ];
+    let holds = shown.iter().find(|(_, text)| text.contains(secret)).map(|(place, _)| place);
+    want(holds.is_none(), || {
+        let place = holds.unwrap_or(&"");
+        format!("expected {what} struck out of all that is shown of an error, got it in {place}")
+    })
 }

@@ -18,7 +18,10 @@ pub(super) const CASES: &[Case] = &[
     Case::new("limit-large-answer", "an answer of megabytes comes whole", |s| Box::pin(large_answer(s))),
     Case::new("limit-deep-json", "an answer nested without end is `decode`", |s| Box::pin(deep_json(s)))
         .needs(&[OneTry]),
-    Case::new("limit-deep-json-stream", "so is an event", |s| Box::pin(deep_event(s))).needs(&[Streams]),
+    Case::new("limit-deep-json-stream", "an event nested without end is `decode`", |s| {
+        Box::pin(deep_event(s))
+    })
+    .needs(&[Streams]),
     Case::new("limit-endless-line", "an event without an end is refused", |s| Box::pin(endless_line(s)))
         .needs(&[Streams, OneTry]),
     Case::new("limit-endless-header", "a head without an end is refused", |s| Box::pin(endless_header(s)))
@@ -36,14 +39,20 @@ async fn large_request(stage: &Stage) -> Verdict {
     let text = "0123456789abcdef".repeat(2 << 16);
     stage.chat(stage.ask(&text)).await?;
     let body = stage.one_body()?.to_string();
-    want(body.contains(&text), || format!("{} bytes arrived", body.len()))
+    want(body.contains(&text), || {
+        format!(
+            "expected the whole text of {} bytes in the request, got a body of {} without it",
+            text.len(),
+            body.len()
+        )
+    })
 }
 
 async fn large_answer(stage: &Stage) -> Verdict {
     let text = "0123456789abcdef".repeat(4 << 16);
     stage.script(Script::status(200).json(answer(&json!({"role": "assistant", "content": text}), "stop")))?;
     let got = stage.chat(stage.ask("Hello")).await?.text();
-    want(got == text, || format!("{} bytes of text instead of {}", got.len(), text.len()))
+    want(got == text, || format!("expected {} bytes of text, got {}", text.len(), got.len()))
 }
 
 async fn deep_json(stage: &Stage) -> Verdict {
@@ -91,7 +100,9 @@ async fn endless_failure(stage: &Stage) -> Verdict {
     let error = failure_of(stage, &provider).await?;
     kind_is(&error, ErrorKind::InsufficientBalance)?;
     let kept = error.upstream_body().map_or(0, bytes::Bytes::len);
-    want(kept <= 1 << 20, || format!("{kept} bytes of the body were kept"))?;
+    want(kept <= 1 << 20, || {
+        format!("expected at most 1 MiB of the body in `upstream_body`, got {kept} bytes")
+    })?;
     unspent(&flood).await
 }
 
@@ -100,8 +111,10 @@ async fn long_sentence(stage: &Stage) -> Verdict {
     stage.script(Script::status(400).json(json!({"error": error})))?;
     let error = stage.error(stage.ask("Hello")).await?;
     let shown = error.to_string();
-    want(shown.len() < 10_000, || format!("it shows {} bytes", shown.len()))?;
-    want(!shown.contains('\n'), || "it shows more than one line".to_owned())
+    want(shown.len() < 10_000, || {
+        format!("expected less than 10 000 bytes of `Display`, got {}", shown.len())
+    })?;
+    want(!shown.contains('\n'), || "expected one line of `Display`, got several".to_owned())
 }
 
 async fn flooded(
@@ -116,11 +129,11 @@ async fn flooded(
 
 async fn failure_of(stage: &Stage, provider: &Arc<dyn Provider>) -> Result<Error, String> {
     let answered = stage.within("an error", provider.chat(stage.ask("Hello"))).await?;
-    answered.err().ok_or_else(|| "expected an error, got an answer".to_owned())
+    answered.err().ok_or_else(|| "expected an error, got a whole answer".to_owned())
 }
 
 async fn unspent(flood: &Flooding) -> Verdict {
     // The other side learns a moment later that nobody reads any more.
     tokio::time::sleep(Duration::from_millis(20)).await;
-    want(!flood.is_spent(), || format!("all {} MiB were taken", MOST >> 20))
+    want(!flood.is_spent(), || format!("expected an end before {} MiB, got all of them taken", MOST >> 20))
 }

@@ -61,9 +61,11 @@ async fn apart(stage: &Stage) -> Verdict {
     let whole = stage.chat(asking(stage, "marker-apart")).await?.text();
     let streamed = text_of(&stage.chunks(asking(stage, "marker-apart")).await?);
     for text in [whole, streamed] {
-        want(text.contains("marker-apart"), || "the text is not there".to_owned())?;
+        want(text.contains("marker-apart"), || {
+            "expected the answer's text, with `marker-apart` in it, got another".to_owned()
+        })?;
         let clean = !text.contains(MARK) && !text.contains("think>") && !text.contains("\"thinking\"");
-        want(clean, || "there is reasoning in the text".to_owned())?;
+        want(clean, || "expected reasoning beside the text, got some of it in the text".to_owned())?;
     }
     Ok(())
 }
@@ -72,23 +74,29 @@ async fn stream(stage: &Stage) -> Verdict {
     let whole = stage.chat(asking(stage, "marker-thought")).await?;
     let chunks = stage.chunks(asking(stage, "marker-thought")).await?;
     let streamed = reasoning_of(&chunks);
-    want(streamed.contains(MARK), || "the stream has no reasoning".to_owned())?;
+    want(streamed.contains(MARK), || {
+        "expected the service's reasoning in the chunks' `reasoning_content`, got none".to_owned()
+    })?;
     same("the reasoning", streamed.trim(), whole.reasoning().unwrap_or_default().trim())?;
     let text = chunks.iter().position(|chunk| !chunk.text().trim().is_empty());
     let last = chunks.iter().rposition(|chunk| chunk.reasoning().is_some());
-    want(last < text, || "reasoning came after the text had begun".to_owned())
+    want(last < text, || "expected all reasoning before the text, got some after it had begun".to_owned())
 }
 
 async fn tools(stage: &Stage) -> Verdict {
     let reply = stage.chat(with_tool(asking(stage, "Weather?"))).await?;
     same("the calls", reply.tool_calls().len(), 1)?;
-    want(reply.reasoning().is_some_and(|text| text.contains(MARK)), || "the reasoning is lost".to_owned())
+    want(reply.reasoning().is_some_and(|text| text.contains(MARK)), || {
+        "expected the service's reasoning in `reasoning_content`, got none or another".to_owned()
+    })
 }
 
 async fn tools_stream(stage: &Stage) -> Verdict {
     let reply = collect(stage.chunks(with_tool(asking(stage, "Weather?"))).await?);
     same("the calls", reply.tool_calls().len(), 1)?;
-    want(reply.reasoning().is_some_and(|text| text.contains(MARK)), || "the reasoning is lost".to_owned())
+    want(reply.reasoning().is_some_and(|text| text.contains(MARK)), || {
+        "expected the service's reasoning in `reasoning_content`, got none or another".to_owned()
+    })
 }
 
 async fn cut(stage: &Stage) -> Verdict {
@@ -104,21 +112,27 @@ async fn back(stage: &Stage) -> Verdict {
     let first = stage.chat(asking(stage, "First?")).await?;
     let next = ChatRequest::new(go_on("First?", &first, &[Message::user("marker-next")]));
     let reply = stage.chat(next.model(&stage.can.reasoning_model)).await?;
-    want(reply.text().contains("marker-next"), || "the conversation did not go on".to_owned())
+    want(reply.text().contains("marker-next"), || {
+        "expected the service's answer to the next turn, got another".to_owned()
+    })
 }
 
 async fn back_with_tools(stage: &Stage) -> Verdict {
     let first = stage.chat(with_tool(asking(stage, "Weather?"))).await?;
-    let id = first.tool_calls().first().ok_or("no call came")?.id.clone();
+    let id = first.tool_calls().first().ok_or("expected a tool call, got none")?.id.clone();
     let next = ChatRequest::new(go_on("Weather?", &first, &[Message::tool(id, "marker-rain")]));
     let reply = stage.chat(with_tool(next.model(&stage.can.reasoning_model))).await?;
-    want(reply.text().contains("marker-rain"), || "the conversation did not go on".to_owned())?;
+    want(reply.text().contains("marker-rain"), || {
+        "expected the service's answer to the next turn, got another".to_owned()
+    })?;
     if stage.can.has(DropsReasoning) || !stage.has_service() {
         return Ok(());
     }
     // An empty thought would do for the service, and the model would begin anew.
     let last = stage.sent()?.pop().map(|request| request.json().to_string()).unwrap_or_default();
-    want(last.contains(MARK), || "what was thought did not go back".to_owned())
+    want(last.contains(MARK), || {
+        "expected what was thought in the history that the service gets, got a history without".to_owned()
+    })
 }
 
 async fn kept(stage: &Stage) -> Verdict {
@@ -127,5 +141,7 @@ async fn kept(stage: &Stage) -> Verdict {
     let messages = [Message::user("Well?"), thought, Message::user("And?")];
     stage.chat(ChatRequest::new(messages).model(&stage.can.model)).await?;
     let body = stage.one_body()?.to_string();
-    want(!body.contains("marker-secret-thought"), || "the service got the reasoning".to_owned())
+    want(!body.contains("marker-secret-thought"), || {
+        "expected no reasoning in the history that the service gets, got it there".to_owned()
+    })
 }

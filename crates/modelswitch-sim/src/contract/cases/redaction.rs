@@ -20,10 +20,18 @@ pub(super) const CASES: &[Case] = &[
     Case::new("redact-error", "a key that the service repeats is struck out of the error", |s| {
         Box::pin(error(s))
     }),
-    Case::new("redact-error-body", "and of the body that is kept with it", |s| Box::pin(body(s))),
-    Case::new("redact-error-page", "also out of what is no JSON", |s| Box::pin(page(s))),
-    Case::new("redact-error-stream", "also out of an error inside a stream", |s| Box::pin(stream(s)))
-        .needs(&[Streams]),
+    Case::new(
+        "redact-error-body",
+        "a key that the service repeats is struck out of the body that an error keeps",
+        |s| Box::pin(body(s)),
+    ),
+    Case::new("redact-error-page", "a key in a failure that is no JSON is struck out of the error", |s| {
+        Box::pin(page(s))
+    }),
+    Case::new("redact-error-stream", "a key in an error inside a stream is struck out of it", |s| {
+        Box::pin(stream(s))
+    })
+    .needs(&[Streams]),
     Case::new("redact-head", "a key that the service repeats in a header is struck out", |s| {
         Box::pin(head(s))
     }),
@@ -41,23 +49,29 @@ pub(super) const CASES: &[Case] = &[
 
 async fn debug(stage: &Stage) -> Verdict {
     let shown = format!("{:?} {:#?}", stage.provider, stage.provider);
-    want(!shown.contains(stage.key()), || "`Debug` shows the key".to_owned())
+    want(!shown.contains(stage.key()), || {
+        "expected `Debug` of the provider to hide the key, got the key in it".to_owned()
+    })
 }
 
 async fn one_header(stage: &Stage) -> Verdict {
     stage.chat(stage.ask("Hello")).await?;
     let sent = stage.one_sent()?;
     let places = headers_with(&sent, stage.key());
-    want(places == 1, || format!("the key is in {places} headers"))?;
-    want(!sent.path.contains(stage.key()), || "the key is in the URL".to_owned())?;
+    want(places == 1, || format!("expected the key in one header, got it in {places}"))?;
+    want(!sent.path.contains(stage.key()), || {
+        "expected the key in a header alone, got it in the URL too".to_owned()
+    })?;
     let body = String::from_utf8_lossy(&sent.body).into_owned();
-    want(!body.contains(stage.key()), || "the key is in the body".to_owned())
+    want(!body.contains(stage.key()), || {
+        "expected the key in a header alone, got it in the body too".to_owned()
+    })
 }
 
 async fn error(stage: &Stage) -> Verdict {
     for status in [401, 400] {
         stage.script(repeated_key(stage, status))?;
-        clean(&stage.error(stage.ask("Hello")).await?, stage.key())?;
+        clean(&stage.error(stage.ask("Hello")).await?, "the key", stage.key())?;
     }
     Ok(())
 }
@@ -66,13 +80,15 @@ async fn body(stage: &Stage) -> Verdict {
     stage.script(repeated_key(stage, 401))?;
     let error = stage.error(stage.ask("Hello")).await?;
     let body = error.upstream_body().map(|body| String::from_utf8_lossy(body).into_owned());
-    want(!body.unwrap_or_default().contains(stage.key()), || "the kept body has the key".to_owned())
+    want(!body.unwrap_or_default().contains(stage.key()), || {
+        "expected the key struck out of `upstream_body`, got it in there".to_owned()
+    })
 }
 
 async fn page(stage: &Stage) -> Verdict {
     let page = format!("Invalid key {} given", stage.key());
     stage.script(Script::status(401).content_type("text/plain").body(page))?;
-    clean(&stage.error(stage.ask("Hello")).await?, stage.key())
+    clean(&stage.error(stage.ask("Hello")).await?, "the key", stage.key())
 }
 
 async fn stream(stage: &Stage) -> Verdict {
@@ -81,14 +97,14 @@ async fn stream(stage: &Stage) -> Verdict {
     events.push(json!({"error": {"message": message, "type": "invalid_api_key"}}).to_string());
     stage.script(Script::sse(events))?;
     let (_, error) = stage.drained(stage.ask("Hello")).await?;
-    clean(&failed(error)?, stage.key())
+    clean(&failed(error)?, "the key", stage.key())
 }
 
 async fn head(stage: &Stage) -> Verdict {
     stage.script(Script::normal().header("x-echo", format!("Bearer {}", stage.key())))?;
     let reply = stage.chat(stage.ask("Hello")).await?;
     let held = reply.head.headers.values().any(|value| contains(value, stage.key()));
-    want(!held, || "the head's headers hold the key".to_owned())
+    want(!held, || "expected the key struck out of the head's `headers`, got it in one of them".to_owned())
 }
 
 async fn prompt(stage: &Stage) -> Verdict {
@@ -97,7 +113,7 @@ async fn prompt(stage: &Stage) -> Verdict {
         let message = format!("Invalid input: {secret} is not allowed here");
         let error = json!({"message": message, "type": "invalid_request_error"});
         stage.script(Script::status(status).json(json!({"error": error})))?;
-        clean(&stage.error(stage.ask(secret)).await?, secret)?;
+        clean(&stage.error(stage.ask(secret)).await?, "the prompt", secret)?;
     }
     Ok(())
 }
@@ -113,7 +129,7 @@ async fn redirect(stage: &Stage) -> Verdict {
         let _ = stage.within("an end", stage.provider.chat(stage.ask("Hello"))).await?;
     }
     let followed = elsewhere.requests().iter().any(|request| headers_with(request, stage.key()) > 0);
-    want(!followed, || "another place got the key".to_owned())
+    want(!followed, || "expected no key at the place that a redirect leads to, got it there".to_owned())
 }
 
 async fn callers(stage: &Stage) -> Verdict {
@@ -122,14 +138,18 @@ async fn callers(stage: &Stage) -> Verdict {
     request.headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer sk-of-the-caller"));
     let answered = stage.within("an answer", stage.provider.send(request)).await?;
     answered.map_err(|error| format!("expected an answer, got {error}"))?;
-    want(headers_with(&stage.one_sent()?, "sk-of-the-caller") == 0, || "the service got them".to_owned())
+    want(headers_with(&stage.one_sent()?, "sk-of-the-caller") == 0, || {
+        "expected the caller's `Authorization` to be left out, the service got it".to_owned()
+    })
 }
 
 async fn answered(stage: &Stage) -> Verdict {
     let message = json!({"role": "assistant", "content": "marker-private-answer"});
     stage.script(Script::status(200).json(answer(&message, "stop")))?;
     let reply = stage.chat(stage.ask("Hello")).await?;
-    want(!format!("{reply:?}").contains("marker-private-answer"), || "`Debug` shows the text".to_owned())
+    want(!format!("{reply:?}").contains("marker-private-answer"), || {
+        "expected `Debug` of an answer to hide its text, got the text in it".to_owned()
+    })
 }
 
 fn repeated_key(stage: &Stage, status: u16) -> Script {

@@ -54,7 +54,7 @@ pub(super) const CASES: &[Case] = &[
 async fn text(stage: &Stage) -> Verdict {
     let whole = stage.chat(stage.ask("marker-stream")).await?.text();
     let streamed = text_of(&stage.chunks(stage.ask("marker-stream")).await?);
-    want(!streamed.is_empty(), || "the stream has no text".to_owned())?;
+    want(!streamed.is_empty(), || "expected a stream with text, got none".to_owned())?;
     same("the text", streamed.trim(), whole.trim())
 }
 
@@ -74,9 +74,14 @@ async fn order(stage: &Stage) -> Verdict {
 async fn role_first(stage: &Stage) -> Verdict {
     let chunks = stage.chunks(stage.ask("Hello")).await?;
     let deltas: Vec<_> = chunks.iter().flat_map(|chunk| &chunk.choices).map(|choice| &choice.delta).collect();
-    let role = deltas.iter().position(|delta| delta.role == Some(Role::Assistant)).ok_or("no role came")?;
+    let role = deltas
+        .iter()
+        .position(|delta| delta.role == Some(Role::Assistant))
+        .ok_or("expected the role `assistant` in a chunk, got none")?;
     let text = deltas.iter().position(|delta| delta.content.as_ref().is_some_and(|text| !text.is_empty()));
-    want(text.is_none_or(|text| role <= text), || "text came before the role".to_owned())
+    want(text.is_none_or(|text| role <= text), || {
+        "expected the role before the text, got text first".to_owned()
+    })
 }
 
 async fn finish(stage: &Stage) -> Verdict {
@@ -89,7 +94,7 @@ async fn finish(stage: &Stage) -> Verdict {
         .iter()
         .skip(at + 1)
         .any(|choice| choice.delta.content.as_ref().is_some_and(|text| !text.is_empty()));
-    want(!late, || "text came after the finish reason".to_owned())
+    want(!late, || "expected no text after the finish reason, got some".to_owned())
 }
 
 async fn length(stage: &Stage) -> Verdict {
@@ -101,20 +106,26 @@ async fn length(stage: &Stage) -> Verdict {
 
 async fn usage(stage: &Stage) -> Verdict {
     let asking = stage.ask("How much?").set("stream_options", json!({"include_usage": true}));
-    let whole = stage.chat(stage.ask("How much?")).await?.usage.ok_or("the whole answer has no usage")?;
+    let whole = stage
+        .chat(stage.ask("How much?"))
+        .await?
+        .usage
+        .ok_or("expected `usage` in the whole answer, got none")?;
     let chunks = stage.chunks(asking).await?;
     let last = chunks.iter().filter_map(|chunk| chunk.usage.as_ref()).next_back();
-    let last = last.ok_or("the stream has no usage")?;
+    let last = last.ok_or("expected `usage` in a chunk of a stream that asked for it, got none")?;
     same("the completion's tokens", last.completion_tokens, whole.completion_tokens)?;
     same("the total", last.total_tokens, last.prompt_tokens + last.completion_tokens)
 }
 
 async fn one_id(stage: &Stage) -> Verdict {
     let chunks = stage.chunks(stage.ask("Hello")).await?;
-    let first = chunks.first().ok_or("no chunk came")?;
-    want(!first.id.is_empty() && !first.model.is_empty(), || "a chunk lacks its id or model".to_owned())?;
+    let first = chunks.first().ok_or("expected a chunk, got none")?;
+    want(!first.id.is_empty() && !first.model.is_empty(), || {
+        "expected `id` and `model` in each chunk, got one without".to_owned()
+    })?;
     let other = chunks.iter().find(|chunk| chunk.id != first.id);
-    want(other.is_none(), || "two chunks of one answer have different ids".to_owned())
+    want(other.is_none(), || "expected one id in all chunks of an answer, got two".to_owned())
 }
 
 async fn unknown(stage: &Stage) -> Verdict {
@@ -148,7 +159,7 @@ async fn split(stage: &Stage) -> Verdict {
     let said = "日本語 🦀 ñ e\u{301}";
     stage.script(Script::normal().split(1))?;
     let text = text_of(&stage.chunks(stage.ask(said)).await?);
-    want(text.contains(said), || "the text came changed".to_owned())
+    want(text.contains(said), || "expected the text as the service sent it, got another".to_owned())
 }
 
 async fn line_ends(stage: &Stage) -> Verdict {
@@ -164,7 +175,9 @@ async fn line_ends(stage: &Stage) -> Verdict {
 async fn slow(stage: &Stage) -> Verdict {
     stage.script(Script::normal().pace(Duration::from_millis(3)).delay_body(Duration::from_millis(20)))?;
     let text = text_of(&stage.chunks(stage.ask("marker-slow")).await?);
-    want(text.contains("marker-slow"), || "the text is not whole".to_owned())
+    want(text.contains("marker-slow"), || {
+        "expected the whole text, with `marker-slow` in it, got less".to_owned()
+    })
 }
 
 async fn as_it_comes(stage: &Stage) -> Verdict {
@@ -174,7 +187,9 @@ async fn as_it_comes(stage: &Stage) -> Verdict {
     let mut text = String::new();
     while !text.contains("second") {
         let next = stage.within("what has been sent", stream.next()).await?;
-        let chunk = next.ok_or("the stream ended")?.map_err(|error| unexpected("a chunk", &error))?;
+        let chunk = next
+            .ok_or("expected a chunk, got the stream's end")?
+            .map_err(|error| unexpected("a chunk", &error))?;
         text += chunk.text();
     }
     Ok(())

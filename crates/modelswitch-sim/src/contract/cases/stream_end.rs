@@ -62,7 +62,7 @@ async fn ends_once(stage: &Stage) -> Verdict {
     }
     for _ in 0..2 {
         let more = stage.within("the end again", stream.next()).await?;
-        want(more.is_none(), || "something came after the end".to_owned())?;
+        want(more.is_none(), || "expected nothing after a stream's end, got more".to_owned())?;
     }
     Ok(())
 }
@@ -128,7 +128,9 @@ async fn error_inside(stage: &Stage) -> Verdict {
     let (chunks, error) = broken_by(stage, &error).await?;
     kind_is(&error, ErrorKind::Upstream)?;
     same("the text before it", text_of(&chunks).as_str(), "one ")?;
-    want(error.message().contains("the engine broke"), || format!("the error says {:?}", error.message()))
+    want(error.message().contains("the engine broke"), || {
+        format!("expected the service's sentence `the engine broke`, got {:?}", error.message())
+    })
 }
 
 async fn own_form(stage: &Stage) -> Verdict {
@@ -191,9 +193,11 @@ async fn pulls(stage: &Stage) -> Verdict {
     let begun = stage.within("a stream", asking).await?;
     let mut stream = begun.map_err(|error| unexpected("a stream", &error))?;
     let first = stage.within("the first event", stream.next()).await?;
-    first.ok_or("the stream ended")?.map_err(|error| unexpected("a chunk", &error))?;
+    first.ok_or("expected a chunk, got the stream's end")?.map_err(|error| unexpected("a chunk", &error))?;
     flood.settled().await;
-    want(!flood.is_spent(), || "all of an endless stream was taken while one event was read".to_owned())
+    want(!flood.is_spent(), || {
+        "expected a stream to be read as its events are asked for, got all of an endless one taken for one event".to_owned()
+    })
 }
 
 /// A stream in the middle of which an error comes, and then its usual end.
@@ -206,11 +210,11 @@ async fn broken_by(stage: &Stage, error: &Value) -> Result<(Vec<ChatChunk>, Erro
 }
 
 pub(super) fn failed(error: Option<Error>) -> Result<Error, String> {
-    error.ok_or_else(|| "the stream ended as if the answer were whole".to_owned())
+    error.ok_or_else(|| "expected an error at the end of a broken stream, got a proper end".to_owned())
 }
 
 fn unfinished(chunks: &[ChatChunk]) -> Verdict {
     let reason =
         chunks.iter().flat_map(|chunk| &chunk.choices).find_map(|choice| choice.finish_reason.as_ref());
-    want(reason.is_none(), || "a broken stream has a finish reason".to_owned())
+    want(reason.is_none(), || "expected no finish reason in a stream that broke, got one".to_owned())
 }

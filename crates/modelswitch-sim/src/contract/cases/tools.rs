@@ -65,9 +65,9 @@ async fn unary(stage: &Stage) -> Verdict {
 async fn stream(stage: &Stage) -> Verdict {
     let whole = stage.chat(asking(stage, "Weather in \"Oslo\"?")).await?;
     let chunks = stage.chunks(asking(stage, "Weather in \"Oslo\"?")).await?;
-    let first = pieces(&chunks).next().ok_or("no call came")?;
+    let first = pieces(&chunks).next().ok_or("expected a tool call, got none")?;
     want(first.index == Some(0) && first.id.is_some(), || {
-        "the first piece lacks its index or id".to_owned()
+        "expected index and id in the first piece of a call, got a piece without".to_owned()
     })?;
     let streamed = collect(chunks);
     same("the finish reason", streamed.finish_reason(), Some(&FinishReason::ToolCalls))?;
@@ -82,7 +82,7 @@ async fn parallel(stage: &Stage) -> Verdict {
     same("the calls", names(calls), vec!["get_weather", "get_time"])?;
     calls.iter().try_for_each(usable)?;
     let ids: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
-    want(ids.first() != ids.last(), || "two calls have one id".to_owned())
+    want(ids.first() != ids.last(), || "expected an id of its own for each call, got one for two".to_owned())
 }
 
 async fn parallel_stream(stage: &Stage) -> Verdict {
@@ -137,23 +137,29 @@ async fn beside_text(stage: &Stage) -> Verdict {
 
 async fn result(stage: &Stage) -> Verdict {
     let called = stage.chat(asking(stage, "Weather?")).await?;
-    let id = called.tool_calls().first().ok_or("no call came")?.id.clone();
+    let id = called.tool_calls().first().ok_or("expected a tool call, got none")?.id.clone();
     let messages = go_on("Weather?", &called, &[Message::tool(id, "marker-result")]);
     let mut next = asking(stage, "");
     next.messages = messages;
     let reply = stage.chat(next).await?;
-    want(reply.text().contains("marker-result"), || "the service did not get the result".to_owned())?;
+    want(reply.text().contains("marker-result"), || {
+        "expected the tool's result in what the service answers, got an answer without".to_owned()
+    })?;
     let body = stage.sent()?.last().map(|request| request.json()).unwrap_or_default();
     let (asked, answered) =
         (body.pointer("/messages/1/tool_calls/0/id"), body.pointer("/messages/2/tool_call_id"));
-    want(asked.is_some() && asked == answered, || "call and result have different ids".to_owned())
+    want(asked.is_some() && asked == answered, || {
+        "expected one id in the call and in its result at the service, got two, or none".to_owned()
+    })
 }
 
 fn usable(call: &ToolCall) -> Verdict {
-    want(!call.id.is_empty(), || format!("the call of {} has no id", call.function.name))?;
+    want(!call.id.is_empty(), || {
+        format!("expected an id in the call of {}, got an empty one", call.function.name)
+    })?;
     let parsed: Result<Value, _> = serde_json::from_str(&call.function.arguments);
     want(parsed.is_ok_and(|value| value.is_object()), || {
-        format!("the arguments of {} are not a JSON object", call.function.name)
+        format!("expected a JSON object as arguments of {}, got something else", call.function.name)
     })
 }
 

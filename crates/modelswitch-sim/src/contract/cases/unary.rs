@@ -47,10 +47,10 @@ pub(super) const CASES: &[Case] = &[
 
 async fn text(stage: &Stage) -> Verdict {
     let reply = stage.chat(stage.ask("marker-unary")).await?;
-    want(!reply.text().is_empty(), || "the answer has no text".to_owned())?;
+    want(!reply.text().is_empty(), || "expected an answer with text, got none".to_owned())?;
     same("the role", reply.message().map(|message| message.role.clone()), Some(Role::Assistant))?;
     want(!stage.has_service() || reply.text().contains(r#"You said: "marker-unary""#), || {
-        "the text is not the service's".to_owned()
+        "expected the service's text, with `marker-unary` in it, got another".to_owned()
     })
 }
 
@@ -58,13 +58,18 @@ async fn one_request(stage: &Stage) -> Verdict {
     stage.chat(stage.ask("marker-once")).await?;
     let sent = stage.one_sent()?;
     same("the method", sent.method.as_str(), "POST")?;
-    want(sent.route().ends_with("/chat/completions"), || format!("asked for {}", sent.route()))?;
+    want(sent.route().ends_with("/chat/completions"), || {
+        format!("expected a request for …/chat/completions, got one for {}", sent.route())
+    })?;
     let kind = sent.header("content-type").unwrap_or_default().to_owned();
-    want(kind.starts_with("application/json"), || format!("the content type is {kind:?}"))?;
+    want(kind.starts_with("application/json"), || {
+        format!("expected the content type application/json, got {kind:?}")
+    })?;
     let text = sent.json().pointer("/messages/0/content").cloned();
     // Some services take parts where others take text.
     want(text.is_some_and(|text| text.to_string().contains("marker-once")), || {
-        "the question is not in the request".to_owned()
+        "expected the question, with `marker-once` in it, in the request's first message, got another"
+            .to_owned()
     })
 }
 
@@ -76,7 +81,7 @@ async fn finish_reason(stage: &Stage) -> Verdict {
 async fn unicode(stage: &Stage) -> Verdict {
     let said = "日本語 🦀 ñ e\u{301} \u{202e}rtl \\ / <b> \u{7f} \u{10ffff} مرحبا";
     let reply = stage.chat(stage.ask(said)).await?;
-    want(reply.text().contains(said), || "the text came back changed".to_owned())
+    want(reply.text().contains(said), || "expected the text back as it was sent, got another".to_owned())
 }
 
 async fn empty(stage: &Stage) -> Verdict {
@@ -86,18 +91,22 @@ async fn empty(stage: &Stage) -> Verdict {
 
 async fn usage(stage: &Stage) -> Verdict {
     let reply = stage.chat(stage.ask("How much?")).await?;
-    let usage = reply.usage.ok_or("the answer has no usage")?;
-    want(usage.prompt_tokens > 0 && usage.completion_tokens > 0, || format!("nothing was used: {usage:?}"))?;
+    let usage = reply.usage.ok_or("expected `usage` in the answer, got none")?;
+    want(usage.prompt_tokens > 0 && usage.completion_tokens > 0, || {
+        format!("expected tokens of prompt and completion, got {usage:?}")
+    })?;
     same("the total", usage.total_tokens, usage.prompt_tokens + usage.completion_tokens)
 }
 
 async fn head(stage: &Stage) -> Verdict {
     let reply = stage.chat(stage.ask("Who?")).await?;
     let named = |name: Option<&str>| name.is_some_and(|name| !name.is_empty());
-    want(named(reply.head.provider.as_deref()), || "the head names no provider".to_owned())?;
+    want(named(reply.head.provider.as_deref()), || {
+        "expected `head.provider` to name who answered, got nothing".to_owned()
+    })?;
     let model = reply.head.model.as_deref();
     want(model.is_some_and(|model| stage.can.model.ends_with(model)), || {
-        format!("the head names the model {model:?}")
+        format!("expected `head.model` to name what was asked for, {:?}, got {model:?}", stage.can.model)
     })?;
     same("the attempts", reply.head.attempts(), 1)
 }
@@ -119,7 +128,13 @@ async fn model(stage: &Stage) -> Verdict {
     // A router's `provider/model` reaches the service as `model`.
     let fits = |wanted: &str, asked: &str| wanted == asked || wanted.ends_with(&format!("/{asked}"));
     want(fits(&stage.can.model, asked(0)) && fits(&stage.can.other_model, asked(1)), || {
-        format!("the service was asked for {:?} and {:?}", asked(0), asked(1))
+        format!(
+            "expected requests for {:?} and {:?}, got {:?} and {:?}",
+            stage.can.model,
+            stage.can.other_model,
+            asked(0),
+            asked(1)
+        )
     })
 }
 
@@ -137,7 +152,7 @@ async fn unknown_back(stage: &Stage) -> Verdict {
     stage.script(Script::status(200).json(&body))?;
     let reply = stage.chat(stage.ask("Anything else?")).await?;
     same("the answer's field", reply.extra.get("x_outer"), Some(&json!({"kept": true})))?;
-    let message = reply.message().ok_or("there is no message")?;
+    let message = reply.message().ok_or("expected a message in the answer, got none")?;
     same("the message's field", message.extra.get("x_inner"), Some(&json!([1, 2])))
 }
 
@@ -158,7 +173,7 @@ async fn conversation(stage: &Stage) -> Verdict {
             .get("content")
             .is_some_and(|content| content.to_string().contains(&format!("marker-{number}")))
     });
-    want(in_order, || "the texts are in another order".to_owned())
+    want(in_order, || "expected the texts of the conversation in their order, got another".to_owned())
 }
 
 async fn length(stage: &Stage) -> Verdict {
@@ -192,13 +207,17 @@ async fn blank_lines(stage: &Stage) -> Verdict {
 async fn slow(stage: &Stage) -> Verdict {
     stage.script(Script::normal().split(11).pace(std::time::Duration::from_millis(1)))?;
     let reply = stage.chat(stage.ask("marker-slow")).await?;
-    want(reply.text().contains("marker-slow"), || "the text is not whole".to_owned())
+    want(reply.text().contains("marker-slow"), || {
+        "expected the whole text, with `marker-slow` in it, got less".to_owned()
+    })
 }
 
 async fn again(stage: &Stage) -> Verdict {
     for marker in ["marker-first", "marker-second"] {
         let reply = stage.chat(stage.ask(marker)).await?;
-        want(reply.text().contains(marker), || format!("the answer to {marker} is another's"))?;
+        want(reply.text().contains(marker), || {
+            format!("expected an answer with `{marker}` in it, got another's")
+        })?;
     }
     same("the requests", stage.sent()?.len(), 2)
 }
@@ -207,7 +226,9 @@ async fn models(stage: &Stage) -> Verdict {
     let models = stage.within("the models", stage.provider.models()).await?;
     let models = models.map_err(|error| unexpected("the models", &error))?;
     let bare = |id: &str| stage.can.model.ends_with(id.rsplit('/').next().unwrap_or(id));
-    want(models.iter().any(|model| bare(&model.id)), || format!("{} models, not this one", models.len()))
+    want(models.iter().any(|model| bare(&model.id)), || {
+        format!("expected {:?} in the list of models, got {} others", stage.can.model, models.len())
+    })
 }
 
 async fn embeddings(stage: &Stage) -> Verdict {
@@ -219,6 +240,6 @@ async fn embeddings(stage: &Stage) -> Verdict {
     same("the vectors", forward.data.len(), 2)?;
     let (first, last) = (forward.data.first(), backward.data.last());
     want(first.map(|one| &one.embedding) == last.map(|one| &one.embedding), || {
-        "the vectors are out of order".to_owned()
+        "expected one vector for each text in the order of the texts, got another order".to_owned()
     })
 }
