@@ -13,7 +13,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderName, StatusCode, Version};
-use modelswitch_provider::{ApiKey, ByteStream, Error, ErrorKind, Payload, Request, Result};
+use modelswitch_provider::{ApiKey, ByteStream, Endpoint, Error, ErrorKind, Payload, Request, Result};
 use reqwest::Url;
 use tokio::time::{Instant, Sleep};
 
@@ -71,11 +71,15 @@ pub(crate) struct Transport {
 pub(crate) struct BaseUrl {
     text: String,
     url: Url,
+    /// With the path that most requests have.
+    chat: Url,
 }
 
 impl BaseUrl {
     pub(crate) fn new(url: Url) -> Self {
-        Self { text: url.as_str().trim_end_matches('/').to_owned(), url }
+        let text = url.as_str().trim_end_matches('/').to_owned();
+        let chat = with_path(&url, Endpoint::CHAT_COMPLETIONS.path());
+        Self { text, url, chat }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -84,16 +88,26 @@ impl BaseUrl {
 
     /// With a path, and a query where it has one, behind its own path.
     fn join(&self, path_and_query: &str) -> Url {
-        let (path, query) = match path_and_query.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (path_and_query, None),
-        };
-        let mut url = self.url.clone();
-        let whole = [self.url.path().trim_end_matches('/'), path].concat();
-        url.set_path(&whole);
-        url.set_query(query);
-        url
+        if path_and_query == Endpoint::CHAT_COMPLETIONS.path() {
+            return self.chat.clone();
+        }
+        match path_and_query.split_once('?') {
+            Some((path, query)) => {
+                let mut url = with_path(&self.url, path);
+                url.set_query(Some(query));
+                url
+            }
+            None => with_path(&self.url, path_and_query),
+        }
     }
+}
+
+/// A URL with a path behind its own, and without a query.
+fn with_path(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&[base.path().trim_end_matches('/'), path].concat());
+    url.set_query(None);
+    url
 }
 
 /// A parameter of a URL, escaped.

@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::stream::read_json;
 use crate::{Error, Result};
 
 /// A JSON object that is parsed one level deep.
@@ -54,7 +55,7 @@ impl Document {
     /// never with the text.
     pub fn parse(source: impl Into<Bytes>) -> Result<Self> {
         let source = source.into();
-        let Spans(spans) = serde_json::from_slice(&source).map_err(|error| {
+        let Spans(spans) = read_json(&source).map_err(|error| {
             Error::invalid_request(format!(
                 "the body is not a JSON object (line {}, column {})",
                 error.line(),

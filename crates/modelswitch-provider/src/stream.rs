@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -204,7 +205,7 @@ fn is_blank(value: &Value) -> bool {
 }
 
 /// JSON out of bytes. As a text it is checked once as a whole, which is faster than string by string.
-pub(crate) fn read_json<T: DeserializeOwned>(data: &[u8]) -> serde_json::Result<T> {
+pub(crate) fn read_json<'a, T: Deserialize<'a>>(data: &'a [u8]) -> serde_json::Result<T> {
     match std::str::from_utf8(data) {
         Ok(text) => serde_json::from_str(text),
         // It says where the first wrong byte is.

@@ -2,6 +2,7 @@
 
 use async_openai::config::Config;
 use bytes::Bytes;
+use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use modelswitch_provider::{Document, Endpoint, Error, Payload, Request, Result};
@@ -54,7 +55,11 @@ impl Home {
         let url = built.url();
         let path = url.path().strip_prefix(self.path.as_str()).unwrap_or(url.path());
         // A base URL with a slash at its end makes two of them.
-        let mut path = format!("/{}", path.trim_start_matches('/'));
+        let path = path.trim_start_matches('/');
+        if url.query().is_none() && *built.method() == Method::POST && path == "chat/completions" {
+            return Ok(Endpoint::CHAT_COMPLETIONS);
+        }
+        let mut path = format!("/{path}");
         // A query of the client's own may hold the key or the version of another service.
         let own = |pair: &(String, String)| !self.query.contains(pair) && pair.0 != "api-version";
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().filter(own).collect();
