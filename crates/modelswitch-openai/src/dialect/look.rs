@@ -1,5 +1,7 @@
 //! As much of a chunk as tells whether async-openai decodes it, borrowed from its text: no copy, hardly an allocation.
 
+pub(super) mod whole;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -200,6 +202,28 @@ impl Look<'_> {
                 && reason_is_plain
         };
         self.envelope_conforms() && self.choices.iter().all(plain)
+    }
+}
+
+impl Look<'_> {
+    /// The one piece of text or of reasoning in it, as it is written, where it tells nothing else that is kept count of.
+    pub(super) fn only_text(&self) -> Option<&str> {
+        let ([Object(choice)], None) = (self.choices.as_slice(), &self.usage) else { return None };
+        let delta = &choice.delta.0;
+        if choice.finish_reason.is_some() || delta.tool_calls.is_some() {
+            return None;
+        }
+        let (text, other) = match (&delta.content, &delta.reasoning_content) {
+            (Some(text), Some(thought)) if text.0.is_empty() => (thought, Some(text)),
+            (Some(text), thought) => (text, thought.as_ref()),
+            (None, Some(thought)) => (thought, None),
+            (None, None) => return None,
+        };
+        match &text.0 {
+            Cow::Borrowed(text) if other.is_none_or(|other| other.0.is_empty()) => Some(text),
+            // What had to be read isn't as it is written.
+            Cow::Borrowed(_) | Cow::Owned(_) => None,
+        }
     }
 }
 

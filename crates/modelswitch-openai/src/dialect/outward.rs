@@ -1,15 +1,19 @@
 //! A whole answer, in the one shape that async-openai decodes.
 
+use std::sync::LazyLock;
+
 use async_openai::types::chat::CreateChatCompletionResponse;
 use async_openai::types::completions::CreateCompletionResponse;
 use async_openai::types::embeddings::{CreateBase64EmbeddingResponse, CreateEmbeddingResponse};
 use async_openai::types::models::{ListModelResponse, Model};
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use modelswitch_provider::{Error, Result};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::fit::fit;
+use super::look::whole::Whole;
 use super::{Context, Kind, embeddings, finish, mend, models, responses, usage, whole};
 use crate::adapter::to_json;
 use crate::error;
@@ -60,7 +64,9 @@ fn conforms(context: &Context, body: &[u8]) -> bool {
         return false;
     }
     match context.kind {
-        Kind::Chat => !has_quirks(context, body) && chat_conforms(body),
+        Kind::Chat => {
+            !has_quirks(context, body) && (looks_right(context, body) || chat_conforms(context, body))
+        }
         Kind::Completion => usage::is_in_shape(body) && decodes::<CreateCompletionResponse>(body),
         Kind::Embeddings if context.wants_base64 => decodes::<CreateBase64EmbeddingResponse>(body),
         Kind::Embeddings => decodes::<CreateEmbeddingResponse>(body),
@@ -74,9 +80,9 @@ fn conforms(context: &Context, body: &[u8]) -> bool {
 
 /// True when an error may be in it: OpenAI and others say of good answers that it is null.
 fn may_have_error(body: &[u8]) -> bool {
-    const NAME: &[u8] = b"\"error\"";
-    memchr::memmem::find_iter(body, NAME).any(|at| {
-        let rest = body.get(at + NAME.len()..).unwrap_or_default().trim_ascii_start();
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
+    NAME.find_iter(body).any(|at| {
+        let rest = body.get(at + NAME.needle().len()..).unwrap_or_default().trim_ascii_start();
         let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
         !value.is_some_and(|value| value.starts_with(b"null"))
     })
@@ -87,14 +93,23 @@ fn has_quirks(context: &Context, body: &[u8]) -> bool {
     let mentions = |word: &[u8]| memchr::memmem::find(body, word).is_some();
     let tags = context.profile.reasoning.tags.as_ref();
     context.places.are_in(body)
-        || finish::calls_a_standard_one_a_failure(&context.profile)
-        || mentions(b"\"function_call\"")
         // Go's encoder escapes the brackets of a tag.
         || tags.is_some_and(|(open, _)| mentions(open.as_bytes()) || mentions(b"\\u003c"))
-        || !usage::is_in_shape(body)
 }
 
-fn chat_conforms(body: &[u8]) -> bool {
+/// A look that costs less than decoding; it knows what most answers have.
+fn looks_right(context: &Context, body: &[u8]) -> bool {
+    let whole = std::str::from_utf8(body).ok().and_then(Whole::of);
+    whole.is_some_and(|whole| whole.conforms(&context.profile))
+}
+
+fn chat_conforms(context: &Context, body: &[u8]) -> bool {
+    if finish::calls_a_standard_one_a_failure(&context.profile)
+        || memchr::memmem::find(body, b"\"function_call\"").is_some()
+        || !usage::is_in_shape(body)
+    {
+        return false;
+    }
     let Ok(reply) = serde_json::from_slice::<CreateChatCompletionResponse>(body) else { return false };
     // Without choices it decodes, and the first app that reads the first one panics.
     !reply.choices.is_empty()

@@ -18,6 +18,7 @@ use proptest::test_runner::TestCaseResult;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::look::whole::Whole;
 use super::{Context, Kind, events, outward};
 use crate::Profile;
 
@@ -189,6 +190,14 @@ fn chat() -> Value {
         "usage":usage()})
 }
 
+/// One of which a look is enough.
+fn plain_chat() -> Value {
+    json!({"id":"1","object":"chat.completion","created":7,"model":"m","service_tier":null,"system_fingerprint":"f","choices":[
+        {"index":0,"finish_reason":"stop","logprobs":null,"message":{"role":"assistant","content":"hi","refusal":null,"reasoning_content":"hm","annotations":[],
+            "tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"d","type":"function","function":{"name":"f","arguments":""}}]}}],
+        "usage":usage()})
+}
+
 fn chat_chunks() -> Vec<Value> {
     let chunk = |choice: Value, usage: Value| json!({"id":"1","object":"chat.completion.chunk","created":7,"model":"m","service_tier":"default","system_fingerprint":"f","choices":[choice],"usage":usage});
     let delta = |delta: Value| {
@@ -322,6 +331,13 @@ fn streamed<T: DeserializeOwned>(kind: Kind, tags: bool, chunks: &[Value], done:
     Ok(())
 }
 
+/// What comes of chunks as they are written: their bytes, or the kind of the error.
+fn outcomes(chunks: &[String]) -> Vec<std::result::Result<Bytes, ErrorKind>> {
+    let text: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+    let events = all_of(events::read(context(Kind::Chat, false), ByteStream::from(Bytes::from(text))));
+    events.into_iter().map(|event| event.map(|event| event.data).map_err(|error| error.kind())).collect()
+}
+
 /// Some of the chunks changed, each by itself.
 fn changed_chunks(chunks: Vec<Value>, all: &[(Index, Vec<Change>)]) -> Vec<Value> {
     let mut chunks = chunks;
@@ -345,6 +361,8 @@ fn the_answers_that_are_changed_are_decoded_unchanged() {
         whole::<Response>(Kind::Responses, false, &response()),
     ];
     assert!(sound.iter().all(Result::is_ok), "{sound:?}");
+    let plain = plain_chat().to_string();
+    assert!(Whole::of(&plain).is_some_and(|whole| whole.conforms(&Profile::default())));
     for (kind, document) in [
         (Kind::Chat, chat()),
         (Kind::Completion, completion()),
@@ -363,6 +381,38 @@ proptest! {
     #[test]
     fn any_json_anywhere_in_a_chat(changes in changes(), tags: bool) {
         whole::<CreateChatCompletionResponse>(Kind::Chat, tags, &changed(chat(), &changes))?;
+    }
+
+    #[test]
+    fn any_json_anywhere_in_a_chat_that_a_look_is_enough_for(changes in changes()) {
+        let document = changed(plain_chat(), &changes);
+        whole::<CreateChatCompletionResponse>(Kind::Chat, false, &document)?;
+        let text = document.to_string();
+        if Whole::of(&text).is_some_and(|whole| whole.conforms(&Profile::default())) {
+            prop_assert!(serde_json::from_str::<CreateChatCompletionResponse>(&text).is_ok(), "{text}");
+        }
+    }
+
+    /// What is like the chunk before it passes without being read, and nothing else may.
+    #[test]
+    fn a_chunk_becomes_the_same_whatever_came_before_it(
+        text in r#"[ab"\\nu09,:{}\[\]é\n\x01]{0,10}"#, thought in "[ab]{0,2}", shape in 0..4_usize,
+    ) {
+        let chunk = |text: &str, thought: &str| {
+            let deltas = [
+                format!(r#"{{"content":"{text}"}}"#),
+                format!(r#"{{"content":null,"reasoning_content":"{text}"}}"#),
+                format!(r#"{{"content":"{text}","reasoning_content":"{thought}"}}"#),
+                format!(r#"{{"role":"assistant","content":"{thought}","reasoning_content":"{text}"}}"#),
+            ];
+            format!(
+                r#"{{"id":"1","object":"o","created":7,"model":"m","choices":[{{"index":0,"delta":{}}}]}}"#,
+                deltas[shape]
+            )
+        };
+        let (before, this) = (chunk("a", ""), chunk(&text, &thought));
+        let after = outcomes(&[before, this.clone()]);
+        prop_assert_eq!(&after[1..], outcomes(&[this]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::calls::{Calls, Placed};
 use super::repair;
 use super::thought::{Thought, Told};
 use crate::Profile;
+use crate::alike::Alike;
 
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -15,6 +16,8 @@ pub(super) struct Seen {
     model: Option<String>,
     created: Option<u32>,
     choices: Vec<SeenChoice>,
+    /// The last chunk that conformed and told nothing but text.
+    pub(super) alike: Alike,
     /// How many deltas came.
     delta: u64,
     /// The usage that was handed on.
@@ -51,6 +54,15 @@ impl Seen {
     pub(super) fn next_delta(&mut self) {
         self.delta = self.delta.saturating_add(1);
         self.forget_placed();
+    }
+
+    /// True for a chunk that conforms and tells nothing but more text, as is seen without reading it.
+    pub(super) fn is_more_text(&mut self, chunk: &[u8]) -> bool {
+        let is_alike = self.alike.text_of(chunk).is_some();
+        if is_alike {
+            self.next_delta();
+        }
+        is_alike
     }
 
     pub(super) fn delta(&self) -> u64 {

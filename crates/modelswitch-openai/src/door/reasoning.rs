@@ -13,6 +13,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use crate::alike::Alike;
+
 const SLOT: &str = "modelswitch";
 
 /// What the model thought, from async-openai's own types, which have no field for it.
@@ -84,32 +86,71 @@ pub(super) fn into_reply(body: Bytes) -> Bytes {
     put().unwrap_or(body)
 }
 
-/// The same for a chunk.
-pub(super) fn into_chunk(event: Event) -> Event {
-    match with_slot(&event.data) {
-        Some(data) => Event { data, ..event },
-        None => event,
+/// The same for the chunks of one stream. A thought comes in thousands of them, which differ in their text alone.
+#[derive(Default)]
+pub(super) struct IntoChunks {
+    alike: Alike,
+    /// What is put before the text of one that is alike, written as a part of the text that `obfuscation` is.
+    before: String,
+}
+
+impl IntoChunks {
+    pub(super) fn put(&mut self, event: Event) -> Event {
+        match self.with_slot(&event.data) {
+            Some(data) => Event { data, ..event },
+            None => event,
+        }
+    }
+
+    fn with_slot(&mut self, chunk: &Bytes) -> Option<Bytes> {
+        if let Some(text) = self.alike.text_of(chunk) {
+            let slot = (!text.is_empty()).then(|| [&self.before, &*escaped(text), AFTER].concat())?;
+            return with_obfuscation(&slot, chunk);
+        }
+        let look = look(chunk)?;
+        let thoughts = thoughts(&look, |choice| choice.delta.as_ref())?;
+        let slot = serde_json::to_string(&BTreeMap::from([(SLOT, thoughts)])).ok()?;
+        if look.obfuscation.is_some() {
+            let mut document = Document::parse(chunk.clone()).ok()?;
+            document.set("obfuscation", slot).ok()?;
+            return Some(document.to_bytes());
+        }
+        self.learn(chunk, &look);
+        with_obfuscation(&escaped(&slot), chunk)
+    }
+
+    fn learn(&mut self, chunk: &[u8], look: &Look<'_>) {
+        let [
+            Choice {
+                index, delta: Some(Said { reasoning_content: Some(Text(Cow::Borrowed(text))) }), ..
+            },
+        ] = look.choices.as_slice()
+        else {
+            return;
+        };
+        if self.alike.learn(chunk, text) {
+            let before = format!(r#"{{"{SLOT}":{{"reasoning_content":{{"{index}":""#);
+            self.before = escaped(&before).into_owned();
+        }
     }
 }
 
-fn with_slot(chunk: &Bytes) -> Option<Bytes> {
-    let look = look(chunk)?;
-    let thoughts = thoughts(&look, |choice| choice.delta.as_ref())?;
-    let slot = serde_json::to_string(&BTreeMap::from([(SLOT, thoughts)])).ok()?;
-    if look.obfuscation.is_some() {
-        let mut document = Document::parse(chunk.clone()).ok()?;
-        document.set("obfuscation", slot).ok()?;
-        return Some(document.to_bytes());
+/// What closes the slot behind the text.
+const AFTER: &str = r#"\"}}}"#;
+
+/// A text without control characters, as it stands between quotes.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none() {
+        return text.into();
     }
-    // A thought comes in thousands of chunks: the member is put before the others, without taking them apart.
+    text.replace('\\', r"\\").replace('"', r#"\""#).into()
+}
+
+/// The chunk with a member before the others, which aren't taken apart; the slot is written as it stands between quotes.
+fn with_obfuscation(slot: &str, chunk: &[u8]) -> Option<Bytes> {
     let others = chunk.trim_ascii_start().strip_prefix(b"{")?;
-    let mut text = Vec::with_capacity(chunk.len() + slot.len() * 2 + 32);
-    text.extend_from_slice(b"{\"obfuscation\":");
-    serde_json::to_writer(&mut text, &slot).ok()?;
     // There are choices, so it isn't the only member.
-    text.push(b',');
-    text.extend_from_slice(others);
-    Some(text.into())
+    Some([b"{\"obfuscation\":\"", slot.as_bytes(), b"\",", others].concat().into())
 }
 
 /// What `reasoning_content` there is; `None` when there isn't any, found out by a look that costs next to nothing.
@@ -178,6 +219,34 @@ mod tests {
         assert_eq!(reply.reasoning_content().as_deref(), Some("because \"a\"\n"));
         assert_eq!(reply.reasoning_content_of(1).as_deref(), Some("because b"));
         assert_eq!(serde_json::to_value(reply.metadata).unwrap()["mine"], "stays");
+    }
+
+    #[test]
+    fn the_reasoning_of_each_chunk_comes_through_whether_it_is_like_the_one_before_or_not() {
+        let mut chunks = IntoChunks::default();
+        let chunk = |thoughts: &[&str]| {
+            let choices = thoughts.iter().enumerate();
+            let choice = |(index, thought)| json!({"index":index,"delta":{"content":"","reasoning_content":thought},"finish_reason":null});
+            json!({"id":"1","object":"o","created":1,"model":"m","choices":choices.map(choice).collect::<Vec<_>>()})
+        };
+        for thoughts in [
+            &["hm"][..],
+            &["say \"9.8\"\n"],
+            &["C:\\dir"],
+            &[""],
+            &["tab\t, \u{1}, 数"],
+            &["a", "b\""],
+            &["so"],
+            &["so"],
+        ] {
+            let event = Event::new(chunk(thoughts).to_string());
+            let put = chunks.put(event.clone());
+            let read: CreateChatCompletionStreamResponse = put.json().unwrap();
+            for (index, thought) in (0..).zip(thoughts) {
+                assert_eq!(read.reasoning_content_of(index).unwrap_or_default(), *thought);
+            }
+            assert!(thoughts != [""] || put == event, "nothing was thought");
+        }
     }
 
     #[test]

@@ -108,8 +108,8 @@ struct Form {
 /// Events as bytes, one frame an event. A failure goes out as an `error` event and the stream stops without a
 /// terminator: failing the body instead would leave async-openai no more than a sentence.
 fn frames(events: EventStream, form: Form, capture: Option<Arc<Sink>>) -> reqwest::Body {
-    let state = (events, capture, false);
-    let frames = stream::unfold(state, move |(mut events, capture, is_over)| async move {
+    let state = (events, capture, reasoning::IntoChunks::default(), false);
+    let frames = stream::unfold(state, move |(mut events, capture, mut reasoning, is_over)| async move {
         if is_over {
             return None;
         }
@@ -121,7 +121,7 @@ fn frames(events: EventStream, form: Form, capture: Option<Arc<Sink>>) -> reqwes
                         capture.keep_piece(&event.data);
                     }
                 }
-                (frame(&if form.with_reasoning { reasoning::into_chunk(event) } else { event }), false)
+                (frame(&if form.with_reasoning { reasoning.put(event) } else { event }), false)
             }
             Some(Err(error)) => {
                 if let Some(capture) = &capture {
@@ -132,7 +132,7 @@ fn frames(events: EventStream, form: Form, capture: Option<Arc<Sink>>) -> reqwes
             None if form.has_terminator => (Bytes::from_static(b"data: [DONE]\n\n"), true),
             None => return None,
         };
-        Some((Ok::<_, std::convert::Infallible>(frame), (events, capture, is_over)))
+        Some((Ok::<_, std::convert::Infallible>(frame), (events, capture, reasoning, is_over)))
     });
     reqwest::Body::wrap_stream(frames)
 }
