@@ -99,6 +99,14 @@ impl Common {
     pub(crate) fn registry(&self) -> Result<Registry> {
         self.builder().build()
     }
+
+    /// For a command that sends nothing: it makes no file either.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub(crate) fn registry_to_look_at(&self) -> Result<Registry> {
+        self.builder().without_files().build()
+    }
 }
 
 /// When to use colour: `Auto` on a terminal, `Always` in a pipe too.

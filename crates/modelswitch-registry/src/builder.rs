@@ -59,6 +59,7 @@ pub struct RegistryBuilder {
     providers: Vec<(String, Arc<dyn Provider>)>,
     factories: BTreeMap<String, Factory>,
     stand_ins: bool,
+    pub(crate) without_files: bool,
     keys: BTreeMap<String, ApiKey>,
     http_client: Option<HttpClient>,
 }
@@ -224,6 +225,18 @@ impl RegistryBuilder {
     /// ```
     pub fn stand_ins(mut self) -> Self {
         self.stand_ins = true;
+        self
+    }
+
+    /// Makes no file: a `[ledger]` is kept in memory whatever its `path`. For tools that look at a configuration and send nothing.
+    ///
+    /// ```
+    /// # use modelswitch_registry::Registry;
+    /// let text = "[providers.deepseek]\n[ledger]\npath = '/there/is/no/such/folder/usage.sqlite'";
+    /// assert!(Registry::builder().toml(text).environment([]).without_files().build().is_ok());
+    /// ```
+    pub fn without_files(mut self) -> Self {
+        self.without_files = true;
         self
     }
 
@@ -656,7 +669,7 @@ fn store(
     let place = places.of(&path);
     let folder = folder.filter(|_| matches!(place, Some(Place::File { .. })));
     let before = before.and_then(|before| before.store.as_ref());
-    Store::new(config.ledger.as_ref(), folder, lasting.is_used, before).map_err(|error| {
+    Store::new(config.ledger.as_ref(), folder, lasting.makes_files, before).map_err(|error| {
         let what = format!("`{}`: {}", dotted(&path), error.message());
         Wrong::Mistakes(vec![Mistake::new(place, what, error.hint().to_owned())])
     })

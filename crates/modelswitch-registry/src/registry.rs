@@ -60,12 +60,12 @@ pub(crate) struct Lasting {
     /// What budgets have counted, where no ledger's file does.
     pub(crate) counter: Arc<MemoryCounter>,
     /// Whether files are made; not by who only looks whether a configuration is right.
-    pub(crate) is_used: bool,
+    pub(crate) makes_files: bool,
 }
 
 impl Registry {
     pub(crate) fn begin(recipe: RegistryBuilder) -> Result<Self> {
-        let lasting = Lasting { is_used: true, ..Lasting::default() };
+        let lasting = Lasting { makes_files: !recipe.without_files, ..Lasting::default() };
         let current = Current::new(recipe.read(&lasting, None)?);
         // Around the router, so that it is one line a call and not one for each provider that is asked.
         let router: Arc<dyn Provider> = Logged::around(&current, Arc::new(Router(current.clone())));

@@ -43,6 +43,13 @@ pub(crate) struct Maker<'a> {
     pub(crate) before: Option<&'a Snapshot>,
 }
 
+/// What the aliases share.
+struct OfAll<'a> {
+    providers: &'a [Route],
+    budget: Option<&'a Budget>,
+    cache: Option<&'a Kept<CacheConfig, Cache>>,
+}
+
 impl Maker<'_> {
     /// Where requests go, and what of the settings isn't as it may be meant.
     pub(crate) fn routes(&self, names: Names) -> (Routes, Vec<String>) {
@@ -52,13 +59,13 @@ impl Maker<'_> {
         let budgets = self.common.budget.as_ref().and_then(|config| self.budget(&["budget"], config));
         let providers: Vec<Route> =
             self.connected.iter().map(|one| self.route(one, budgets.as_ref(), shared.as_ref())).collect();
+        let of_all = OfAll { providers: &providers, budget: budgets.as_ref(), cache: shared.as_ref() };
         let mut switches = BTreeMap::new();
         let mut warnings = Vec::new();
         for (alias, target) in names.aliases() {
             let Some(choice) = &target.choice else { continue };
             warnings.extend(self.not_longer(choice));
-            switches
-                .insert(alias.to_owned(), self.switch(choice, &providers, budgets.as_ref(), shared.as_ref()));
+            switches.insert(alias.to_owned(), self.switch(choice, &of_all));
         }
         (Routes { names, providers, switches, cache: shared }, warnings)
     }
@@ -98,60 +105,25 @@ impl Maker<'_> {
 
     /// What an alias's requests go through. What has learnt of its targets is taken over where it asks the same ones in the same
     /// way.
-    fn switch(
-        &self,
-        choice: &Choice,
-        routes: &[Route],
-        common: Option<&Budget>,
-        shared: Option<&Kept<CacheConfig, Cache>>,
-    ) -> Switch {
-        let below: Vec<Arc<Connected>> =
-            choice.targets.iter().filter_map(|target| self.provider(&target.provider)).cloned().collect();
+    fn switch(&self, choice: &Choice, of_all: &OfAll<'_>) -> Switch {
+        let targets = choice.targets.iter();
+        let below: Vec<_> = targets.filter_map(|target| self.provider(&target.provider)).cloned().collect();
         let before = self.before.and_then(|before| before.routes.switches.get(choice.alias()));
         if let Some(same) =
             before.filter(|before| before.asks_as(choice, &self.common, &self.counter, &below))
         {
             return same.clone();
         }
-        let alias = &choice.layers;
-        let budget_of_alias = alias
-            .budget
-            .as_ref()
-            .and_then(|config| self.budget(&["models", choice.alias(), "budget"], config));
-        let own_breakers: Vec<OwnBreakers> = below
-            .iter()
-            .enumerate()
-            .map(|(position, one)| {
-                let target = choice.targets.get(position);
-                let before = before.zip(target).and_then(|(before, target)| before.breakers_of(target, one));
-                one.layers.breaker_for(alias).map(|config| breakers(config, before))
-            })
-            .collect();
-        let asked = below.iter().zip(&own_breakers).map(|(one, own)| {
-            let target = match alias.is_about_targets() {
-                true => self.budgeted(one, common, one.layers.tuned(&one.once, alias, own)),
-                false => route_of(routes, one),
-            };
-            Stack::new().layer(budget_of_alias.clone()).wrap(target)
-        });
-        let limits = Limits::new(alias.limits, before.map(|before| &before.limits));
-        let chosen = choice.over(asked.collect(), &self.connected);
-        let own_cache =
-            before.filter(|before| before.choice == *choice).and_then(|before| before.cache.as_ref());
-        let own_cache = match alias.cache {
-            Some(_) => Section::settle(alias.cache, self.common.cache)
-                .map(|config| Kept::new(config, own_cache, cache)),
-            None => None,
-        };
-        let kept = if alias.cache.is_some() { own_cache.as_ref() } else { shared };
-        let name: Arc<str> = choice.alias().into();
-        let cache = kept.map(|kept| Named {
-            cache: kept.layer.clone(),
-            key: Some(format!("{}/{:x}", choice.alias(), fingerprint(choice)).into()),
-            name,
-        });
-        let total = alias.timeout.total.map_or(self.common.total, |total| Some(total.0));
-        let provider = Stack::new().layer(self.whole(total)).layer(cache).layer(limits.clone()).wrap(chosen);
+        let breakers = breakers_of(choice, &below, before);
+        let asked = self.asked(choice, &below, &breakers, of_all);
+        let limits = Limits::new(choice.layers.limits, before.map(|before| &before.limits));
+        let cache = self.cache_of(choice, before);
+        let total = choice.layers.timeout.total.map_or(self.common.total, |total| Some(total.0));
+        let provider = Stack::new()
+            .layer(self.whole(total))
+            .layer(named_cache(choice, cache.as_ref(), of_all.cache))
+            .layer(limits.clone())
+            .wrap(choice.over(asked, &self.connected));
         Switch {
             choice: choice.clone(),
             provider,
@@ -159,9 +131,38 @@ impl Maker<'_> {
             counter: self.counter.clone(),
             below,
             limits,
-            cache: own_cache,
-            breakers: own_breakers,
+            cache,
+            breakers,
         }
+    }
+
+    /// The targets, each within all budgets. One of which the alias says nothing goes the way of its provider.
+    fn asked(
+        &self,
+        choice: &Choice,
+        below: &[Arc<Connected>],
+        breakers: &[OwnBreakers],
+        of_all: &OfAll<'_>,
+    ) -> Vec<Arc<dyn Provider>> {
+        let alias = &choice.layers;
+        let path = ["models", choice.alias(), "budget"];
+        let budget = alias.budget.as_ref().and_then(|config| self.budget(&path, config));
+        let asked = below.iter().zip(breakers).map(|(one, own)| {
+            let target = match alias.is_about_targets() {
+                true => self.budgeted(one, of_all.budget, one.layers.tuned(&one.once, alias, own)),
+                false => route_of(of_all.providers, one),
+            };
+            Stack::new().layer(budget.clone()).wrap(target)
+        });
+        asked.collect()
+    }
+
+    /// The alias's own cache, if it says anything of one.
+    fn cache_of(&self, choice: &Choice, before: Option<&Switch>) -> Option<Kept<CacheConfig, Cache>> {
+        choice.layers.cache?;
+        let config = Section::settle(choice.layers.cache, self.common.cache)?;
+        let same = before.filter(|before| before.choice == *choice);
+        Some(Kept::new(config, same.and_then(|before| before.cache.as_ref()), cache))
     }
 
     fn provider(&self, name: &str) -> Option<&Arc<Connected>> {
@@ -192,6 +193,29 @@ impl Maker<'_> {
         told.dedup();
         told
     }
+}
+
+/// One for each target that has any, with what was learnt of it before.
+fn breakers_of(choice: &Choice, below: &[Arc<Connected>], before: Option<&Switch>) -> Vec<OwnBreakers> {
+    let of = |(one, target): (&Arc<Connected>, _)| {
+        let before = before.and_then(|before| before.breakers_of(target, one));
+        one.layers.breaker_for(&choice.layers).map(|config| breakers(config, before))
+    };
+    below.iter().zip(&choice.targets).map(of).collect()
+}
+
+/// The cache that an alias uses: its own, or that of all if it says nothing of one.
+fn named_cache(
+    choice: &Choice,
+    own: Option<&Kept<CacheConfig, Cache>>,
+    of_all: Option<&Kept<CacheConfig, Cache>>,
+) -> Option<Named> {
+    let kept = if choice.layers.cache.is_some() { own } else { of_all };
+    kept.map(|kept| Named {
+        cache: kept.layer.clone(),
+        key: Some(format!("{}/{:x}", choice.alias(), fingerprint(choice)).into()),
+        name: choice.alias().into(),
+    })
 }
 
 fn route_of(routes: &[Route], one: &Connected) -> Arc<dyn Provider> {

@@ -35,7 +35,7 @@ enum What {
 
 pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     match args.what {
-        What::Show { json } => show(json, &common.registry()?),
+        What::Show { json } => show(json, &common.registry_to_look_at()?),
         What::Validate => validate(common),
         What::Schema => write_json(&config_schema()),
     }

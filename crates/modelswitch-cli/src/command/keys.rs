@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args, common: &Common) -> Result<(), Failure> {
 /// The names under which the configuration's keys may be kept: those that it says, and its providers'. Where nothing is
 /// configured, there are none.
 fn configured(common: &Common) -> Result<Vec<String>, Failure> {
-    let registry = match common.registry() {
+    let registry = match common.registry_to_look_at() {
         Err(error) if error.code() == Some(NO_PROVIDER) => return Ok(Vec::new()),
         registry => registry?,
     };

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     if args.all {
         return known(args);
     }
-    let registry = common.registry()?;
+    let registry = common.registry_to_look_at()?;
     if args.json {
         return write_json(&Report {
             source: registry.source(),

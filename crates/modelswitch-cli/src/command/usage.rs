@@ -189,18 +189,23 @@ fn ledger(args: &Args, common: &Common) -> Result<PathBuf, Failure> {
     if let Some(path) = args.ledger.clone().or_else(|| variable().map(PathBuf::from)) {
         return Ok(path);
     }
-    let configured = match common.registry() {
-        Ok(registry) => configured(&registry),
+    let registry = match common.registry_to_look_at() {
+        Ok(registry) => Some(registry),
         Err(error) if error.code() == Some(NO_PROVIDER) => None,
         Err(error) => return Err(error.into()),
     };
-    configured.ok_or_else(|| {
-        Failure::usage(
-            "no ledger is configured, so nothing that calls took is written down",
-            "write a section [ledger] with path = \"usage.sqlite\" into the configuration, or name a file that an app \
-             has written: --ledger PATH",
-        )
-    })
+    let what = match &registry {
+        Some(registry) if registry.ledger().is_some() => match configured(registry) {
+            Some(path) => return Ok(path),
+            None => "the configured ledger is in the app's memory, and gone when that ends",
+        },
+        _ => "no ledger is configured, so nothing that calls took is written down",
+    };
+    Err(Failure::usage(
+        what,
+        "write a section [ledger] with path = \"usage.sqlite\" into the configuration, or name a file that an app \
+         has written: --ledger PATH",
+    ))
 }
 
 /// The path in the configuration. One that isn't absolute begins where the file stands, as those of key files do.

@@ -206,6 +206,15 @@ fn without_a_ledger_it_is_said_what_to_configure() {
         assert!(outcome.err.starts_with("error: no ledger is configured"), "{outcome:#?}");
         assert!(outcome.err.contains("[ledger]") && outcome.err.contains("--ledger"), "{outcome:#?}");
     }
+    let place = Place::empty().file("ledger = true\n[providers.llamacpp]");
+    assert!(place.run(&["usage"]).ends(2).err.contains("in the app's memory"));
+    // What is looked at by any command is not made.
+    let place = Place::empty().file("[providers.llamacpp]\n[ledger]\npath = 'absent.sqlite'");
+    for command in [&["usage"][..], &["config", "show"], &["providers"]] {
+        let outcome = place.run(command);
+        assert!(!place.folder.path().join("absent.sqlite").exists(), "{command:?}: {outcome:#?}");
+    }
+    assert!(place.run(&["usage"]).ends(2).err.contains("there is no ledger at"));
     let place = Place::empty();
     let outcome = place.run(&["usage", "--ledger", "absent.sqlite"]).ends(2);
     assert!(outcome.err.contains("there is no ledger at absent.sqlite"), "{outcome:#?}");

@@ -49,12 +49,10 @@ impl File {
     fn open_once(path: &Path) -> Result<Self, Unopened> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(PATIENCE)?;
+        let version = version(&mut connection)?;
+        // Only now: it changes the file.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version > VERSION {
-            return Err(Unopened::Later);
-        }
         if version < VERSION {
             let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             all.execute_batch(TABLES)?;
@@ -139,8 +137,26 @@ impl File {
     }
 }
 
+/// That of the ledger's tables, 0 for a file that is empty. Both are read at one moment: another program may be making it.
+fn version(connection: &mut Connection) -> Result<i64, Unopened> {
+    let moment = connection.transaction()?;
+    let version: i64 = moment.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let (tables, own): (i64, i64) = moment.query_row(
+        "SELECT count(*), count(CASE WHEN name IN ('entries', 'sums') THEN 1 END) FROM sqlite_master WHERE type = 'table'",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    match (version, tables, own) {
+        (0, 0, _) | (VERSION, _, 2) => Ok(version),
+        (later, _, 2) if later > VERSION => Err(Unopened::Later),
+        _ => Err(Unopened::Foreign),
+    }
+}
+
 enum Unopened {
     Later,
+    /// A database of somebody else's.
+    Foreign,
     Sqlite(rusqlite::Error),
 }
 
@@ -157,6 +173,10 @@ impl Unopened {
             Self::Later => {
                 Error::config(format!("the ledger `{path}` was made by a later version of this program"))
                     .with_hint("use the later version, or name another file")
+            }
+            Self::Foreign => {
+                Error::config(format!("`{path}` is a database of another program, and no ledger"))
+                    .with_hint("name a file of its own for the ledger; it is made when it isn't there")
             }
             Self::Sqlite(error) => Error::config(format!("the ledger `{path}` can't be opened"))
                 .with_hint("name a file in a folder that may be written to, or one that was made as a ledger")

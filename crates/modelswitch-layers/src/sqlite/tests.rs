@@ -144,9 +144,26 @@ fn what_is_no_ledger_or_a_later_one_is_refused_and_left_alone() {
     assert!(std::fs::read_to_string(&path).unwrap().starts_with("my diary"));
 
     let later = folder.path().join("later.sqlite");
+    drop(Sqlite::open(&later).unwrap());
     Connection::open(&later).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(Sqlite::open(&later).unwrap_err().message().contains("later version"));
     assert!(Sqlite::open(folder.path().join("no such folder/usage.sqlite")).is_err());
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_left_alone() {
+    let (_folder, path) = folder();
+    let notes = "CREATE TABLE notes (text TEXT)";
+    for version in [0, 1, 99] {
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch(&notes.replace("notes", &format!("notes{version}"))).unwrap();
+        other.pragma_update(None, "user_version", version).unwrap();
+        drop(other);
+        let before = std::fs::read(&path).unwrap();
+        let error = Sqlite::open(&path).unwrap_err();
+        assert!(error.message().contains("another program"), "{version}: {error}");
+        assert_eq!(std::fs::read(&path).unwrap(), before, "{version}");
+    }
 }
 
 /// With this file in its folder a second program writes until it is killed.
