@@ -14,7 +14,6 @@
 //! * Nothing is registered before `main`, and there is no global state.
 
 pub mod adapter;
-mod alike;
 mod dialect;
 mod door;
 mod error;

@@ -159,6 +159,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_a_member_that_stands_twice_the_last_counts_in_a_view_as_in_a_document() {
+        let text = r#"{"model":"a","choices":[{"delta":{"content":"x","content":"y"}}],"extra":1,"model":"b","extra":2}"#;
+        let chunk: crate::ChatChunk = serde_json::from_str(text).unwrap();
+        assert_eq!((chunk.model.as_str(), chunk.text(), &chunk.extra["extra"]), ("b", "y", &2.into()));
+        let document = crate::Document::parse(text).unwrap();
+        assert_eq!((document.str("model").as_deref(), document.get_raw("extra")), (Some("b"), Some("2")));
+    }
+
+    #[test]
     fn a_decode_error_never_quotes_the_value() {
         #[derive(serde::Deserialize, Debug)]
         #[allow(dead_code, reason = "only read by serde")]

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
+use modelswitch_provider::Alike;
 use serde_json::{Map, Value};
 
 use super::calls::{Calls, Placed};
 use super::repair;
 use super::thought::{Thought, Told};
 use crate::Profile;
-use crate::alike::Alike;
 
 #[derive(Debug, Default)]
 pub(super) struct Seen {

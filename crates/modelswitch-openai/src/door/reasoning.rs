@@ -8,12 +8,10 @@ use std::sync::LazyLock;
 use async_openai::types::chat::{CreateChatCompletionResponse, CreateChatCompletionStreamResponse};
 use bytes::Bytes;
 use memchr::memmem::Finder;
-use modelswitch_provider::{Document, Event};
+use modelswitch_provider::{Alike, Document, Event};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-
-use crate::alike::Alike;
 
 const SLOT: &str = "modelswitch";
 

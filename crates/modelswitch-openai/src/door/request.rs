@@ -20,8 +20,8 @@ pub(super) async fn read(home: &Home, built: reqwest::Request) -> Result<(Reques
     let mut built = built;
     let mut headers = std::mem::take(built.headers_mut());
     let content_type = headers.remove(CONTENT_TYPE);
-    let capture = headers.remove(header::CAPTURE).and_then(|value| value.to_str().ok()?.parse().ok());
-    let extra = headers.remove(header::EXTRA);
+    let capture = headers.remove(&header::CAPTURE).and_then(|value| value.to_str().ok()?.parse().ok());
+    let extra = headers.remove(&header::EXTRA);
     let bytes = match built.body_mut().take() {
         None => None,
         Some(body) => Some(collect(body).await?),

@@ -1,9 +1,24 @@
 //! Chunks that are like one before them but for a piece of text: most of them, of most services.
 
-/// A chunk that conformed and told nothing but a piece of text. What differs from it in that piece alone conforms too, and
-/// tells nothing else, which is seen without reading it.
-#[derive(Debug, Default)]
-pub(crate) struct Alike {
+use std::fmt;
+
+/// Knows a chunk of a stream again that differs from another in one piece of text alone, without reading it.
+///
+/// A stream repeats itself thousands of times around a few new letters each. Whoever has read one of its chunks knows what is in
+/// the others, which is seen in a twentieth of the time that reading them takes.
+///
+/// ```
+/// use modelswitch_provider::Alike;
+///
+/// let mut alike = Alike::default();
+/// let chunk = r#"{"choices":[{"index":0,"delta":{"content":"9"}}]}"#;
+/// let place = chunk.find('9').unwrap_or_default();
+/// alike.learn(chunk.as_bytes(), &chunk[place..=place]);
+/// assert_eq!(alike.text_of(br#"{"choices":[{"index":0,"delta":{"content":".8\n"}}]}"#), Some(r".8\n"));
+/// assert_eq!(alike.text_of(br#"{"choices":[{"index":1,"delta":{"content":".8"}}]}"#), None);
+/// ```
+#[derive(Default)]
+pub struct Alike {
     chunk: Vec<u8>,
     /// Where its text begins and ends, between the quotes.
     text: std::ops::Range<usize>,
@@ -11,29 +26,43 @@ pub(crate) struct Alike {
     in_vain: u8,
 }
 
+/// The size only: a chunk is what somebody paid for.
+impl fmt::Debug for Alike {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Alike({} B)", self.chunk.len())
+    }
+}
+
 /// A service that writes something else into each chunk, such as a number, is read as before.
 const MOST_IN_VAIN: u8 = 8;
 
 impl Alike {
-    /// Learns a chunk and its piece of text, as it stands in it. False when that has come to nothing too often.
-    pub(crate) fn learn(&mut self, chunk: &[u8], text: &str) -> bool {
-        if self.in_vain >= MOST_IN_VAIN {
+    /// True when none was like the last few that were learnt: then no more are.
+    pub fn has_given_up(&self) -> bool {
+        self.in_vain >= MOST_IN_VAIN
+    }
+
+    /// Learns a chunk, which is JSON, and its piece of text: a part of the same bytes, all that stands between the quotes of one
+    /// string. False when it was not learnt.
+    pub fn learn(&mut self, chunk: &[u8], text: &str) -> bool {
+        if self.has_given_up() {
             return false;
         }
         self.in_vain += 1;
-        // It is a part of the same bytes.
         let start = text.as_ptr().addr().wrapping_sub(chunk.as_ptr().addr());
         let end = start.saturating_add(text.len());
         self.chunk.clear();
-        if start > 0 && end < chunk.len() {
+        let is_a_part = start > 0 && end < chunk.len();
+        if is_a_part {
             self.chunk.extend_from_slice(chunk);
             self.text = start..end;
         }
-        true
+        is_a_part
     }
 
-    /// The piece of text, as it is written, of a chunk that differs in it alone.
-    pub(crate) fn text_of<'a>(&mut self, chunk: &'a [u8]) -> Option<&'a str> {
+    /// The piece of text, as it is written in JSON, of a chunk that differs from the one that was learnt in it alone. `None` for
+    /// others, and for a text with `\u` in it.
+    pub fn text_of<'a>(&mut self, chunk: &'a [u8]) -> Option<&'a str> {
         if self.chunk.is_empty() {
             return None;
         }
@@ -107,6 +136,11 @@ mod tests {
             assert_eq!(alike().text_of(chunk.as_bytes()), None, "{chunk}");
         }
         assert_eq!(Alike::default().text_of(b""), None);
+    }
+
+    #[test]
+    fn what_was_learnt_is_not_shown() {
+        assert_eq!(format!("{:?}", alike()), format!("Alike({} B)", CHUNK.len()));
     }
 
     #[test]
