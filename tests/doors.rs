@@ -31,6 +31,12 @@ struct Said {
     usage: Option<[u64; 4]>,
 }
 
+impl Said {
+    fn thinking(self, reasoning: &str) -> Self {
+        Self { reasoning: reasoning.into(), ..self }
+    }
+}
+
 type Outcome = Result<Said, ErrorKind>;
 
 fn said(text: &str, reasoning: &str) -> Said {
@@ -221,6 +227,12 @@ fn end() -> Value {
     chunk(json!({}), json!("stop"))
 }
 
+/// The last chunk of MiniMax's streams: all of the answer once more.
+fn whole_message(message: Value, finish: &str) -> Value {
+    json!({"id":"1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"finish_reason":finish,"message":message}],
+        "usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7},"base_resp":{"status_code":0,"status_msg":""}})
+}
+
 fn raw(body: String) -> Script {
     Script::raw_sse(body)
 }
@@ -255,6 +267,9 @@ rows! {
     broken_parts_deep_inside: choice(json!({"index":0,"finish_reason":"stop","logprobs":{"content":[{"token":7}]},"message":{"role":"assistant","content":"hi","annotations":[{"type":"from_the_future"}]}})) => Ok(said("hi", ""));
     a_list_around_the_answer: whole(json!([{"choices":[{"message":{"content":"hi"}}]}])) => Ok(said("hi", ""));
     an_object_around_the_answer: whole(json!({"output":{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]},"request_id":"r"})) => Ok(said("hi", ""));
+    a_text_for_a_message: choice(json!({"index":0,"finish_reason":"stop","text":"hi"})) => Ok(said("hi", ""));
+    a_string_for_a_message: choice(json!({"index":0,"finish_reason":"stop","message":"hi"})) => Ok(said("hi", ""));
+    a_text_beside_an_empty_message: choice(json!({"index":0,"finish_reason":"stop","message":{"role":"assistant","content":null},"text":"hi"})) => Ok(said("hi", ""));
     a_delta_for_a_message: choice(json!({"index":0,"finish_reason":"stop","delta":{"content":"hi"}})) => Ok(said("hi", ""));
     content_that_is_a_list: message(json!({"role":"assistant","content":[{"type":"text","text":"h"},{"type":"text","text":"i"}]})) => Ok(said("hi", ""));
     ollamas_own_answer: whole(json!({"model":"m","message":{"role":"assistant","content":"hi","thinking":"hm"},"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":4})) => Ok(Said { usage: Some([3, 4, 0, 0]), ..said("hi", "hm") });
@@ -277,6 +292,8 @@ rows! {
     reasoning_in_parts: message(json!({"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"hi"}]})) => Ok(said("hi", "hm"));
     reasoning_between_tags [TAGS]: message(json!({"role":"assistant","content":"<think>\nhm</think>\n\nhi"})) => Ok(said("hi", "hm"));
     reasoning_between_tags_in_tags [TAGS]: message(json!({"role":"assistant","content":"<think>a<think>b</think>c</think>hi"})) => Ok(said("hi", "a<think>b</think>c"));
+    reasoning_before_a_closing_tag_alone [TAGS]: message(json!({"role":"assistant","content":"hm</think>\n\nhi"})) => Ok(said("hi", "hm"));
+    a_closing_tag_where_reasoning_is_told_apart [TAGS]: message(json!({"role":"assistant","content":"hi</think>","reasoning_content":"hm"})) => Ok(said("hi</think>", "hm"));
     reasoning_that_is_never_closed [TAGS]: choice(json!({"index":0,"finish_reason":"length","message":{"role":"assistant","content":"<think>hm"}})) => Ok(Said { finish: "length".into(), ..said("", "hm") });
     tags_where_no_profile_says_so: message(json!({"role":"assistant","content":"<think>hm</think>hi"})) => Ok(said("<think>hm</think>hi", ""));
     streamed_reasoning: deltas([json!({"reasoning":"h"}), json!({"reasoning":"m"}), json!({"content":"hi"})], "stop") => Ok(said("hi", "hm"));
@@ -298,6 +315,7 @@ rows! {
     streamed_calls_without_index_and_id: pieces([json!({"function":{"name":"f","arguments":"{\"a\""}}), json!({"function":{"arguments":":1}"}}), json!({"function":{"name":"g","arguments":"{}"}})]) => Ok(calling(&[("f", "{\"a\":1}"), ("g", "{}")]));
     streamed_calls_all_under_index_0: pieces([json!({"index":0,"id":"","function":{"name":"f","arguments":"{}"}}), json!({"index":0,"id":"","function":{"name":"f","arguments":"{\"b\":1}"}})]) => Ok(calling(&[("f", "{}"), ("f", "{\"b\":1}")]));
     streamed_calls_with_id_and_name_in_every_delta: pieces([json!({"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}), json!({"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{\"a\":"}}), json!({"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"1}"}})]) => Ok(calling(&[("f", "{\"a\":1}")]));
+    streamed_calls_with_another_id_in_every_delta: pieces([json!({"index":0,"id":"a1","type":"function","function":{"name":"f","arguments":""}}), json!({"index":0,"id":"a2","type":"function","function":{"arguments":"{\"a\":"}}), json!({"index":0,"id":"a3","type":"function","function":{"arguments":"1}"}}), json!({"index":0,"id":"b1","type":"function","function":{"name":"g","arguments":"{}"}})]) => Ok(calling(&[("f", "{\"a\":1}"), ("g", "{}")]));
     streamed_calls_with_late_arguments: pieces([json!({"index":0,"id":"a","type":"function","function":{"name":"f"}}), json!({"index":1,"id":"b","type":"function","function":{"name":"g"}}), json!({"index":0,"function":{"arguments":"{}"}}), json!({"index":1,"function":{"arguments":{"b":1}}})]) => Ok(calling(&[("f", "{}"), ("g", "{\"b\":1}")]));
     streamed_calls_several_in_one_delta: deltas([json!({"tool_calls":[{"function":{"name":"f","arguments":"{}"}},{"function":{"name":"f","arguments":"{}"}}]})], "stop") => Ok(Said { finish: "stop".into(), ..calling(&[("f", "{}"), ("f", "{}")]) });
     streamed_calls_without_ids_and_arguments_in_one_delta: deltas([json!({"tool_calls":[{"function":{"name":"f"}},{"function":{"name":"g"}}]})], "tool_calls") => Ok(calling(&[("f", ""), ("g", "")]));
@@ -341,11 +359,17 @@ rows! {
     noise_between_events: raw(format!(": hello\n\nid: 1\nretry: 5\nevent: ping\ndata: {{}}\n\ndata:\n\nevent: message\ndata: {}\n\n: keep-alive\n\ndata: {}\n\ndata: [DONE] \n\n", hi(), end())) => Ok(said("hi", ""));
     data_of_several_lines: raw(format!("data: {{\ndata: {}\n\ndata: {}\n\ndata: [DONE]\n\n", &hi().to_string()[1..], end())) => Ok(said("hi", ""));
     a_prefix_twice: raw(format!("data: data: {}\n\ndata: data: {}\n\ndata: data: [DONE]\n\n", hi(), end())) => Ok(said("hi", ""));
+    a_list_of_chunks_before_another_in_an_event: raw(format!("data: [{},{}]{}\n\ndata: [DONE]\n\n", chunk(json!({"content":"h"}), Value::Null), chunk(json!({"content":"i"}), Value::Null), end())) => Ok(said("hi", ""));
     a_list_of_chunks_in_an_event: raw(format!("data: [{},{}]\n\ndata: [DONE]\n\n", hi(), end())) => Ok(said("hi", ""));
     two_chunks_in_an_event: raw(format!("data: {}{}\n\ndata: [DONE]\n\n", hi(), end())) => Ok(said("hi", ""));
     half_a_surrogate_pair_in_a_chunk: raw(format!("data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", hi().to_string().replace("hi", "hi\\ud83d"), end())) => Ok(said("hi\u{fffd}", ""));
     no_done_at_the_end: raw(format!("data: {}\n\ndata: {}\n\n", hi(), end())) => Ok(said("hi", ""));
     whole_messages_for_deltas: raw(format!("data: {}\n\ndata: [DONE]\n\n", json!({"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}))) => Ok(said("hi", ""));
+    a_whole_message_after_deltas: raw(format!("data: {}\n\ndata: {}\n\ndata: {}\n\n", chunk(json!({"reasoning_content":"hm"}), Value::Null), hi(), whole_message(json!({"role":"assistant","content":"hi","reasoning_content":"hm"}), "stop"))) => Ok(using([3, 4, 0, 0]).thinking("hm"));
+    a_whole_message_after_a_reason: raw(format!("data: {}\n\ndata: {}\n\ndata: {}\n\ndata: [DONE]\n\n", hi(), end(), whole_message(json!({"role":"assistant","content":"hi"}), "stop"))) => Ok(using([3, 4, 0, 0]));
+    a_whole_message_after_thoughts_between_tags [TAGS]: raw(format!("data: {}\n\ndata: {}\n\n", chunk(json!({"content":"<think>hm</think>hi"}), Value::Null), whole_message(json!({"role":"assistant","content":"<think>hm</think>hi"}), "stop"))) => Ok(using([3, 4, 0, 0]).thinking("hm"));
+    a_whole_message_after_a_call: raw(format!("data: {}\n\ndata: {}\n\n", chunk(json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]}), Value::Null), whole_message(json!({"role":"assistant","content":"","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]}), "tool_calls"))) => Ok(Said { usage: Some([3, 4, 0, 0]), ..calling(&[("f", "{}")]) });
+    streamed_texts_for_deltas: raw(format!("data: {}\n\ndata: {}\n\ndata: {}\n\n", json!({"choices":[{"index":0,"text":"h"}]}), json!({"choices":[{"index":0,"delta":"i"}]}), end())) => Ok(said("hi", ""));
     a_chunk_that_is_null: raw(format!("data: null\n\ndata: {}\n\ndata: {}\n\ndata: [DONE]\n\n", hi(), end())) => Ok(said("hi", ""));
 
     // What is no answer.
@@ -359,6 +383,7 @@ rows! {
     an_error_in_a_choice_of_a_stream: raw(format!("data: {}\n\ndata: {}\n\n", hi(), json!({"id":"1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"delta":{"content":""},"finish_reason":null,"error":{"code":429,"message":"slow down"}}]}))) => Err(ErrorKind::RateLimited);
     an_error_in_groqs_own_member: raw(format!("data: {}\n\ndata: {}\n\n", hi(), json!({"id":"1","object":"chat.completion.chunk","created":7,"model":"m","choices":[],"x_groq":{"error":"over capacity"}}))) => Err(ErrorKind::Overloaded);
     an_error_in_a_choice_of_an_answer_that_may_be_broken_off ["[response]\nbroken_off = 'finish_reason'"]: choice(json!({"index":0,"finish_reason":"error","error":{"code":502,"message":"it broke"},"message":{"role":"assistant","content":"hi"}})) => Ok(ended("length"));
+    an_error_in_minimaxs_own_member: raw(format!("data: {}\n\ndata: {}\n\ndata: [DONE]\n\n", hi(), json!({"id":"1","object":"chat.completion.chunk","created":7,"model":"m","choices":[],"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}))) => Err(ErrorKind::InsufficientBalance);
     plain_words_that_begin_like_a_field: Script::status(200).body("data base is down") => Err(ErrorKind::Decode);
     an_error_in_a_list_under_200: whole(json!([{"error":{"code":429,"message":"Resource exhausted"}}])) => Err(ErrorKind::RateLimited);
     no_choices: whole(json!({"id":"1","choices":[]})) => Err(ErrorKind::Decode);

@@ -12,6 +12,24 @@ use modelswitch_sim::{Personality, Sim};
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+/// A profile that comes along. [`Profile::embedded`] has none for a file that can't be read: here that is told.
+///
+/// # Panics
+/// When there is no such file, or with what is wrong in it.
+#[expect(clippy::panic, reason = "a test fails loudly")]
+pub fn embedded(name: &str) -> Profile {
+    let text = Profile::embedded_toml(name).unwrap_or_else(|| panic!("there is no profile `{name}`"));
+    if let Err(error) = Profile::from_toml(name, text) {
+        panic!("profiles/{name}.toml: {}", error.report());
+    }
+    Profile::embedded(name).unwrap_or_default()
+}
+
+/// All profiles that come along, each as [`embedded`] has it.
+pub fn all_embedded() -> impl Iterator<Item = Profile> {
+    Profile::embedded_names().map(embedded)
+}
+
 /// Two simulated services and a registry over them: `deepseek` and `other`.
 #[derive(Debug)]
 pub struct World {
@@ -85,6 +103,26 @@ pub fn ask(model: &str, text: &str) -> CreateChatCompletionRequest {
         .messages([ChatCompletionRequestUserMessage::from(text).into()])
         .build()
         .unwrap()
+}
+
+/// How many tasks the runtime has.
+pub fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+/// Waits for what comes true without a signal.
+///
+/// # Panics
+/// When it doesn't in a minute.
+#[expect(clippy::panic, reason = "a test fails loudly")]
+pub async fn until(what: &str, is_true: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if is_true() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
 }
 
 /// A provider for one service, without layers: one try.

@@ -9,6 +9,7 @@ use std::path::Path;
 use modelswitch::provider::{Endpoint, Payload, Request};
 use modelswitch::{ApiKey, ErrorKind, OpenAiProvider, Profile, Provider, ProviderExt, Registry};
 use modelswitch_sim::{Personality, Script, Sim};
+use modelswitch_tests::{all_embedded, embedded};
 use serde_json::json;
 
 /// How a key is sent, by its header and the word before it.
@@ -110,8 +111,8 @@ async fn every_service_is_asked_at_its_url_with_its_kind_of_key() {
 /// Whoever adds a service need not look its URL up twice; nobody takes one off the table.
 #[test]
 fn the_table_of_urls_is_of_embedded_services_and_goes_back_on_none() {
-    let embedded: Vec<&str> = Profile::embedded_names().collect();
-    assert!(WHERE.iter().all(|row| embedded.contains(&row.0)) && WHERE.len() >= 28);
+    let names: Vec<&str> = Profile::embedded_names().collect();
+    assert!(WHERE.iter().all(|row| names.contains(&row.0)) && WHERE.len() >= 28);
 }
 
 #[tokio::test]
@@ -218,7 +219,7 @@ fn a_key_brings_the_one_service_that_it_is_for() {
 #[test]
 fn with_the_keys_of_all_services_there_deepseek_is_the_default_and_a_name_of_two_is_an_error() {
     let found_by = Profile::embedded_names().filter_map(|name| {
-        let variable = Profile::embedded(name)?.found_by().first()?.clone();
+        let variable = embedded(name).found_by().first()?.clone();
         Some((variable, "sk-0123".to_owned()))
     });
     let azure = [("AZURE_RESOURCE_NAME".to_owned(), "mine".to_owned())];
@@ -237,7 +238,7 @@ fn with_the_keys_of_all_services_there_deepseek_is_the_default_and_a_name_of_two
 #[test]
 fn only_what_is_in_two_profiles_on_purpose_is_owned_by_two() {
     let mut seen = std::collections::BTreeMap::new();
-    for profile in Profile::embedded_names().filter_map(Profile::embedded) {
+    for profile in all_embedded() {
         for model in &profile.models {
             if let Some(other) = seen.insert(model.clone(), profile.name.clone()) {
                 assert_eq!((other.as_str(), profile.name.as_str()), ("zai", "zhipu"), "{model}");
@@ -384,7 +385,7 @@ fn table() -> String {
     let mut table = String::from(
         "| name | service | key | base URL | reasoning | to know |\n|---|---|---|---|---|---|\n",
     );
-    for profile in Profile::embedded_names().filter_map(Profile::embedded) {
+    for profile in all_embedded() {
         let cells = [
             format!("`{}`", profile.name),
             profile.title.clone(),

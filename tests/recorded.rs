@@ -7,6 +7,8 @@
 mod every_service;
 #[path = "recorded/meaning.rs"]
 mod meaning;
+#[path = "recorded/other_endpoints.rs"]
+mod other_endpoints;
 #[path = "recorded/requests.rs"]
 mod requests;
 #[path = "recorded/samples.rs"]

@@ -17,6 +17,7 @@ use modelswitch_layers::{
 use modelswitch_openai::{HttpClient, OpenAiProvider, Profile, Timeouts};
 use modelswitch_provider::{ApiKey, Body, Error, ErrorKind, Provider, Request, Usage};
 use modelswitch_sim::{Script, Sim};
+use modelswitch_tests::{tasks, until};
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -160,21 +161,6 @@ fn check(error: &Error) {
 fn live_bytes() -> usize {
     let stats = MEMORY.stats();
     stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
-}
-
-fn tasks() -> usize {
-    tokio::runtime::Handle::current().metrics().num_alive_tasks()
-}
-
-/// Waits for what comes true without a signal.
-async fn until(what: &str, is_true: impl Fn() -> bool) {
-    for _ in 0..6_000 {
-        if is_true() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never: {what}");
 }
 
 /// One service after the other, each with the layers of a target, under those of a call.

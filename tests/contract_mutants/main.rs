@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use modelswitch::{ApiKey, OpenAiProvider, Profile};
 use modelswitch_sim::Personality;
-use modelswitch_sim::contract::{Contract, Outcome, Upstream};
+use modelswitch_sim::contract::{Capabilities, Capability, Contract, Outcome, Upstream};
 
 use mutant::{Fault, Mutant};
 
@@ -101,6 +102,33 @@ async fn a_failure_names_the_provider_the_case_the_place_and_what_was_expected_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_that_hands_on_what_it_gets_is_caught_where_the_service_refuses_it() {
+    for (service, case) in [
+        ("groq", "request-parameters"),
+        ("groq", "request-roles"),
+        ("xai", "request-thinking"),
+        ("moonshot", "request-efforts"),
+    ] {
+        let build = |at: &Upstream| {
+            let profile = Profile::from_toml("mine", "").unwrap();
+            let builder = OpenAiProvider::builder(profile).base_url(&*at.base_url);
+            Arc::new(builder.api_key(ApiKey::new(&*at.key).unwrap()).build().unwrap())
+        };
+        let contract = Contract::new(build).personality(Personality::named(service).unwrap());
+        let report = contract.run_only(&[case]).await;
+        assert!(matches!(report.outcome(case), Some(Outcome::Failed(_))), "{service} {case}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_is_misspelt_is_a_failure_and_not_a_run_of_nothing() {
+    let report = contract(None).run_only(&["stream-cutt", "unary-text"]).await;
+    assert_eq!(report.outcome("unary-text"), Some(&Outcome::Passed));
+    let (_, why) = report.failures().next().unwrap();
+    assert!(why.contains("no case `stream-cutt`") && why.contains("`stream-cut`?"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_adapter_without_a_fault_passes_every_case() {
     let report = contract(None).run().await;
     report.assert_passed();
@@ -111,5 +139,9 @@ async fn the_adapter_without_a_fault_passes_every_case() {
 }
 
 fn contract(fault: Option<Fault>) -> Contract {
-    Contract::new(move |at: &Upstream| Arc::new(Mutant::new(at, fault))).personality(Personality::DeepSeek)
+    // A tool that is forced while it thinks is a matter of DeepSeek's own adapter.
+    let can = Capabilities::of(Personality::DeepSeek).without(Capability::AdaptsRequests);
+    Contract::new(move |at: &Upstream| Arc::new(Mutant::new(at, fault)))
+        .personality(Personality::DeepSeek)
+        .capabilities(can)
 }

@@ -115,12 +115,17 @@ impl Meaning {
 }
 
 impl Meaning {
-    /// With a thought that stands in tags before the text taken out of it. Space around either is nobody's.
+    /// With a thought that stands in tags, or before a closing one, taken out of the text. Space around either is nobody's.
     fn settled(&self) -> Self {
         let mut settled = self.clone();
-        if let Some((thought, text)) =
-            self.text.trim_start().strip_prefix("<think>").and_then(|rest| rest.split_once("</think>"))
-        {
+        let text = self.text.trim_start();
+        let opened = text.strip_prefix("<think>");
+        // A thought that is never closed is one, and so is what comes before a closing tag alone.
+        let told = match opened {
+            Some(rest) => Some(rest.split_once("</think>").unwrap_or((rest, ""))),
+            None => text.split_once("</think>").filter(|_| self.reasoning.is_empty()),
+        };
+        if let Some((thought, text)) = told {
             settled.reasoning += thought;
             settled.text = text.to_owned();
         }

@@ -37,6 +37,9 @@ mod cost;
 mod error;
 mod files;
 mod fim;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod guide;
 mod inward;
 mod memory;

@@ -78,7 +78,8 @@ impl Work {
 /// For a stream.
 impl Work {
     fn stream(self, events: EventStream) -> EventStream {
-        let mut flow = Flow { collector: self.memory.is_some().then(Collector::new), work: self };
+        let collector = self.memory.is_some().then(Collector::new);
+        let mut flow = Flow { collector, room: LONGEST_REMEMBERED, ends: MOST_ENDS, work: self };
         EventStream::new(events.map(move |event| flow.take(event?)))
     }
 }
@@ -86,12 +87,22 @@ impl Work {
 struct Flow {
     /// The answer so far: half a thought is none.
     collector: Option<Collector>,
+    /// How many bytes of it may still come.
+    room: usize,
+    /// How many of its choices may still end.
+    ends: usize,
     work: Work,
 }
+
+/// What is longer was thought by nobody; a stream without end must not fill the memory.
+const LONGEST_REMEMBERED: usize = 16 << 20;
+/// More than there are choices in any answer; each end looks at all that came.
+const MOST_ENDS: usize = 128;
 
 impl Flow {
     fn take(&mut self, event: Event) -> Result<Event> {
         let Ok(mut chunk) = event.json::<ChatChunk>() else { return Ok(event) };
+        self.count(event.data.len());
         let is_last = chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
         if self.work.legacy.is_none() {
             self.collect(chunk, is_last);
@@ -101,11 +112,20 @@ impl Flow {
         if chunk_function(&mut chunk) { Ok(Event { data: to_json(&chunk)?, ..event }) } else { Ok(event) }
     }
 
+    /// Gives up remembering what has no end.
+    fn count(&mut self, bytes: usize) {
+        self.room = self.room.saturating_sub(bytes);
+        if self.room == 0 || self.ends == 0 {
+            self.collector = None;
+        }
+    }
+
     /// What was thought is remembered with the finish reason: many readers stop there.
     fn collect(&mut self, chunk: ChatChunk, is_last: bool) {
         let Some(collector) = &mut self.collector else { return };
         collector.push(chunk);
         if is_last {
+            self.ends -= 1;
             self.work.remember(&collector.clone().finish());
         }
     }
@@ -186,5 +206,23 @@ mod tests {
         stream.next().await.unwrap().unwrap();
         drop(stream);
         assert_eq!(memory.recall::<Message>(&[], &Message::assistant("Yes.")).as_deref(), Some("because"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_not_kept_without_end() {
+        let memory = ReasoningMemory::default();
+        let work = Work { memory: Some((memory.clone(), memory.begin())), legacy: None };
+        let mut flow =
+            Flow { collector: Some(Collector::new()), room: LONGEST_REMEMBERED, ends: MOST_ENDS, work };
+        let piece = chunk(json!({"content":"x".repeat(1 << 20)}), Value::Null);
+        for _ in 0..20 {
+            assert!(flow.take(piece.clone()).is_ok());
+        }
+        assert!(flow.collector.is_none());
+        let mut flow = Flow { collector: Some(Collector::new()), room: LONGEST_REMEMBERED, ..flow };
+        for _ in 0..1000 {
+            assert!(flow.take(chunk(json!({"content":"x"}), json!("stop"))).is_ok());
+        }
+        assert!(flow.collector.is_none());
     }
 }

@@ -12,12 +12,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use modelswitch_provider::{Provider, Request, Response, Result};
-use tokio::time::Instant;
 
 pub use self::sticky::{StickyBy, StickyKey};
 
 use self::load::Load;
-use crate::targets::{first_answer, no_target};
+use crate::race::{first_answer, no_target};
 use crate::{Target, on_end};
 
 /// How [`Balance`] chooses.
@@ -30,8 +29,9 @@ pub enum Strategy {
     /// The one with the fewest calls in flight for its weight. It bites when calls differ much in length: a slow target
     /// fills up and gets no more.
     LeastBusy,
-    /// The one whose first content comes soonest, by a moving average; each that has not been asked yet is asked first, and
-    /// one call in twenty asks another, or a target that was slow once would be slow for ever.
+    /// The one whose first content comes soonest, by a moving average; each that has not been asked yet is asked first, by one
+    /// call, and one call in twenty asks another, or a target that was slow once would be slow for ever. A failure of the
+    /// target's own counts as slow, and a call that was given up as long as it was waited for.
     Fastest,
     /// The one with the lowest [price](Target::price); those without a price last.
     Cheapest,
@@ -140,10 +140,11 @@ impl Balance {
             Strategy::RoundRobin => self.by_turn(&mut order),
             Strategy::LeastBusy => {
                 self.rotate(&mut order, call);
-                order.sort_by(|a, b| self.busy(*a).total_cmp(&self.busy(*b)));
+                // Cached, since calls begin and end meanwhile, and a sort may panic over an order that changes.
+                order.sort_by_cached_key(|target| self.busy(*target));
             }
             Strategy::Fastest => {
-                order.sort_by_key(|target| self.load(*target).map(|load| load.time_to_first()));
+                order.sort_by_cached_key(|target| self.slowness(*target));
                 if call % EXPLORE == EXPLORE - 1 && order.len() > 1 {
                     let others = order.len() as u64 - 1;
                     let other = 1 + usize::try_from((call / EXPLORE) % others).unwrap_or_default();
@@ -182,9 +183,20 @@ impl Balance {
         }
     }
 
-    fn busy(&self, target: usize) -> f64 {
+    /// The calls in flight for its weight, in millionths.
+    fn busy(&self, target: usize) -> u64 {
         let calls = self.load(target).map_or(0, |load| load.in_flight());
-        f64::from(calls) / f64::from(self.weight(target).max(1))
+        u64::from(calls) * 1_000_000 / u64::from(self.weight(target).max(1))
+    }
+
+    /// One that nobody has asked yet comes first, and while the first answer is awaited last: a burst must not go to one of
+    /// which nothing is known.
+    fn slowness(&self, target: usize) -> (u8, u128) {
+        match (self.load(target).and_then(|load| load.time_to_first()), self.busy(target)) {
+            (None, 0) => (0, 0),
+            (Some(time), _) => (1, time.as_nanos()),
+            (None, busy) => (2, busy.into()),
+        }
     }
 
     fn weight(&self, target: usize) -> u32 {
@@ -199,16 +211,14 @@ impl Balance {
         let (Some(target), Some(load)) = (self.targets.get(target), self.load(target)) else {
             return Err(no_target());
         };
-        let busy = load.begin();
-        let started = Instant::now();
-        let answer = target.ask(request).await;
-        match answer {
+        let mut busy = load.begin();
+        match target.ask(request).await {
             Ok(response) => {
-                load.answered(started.elapsed());
+                busy.answered();
                 Ok(on_end(response, move |_| drop(busy)))
             }
             Err(error) => {
-                load.failed();
+                busy.failed(&error);
                 Err(error)
             }
         }
@@ -226,7 +236,8 @@ impl Provider for Balance {
 
     async fn send(&self, request: Request) -> Result<Response> {
         let order = self.order(&request);
-        first_answer(order, &request, self.hedge, |target, request| self.ask(target, request).boxed()).await
+        let ask = |target, request| self.ask(target, request).boxed();
+        first_answer(&self.targets, order, &request, self.hedge, ask).await
     }
 }
 

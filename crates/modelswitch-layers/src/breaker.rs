@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use modelswitch_provider::{ErrorKind, Provider, Request, Response, Result};
+use modelswitch_provider::{ErrorKind, Provider, Request, Response, Result, TimeLeft};
 use tokio::time::Instant;
 
-use self::machine::{Change, Machine, Outcome, Pass, Settings};
+use self::machine::{Change, Machine, Pass, Settings};
+use crate::health::Outcome;
 use crate::layer::Wrapped;
+use crate::race::{Chance, Patience};
 use crate::refusal::{BREAKER_OPEN, refused};
-use crate::targets::Chance;
 use crate::{Ending, Layer, genai, on_end};
 
 /// Leaves a target alone that keeps failing, instead of letting each call find out for itself.
@@ -36,8 +37,12 @@ use crate::{Ending, Layer, genai, on_end};
 /// What counts as a failure is what the target is to blame for: it is overloaded, broken, unreachable, too slow, out of
 /// money, refuses its key, limits the rate, or answers nonsense. A stream that breaks after it was handed on counts too. A
 /// request that is wrong, too long or filtered says nothing against the target, and if the service itself said so, that it
-/// is alive. A call that its caller drops before there is an answer says nothing: a target that hangs is found out only with
-/// a [`Timeout`](crate::Timeout) below.
+/// is alive.
+///
+/// A call that is dropped before there is an answer counts as a timeout when its deadline ([`TimeLeft`]) was over, unless that was
+/// less than a second. One that lost to a [hedge](crate::Fallback::hedge_after) counts so when it had at least its patience, and
+/// the target has answered nobody within the window: a target that answers others is slow, one that doesn't hangs. Dropped by its
+/// caller before that, it says nothing.
 ///
 /// One layer is one breaker: make one for each target. It stands above [`Retry`](crate::Retry), so it counts calls that
 /// failed in spite of their repeats, and nobody repeats against an open one.
@@ -236,7 +241,7 @@ impl Provider for Wrapped<Breaker> {
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
-        let mut call = Call::begin(&self.layer, self.name(), Chance::is_last(&request))?;
+        let mut call = Call::begin(&self.layer, self.name(), &request)?;
         match self.inner.send(request).await {
             Ok(response) => {
                 call.answered();
@@ -258,14 +263,30 @@ struct Call {
     breaker: Breaker,
     provider: Box<str>,
     pass: Option<Pass>,
+    began: Instant,
+    left: Option<Duration>,
+    patience: Option<Duration>,
 }
 
+/// A deadline that left less than this says more of the caller, or of the targets before, than of this one.
+const FAIR: Duration = Duration::from_secs(1);
+/// Timers go by milliseconds, and the deadline's own was set a little earlier.
+const TICKS: Duration = Duration::from_millis(10);
+
 impl Call {
-    fn begin(breaker: &Breaker, provider: &str, is_last_chance: bool) -> Result<Self> {
-        let (admitted, change) = breaker.machine().admit(Instant::now(), is_last_chance);
+    fn begin(breaker: &Breaker, provider: &str, request: &Request) -> Result<Self> {
+        let began = Instant::now();
+        let (admitted, change) = breaker.machine().admit(began, Chance::is_last(request));
         breaker.tell(provider, change);
         match admitted {
-            Ok(pass) => Ok(Self { breaker: breaker.clone(), provider: provider.into(), pass: Some(pass) }),
+            Ok(pass) => Ok(Self {
+                breaker: breaker.clone(),
+                provider: provider.into(),
+                pass: Some(pass),
+                began,
+                left: TimeLeft::of(request).filter(|left| *left >= FAIR),
+                patience: request.extensions.get().map(|Patience(patience)| *patience),
+            }),
             Err(refusal) => {
                 let message = format!("the call was not sent: {}", refusal.why);
                 Err(refused(provider, BREAKER_OPEN, message, Some(refusal.wait))
@@ -289,10 +310,25 @@ impl Call {
         let change = self.breaker.machine().ended(pass, outcome, Instant::now());
         self.breaker.tell(&self.provider, change);
     }
+
+    /// What it says of the target that nobody waits any longer.
+    fn given_up(&self) -> Outcome {
+        let waited = self.began.elapsed().saturating_add(TICKS);
+        let had = |limit: Option<Duration>| limit.is_some_and(|limit| waited >= limit);
+        if had(self.left) {
+            Outcome::Fault { kind: ErrorKind::Timeout, rest: None }
+        } else if had(self.patience) {
+            Outcome::Outrun
+        } else {
+            Outcome::Unclear
+        }
+    }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.end(Outcome::Unclear);
+        if self.pass.is_some() {
+            self.end(self.given_up());
+        }
     }
 }

@@ -31,7 +31,8 @@ use crate::{Ending, Layer};
 /// the service (`store: true`) or that belongs to a moment (audio, which expires there; a search on the web).
 ///
 /// When the same question comes while it is being answered, it waits for that answer instead of being asked again
-/// ([`max_wait`](Self::max_wait)). If that fails or is given up, the next one in line asks.
+/// ([`max_wait`](Self::max_wait)). If that fails or is given up, the next one in line asks; when that fails too, or the answer
+/// is one that isn't kept, all others ask at once.
 ///
 /// A question that leaves the model freedom has one and the same answer then, too.
 /// [`max_temperature`](Self::max_temperature) leaves requests out that ask for variety, and [`CacheUse`] in a request says
@@ -72,6 +73,7 @@ pub struct Cache {
     max_wait: Duration,
     max_temperature: Option<f64>,
     per_tag: bool,
+    name: Option<Arc<str>>,
 }
 
 impl Default for Cache {
@@ -91,6 +93,7 @@ impl Default for Cache {
             max_wait: Duration::from_secs(60),
             max_temperature: None,
             per_tag: false,
+            name: None,
         }
     }
 }
@@ -158,6 +161,14 @@ impl Cache {
         self
     }
 
+    /// Keeps answers under this name instead of the provider's. Clones share their room; one under another name gives none of
+    /// this one's answers.
+    #[must_use]
+    pub fn kept_under(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Forgets all answers.
     pub fn clear(&self) {
         self.kept.invalidate_all();
@@ -198,6 +209,21 @@ pub enum CacheUse {
     /// An answer of its own, which isn't kept.
     Bypass,
 }
+
+/// In [`Request::extensions`]: with which temperature the request is sent in the end, where that isn't in its body when it
+/// comes to a [`Cache`] with a [`max_temperature`](Cache::max_temperature).
+///
+/// ```
+/// use modelswitch_layers::SentTemperature;
+/// use modelswitch_provider::ChatRequest;
+///
+/// let mut request = ChatRequest::user("Is water wet?").into_request()?;
+/// // A layer further in sets it.
+/// request.extensions.insert(SentTemperature(0.0));
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SentTemperature(pub f64);
 
 /// In [`Head::extensions`](modelswitch_provider::Head::extensions): whether a [`Cache`] had the answer.
 ///
@@ -256,7 +282,8 @@ impl Provider for Wrapped<Cache> {
 
     async fn send(&self, mut request: Request) -> Result<Response> {
         let wish = request.extensions.get::<CacheUse>().copied().unwrap_or_default();
-        let key = if wish == CacheUse::Bypass { None } else { key_of(&self.layer, self.name(), &request) };
+        let name = self.layer.name.as_deref().unwrap_or(self.name());
+        let key = if wish == CacheUse::Bypass { None } else { key_of(&self.layer, name, &request) };
         let Some(key) = key else {
             let mut response = self.inner.send(request).await?;
             response.head.extensions.insert(CacheStatus::Bypass);
@@ -273,8 +300,17 @@ impl Provider for Wrapped<Cache> {
             }
         };
         let watch = UsageWatch::ask(&mut request);
-        let mut response = self.inner.send(request).await?;
-        response.head.extensions.insert(CacheStatus::Miss);
+        let mut response = match self.inner.send(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                turn.into_iter().for_each(Turn::failed);
+                return Err(error);
+            }
+        };
+        // A cache further in may have had it.
+        if !matches!(response.head.extensions.get(), Some(CacheStatus::Hit { .. })) {
+            response.head.extensions.insert(CacheStatus::Miss);
+        }
         Ok(watch.hide(self.layer.keeping(key, turn, response)))
     }
 }
@@ -304,30 +340,33 @@ impl Cache {
     /// Keeps an answer once it has ended well, and then lets the next one in line look for it.
     fn keeping(&self, key: Key, turn: Option<Turn>, response: Response) -> Response {
         match &response.body {
-            Body::Json(json) => {
-                if json.len() <= self.max_answer {
-                    self.kept.insert(key, Arc::new(Stored::whole(&response.head, json.clone())));
-                }
+            Body::Json(json) if json.len() <= self.max_answer => {
+                self.kept.insert(key, Arc::new(Stored::whole(&response.head, json.clone())));
                 response
             }
             Body::Events(_) => self.collecting(key, turn, response),
-            _ => response,
+            _ => {
+                turn.into_iter().for_each(Turn::let_all_go);
+                response
+            }
         }
     }
 
     fn collecting(&self, key: Key, turn: Option<Turn>, response: Response) -> Response {
-        let heard = Arc::new(Mutex::new(Heard { events: Vec::new(), left: Some(self.max_answer) }));
+        let heard = Heard { events: Vec::new(), left: Some(self.max_answer), turn };
+        let heard = Arc::new(Mutex::new(heard));
         let (told, cache, head) = (heard.clone(), self.clone(), response.head.clone());
         let look = move |event: &Event| told.lock().unwrap_or_else(PoisonError::into_inner).hear(event);
         watch(response, look, move |ending| {
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            if matches!(ending, Ending::Finished) && heard.left.is_some() {
-                let events = std::mem::take(&mut heard.events);
-                if let Some(stored) = Stored::stream(&head, events) {
-                    cache.kept.insert(key, Arc::new(stored));
-                }
+            let (events, turn) = (std::mem::take(&mut heard.events), heard.turn.take());
+            match (ending, heard.left.and_then(|_| Stored::stream(&head, events))) {
+                (Ending::Finished, Some(stored)) => cache.kept.insert(key, Arc::new(stored)),
+                (Ending::Finished, None) => turn.into_iter().for_each(Turn::let_all_go),
+                (Ending::Failed(_), _) => turn.into_iter().for_each(Turn::failed),
+                // The next one in line asks.
+                _ => drop(turn),
             }
-            drop(turn);
         })
     }
 }
@@ -336,6 +375,8 @@ impl Cache {
 struct Heard {
     events: Vec<Event>,
     left: Option<usize>,
+    /// Until it is known that the answer isn't kept.
+    turn: Option<Turn>,
 }
 
 impl Heard {
@@ -343,7 +384,10 @@ impl Heard {
         self.left = self.left.and_then(|left| left.checked_sub(event.data.len()));
         match self.left {
             Some(_) => self.events.push(event.clone()),
-            None => self.events.clear(),
+            None => {
+                self.events.clear();
+                self.turn.take().into_iter().for_each(Turn::let_all_go);
+            }
         }
     }
 }

@@ -217,7 +217,7 @@ impl Provider for Wrapped<Retry> {
                         ?wait,
                         "trying again"
                     );
-                    record(&mut failures, &error.with_provider(self.name()), started.elapsed());
+                    record(&request, &mut failures, &error.with_provider(self.name()), started.elapsed());
                     sleep(wait).await;
                 }
                 Verdict::GiveUp => return Err(error.with_failures(failures).into_exhausted()),

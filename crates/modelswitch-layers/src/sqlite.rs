@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
 use modelswitch_provider::{Error, ErrorKind, Result};
@@ -139,7 +139,9 @@ impl Counter for Sqlite {
     async fn take(&self, now: SystemTime, amount: Decimal, from: &[Allowance]) -> Result<Taken> {
         let undo = self.0.jobs.clone().ok_or_else(gone)?;
         let from = from.to_vec();
-        let reserved = self.asked(|reply| Job::Take { now, amount, from, undo, reply }).await?;
+        #[expect(clippy::disallowed_methods, reason = "a thread measures it, which knows no paused clock")]
+        let asked = Instant::now();
+        let reserved = self.asked(|reply| Job::Take { now, asked, amount, from, undo, reply }).await?;
         Ok(reserved.keep())
     }
 

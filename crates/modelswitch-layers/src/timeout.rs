@@ -18,14 +18,16 @@ use crate::layer::Wrapped;
 ///
 /// * [`first_byte`](Self::first_byte): from the request to the head of the answer.
 /// * [`idle`](Self::idle): between two pieces of a stream, counted only while somebody waits for the next one.
-/// * [`total`](Self::total): from the request to the end of the answer, a stream's last event included. It goes down with
+/// * [`total`](Self::total): from the request to the end of the answer, a stream's last event included, and with it the time that
+///   its reader takes. It goes down with
 ///   the request as [`TimeLeft`], so that layers below don't begin what can't end in time; one that came with the request
 ///   counts too, whichever is shorter.
 ///
 /// Above [`Retry`](crate::Retry) `total` is the deadline of a call, with all its tries; below it that of one try. How long
 /// connecting may take only the transport knows.
 ///
-/// Costs a timer a call, and one more look at the clock for each time that a stream makes its reader wait.
+/// Costs a timer a call, and one more look at the clock for each time that a stream makes its reader wait; with a `total`, for
+/// each piece.
 ///
 /// ```
 /// use std::time::Duration;
@@ -182,6 +184,18 @@ impl<S, B> Timed<S, B> {
     }
 }
 
+impl<S, B: Fn(Error) -> Error> Timed<S, B> {
+    /// What is taken after the end is late, also when it was there before: what a slow reader takes is of the whole, too.
+    fn in_time<T>(&self, item: Option<Result<T>>) -> Option<Result<T>> {
+        match (&item, self.end) {
+            (Some(Ok(_)), Some((end, total))) if Instant::now() >= end => {
+                Some(Err((self.blame)(Late::Whole.error(total))))
+            }
+            _ => item,
+        }
+    }
+}
+
 impl<S, T, B> Stream for Timed<S, B>
 where
     S: Stream<Item = Result<T>> + Unpin,
@@ -193,7 +207,7 @@ where
         let this = &mut *self;
         if let Poll::Ready(item) = Pin::new(&mut this.stream).poll_next(cx) {
             this.since = None;
-            return Poll::Ready(item);
+            return Poll::Ready(this.in_time(item));
         }
         let since = *this.since.get_or_insert_with(Instant::now);
         let Some((at, limit, late)) = this.next_limit(since) else { return Poll::Pending };
@@ -305,6 +319,35 @@ mod tests {
         events.next().await.unwrap().unwrap();
         tokio::time::sleep(40 * SECOND).await;
         assert!(events.next().await.unwrap().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_of_a_fast_stream_has_no_more_than_the_whole() {
+        let chunk = |number: u32| {
+            Ok(json!({ "choices": [{ "index": 0, "delta": { "content": number.to_string() } }] }))
+        };
+        let fast = MockProvider::answering(move |_| Ok(events((0..100).map(chunk))));
+        let response = Timeout::new().total(3 * SECOND).wrap(Arc::new(fast)).send(question()).await.unwrap();
+        let Body::Events(mut events) = response.body else { panic!("a stream") };
+        let (mut count, mut late) = (0, None);
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(_) => count += 1,
+                Err(error) => late = Some(error.kind()),
+            }
+            tokio::time::sleep(SECOND).await;
+        }
+        assert_eq!((count, late), (3, Some(ErrorKind::Timeout)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_has_ended_is_whole_however_late_its_end_is_read() {
+        let one = MockProvider::answering(|_| Ok(events([Ok(json!({ "choices": [] }))])));
+        let response = Timeout::new().total(3 * SECOND).wrap(Arc::new(one)).send(question()).await.unwrap();
+        let Body::Events(mut events) = response.body else { panic!("a stream") };
+        events.next().await.unwrap().unwrap();
+        tokio::time::sleep(9 * SECOND).await;
+        assert!(events.next().await.is_none());
     }
 
     #[tokio::test(start_paused = true)]

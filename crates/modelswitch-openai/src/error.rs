@@ -18,8 +18,8 @@ use serde_json::{Map, Value};
 use self::kind::Heard;
 use self::said::Said;
 use crate::Profile;
-use crate::retry_after::{self, retry_after};
-use crate::scrub::{Cleaner, Scrub};
+use crate::retry_after::{self, header, retry_after};
+use crate::scrub::{Cleaner, Scrub, cut};
 
 /// The error that an answer with a failing status is.
 pub(crate) fn from_answer(
@@ -43,8 +43,8 @@ pub(crate) fn from_answer(
     said.advise(error, profile, names_model).with_upstream_body(scrub.body(body))
 }
 
-/// The error with what the headers say. They are surer than the body, but for Cloudflare's ray.
-fn with_headers(mut error: Error, profile: &Profile, headers: &HeaderMap) -> Error {
+/// The error with what the headers of its answer say. They are surer than the body, but for Cloudflare's ray.
+pub(crate) fn with_headers(mut error: Error, profile: &Profile, headers: &HeaderMap) -> Error {
     let own = |id: &str| header(headers, "cf-ray") != Some(id) || error.request_id().is_none();
     if let Some(id) = profile.request_id(headers).filter(|id| own(id)) {
         error = error.with_request_id(id);
@@ -74,6 +74,13 @@ pub(crate) fn from_success(profile: &Profile, scrub: &Scrub, body: &Value) -> Op
     Some(read(profile, scrub, own))
 }
 
+/// The error that a document under 200 is in which no answer was found: whatever it says then says why, in whichever of its
+/// members. `None` when it says nothing.
+pub(crate) fn instead_of_answer(profile: &Profile, scrub: &Scrub, body: &Value) -> Option<Error> {
+    let said = Said::from_value(body);
+    said.message.is_some().then(|| of_said(profile, scrub, &said))
+}
+
 /// The error in one choice of an answer. `None` when there isn't one.
 pub(crate) fn in_choice(profile: &Profile, scrub: &Scrub, choice: &Map<String, Value>) -> Option<Error> {
     let error = choice.get("error").filter(|error| says_something(error))?;
@@ -81,11 +88,15 @@ pub(crate) fn in_choice(profile: &Profile, scrub: &Scrub, choice: &Map<String, V
 }
 
 fn read(profile: &Profile, scrub: &Scrub, body: &Value) -> Error {
-    let said = Said::from_value(body);
+    of_said(profile, scrub, &Said::from_value(body))
+}
+
+/// The error of an answer whose own status says nothing.
+fn of_said(profile: &Profile, scrub: &Scrub, said: &Said) -> Error {
     let cleaner = scrub.cleaner();
     let message = said.message(&cleaner);
-    let heard = Heard::new(profile, &cleaner, &said, &message);
-    let kind = match said.status.and_then(|status| StatusCode::from_u16(status).ok()) {
+    let heard = Heard::new(profile, &cleaner, said, &message);
+    let kind = match said.status() {
         Some(status) => heard.kind(status, true),
         None => heard.kind_without_status(),
     };
@@ -166,10 +177,9 @@ const LONGEST_MESSAGE: usize = 1_000;
 const LONGEST_NAME: usize = 200;
 
 impl Said {
-    /// The message, fit to be shown. Empty when there is none.
+    /// The message, to tell by it what happened: it may have pieces of what the user wrote. Empty when there is none.
     fn message(&self, cleaner: &Cleaner<'_>) -> String {
-        let message = self.message.as_deref().map(|text| cleaner.sentence(text)).unwrap_or_default();
-        one_line(&message, LONGEST_MESSAGE)
+        self.message.as_deref().map(|text| cleaner.line(text)).unwrap_or_default()
     }
 
     /// The message, or what stands for it.
@@ -196,10 +206,10 @@ impl Said {
         message: &str,
         status: Option<StatusCode>,
     ) -> Error {
-        let mut error = Error::new(kind, self.sentence(message, status));
-        let name = |name: &Option<String>| {
-            name.as_deref().map(|name| one_line(&cleaner.sentence(name), LONGEST_NAME))
-        };
+        let shown = cut(cleaner.without_pieces(message), LONGEST_MESSAGE);
+        let mut error = Error::new(kind, self.sentence(&shown, status));
+        let name =
+            |name: &Option<String>| name.as_deref().map(|name| cut(cleaner.sentence(name), LONGEST_NAME));
         if let Some(status) = status {
             error = error.with_status(status);
         }
@@ -212,7 +222,7 @@ impl Said {
         if let Some(param) = name(&self.param) {
             error = error.with_param(param);
         }
-        if let Some(id) = name(&self.request_id).or_else(|| request_id_in(message)) {
+        if let Some(id) = name(&self.request_id).or_else(|| request_id_in(&shown)) {
             error = error.with_request_id(id);
         }
         if let Some(wait) = self.wait_for(kind, message) {
@@ -228,7 +238,8 @@ impl Said {
             ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::Upstream | ErrorKind::Timeout
         );
         let in_sentence = || retry_after::in_sentence(&message.to_lowercase());
-        self.wait.or_else(|| helps.then(in_sentence).flatten())
+        let reset = || self.reset.filter(|_| kind == ErrorKind::RateLimited);
+        self.wait.or_else(reset).or_else(|| helps.then(in_sentence).flatten())
     }
 
     /// The error with what a person should do, where more is known than the kind's own advice.
@@ -253,10 +264,6 @@ impl Said {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim)
-}
-
 /// The id in a sentence such as Ark's “… Request id: 0217…”.
 fn request_id_in(message: &str) -> Option<String> {
     const MARK: &str = "request id: ";
@@ -265,17 +272,6 @@ fn request_id_in(message: &str) -> Option<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let id = rest.get(..rest.find(|c| !is_part(c)).unwrap_or(rest.len()))?;
     (8..=LONGEST_NAME).contains(&id.len()).then(|| id.to_owned())
-}
-
-/// The text on one line, without what a terminal would act on.
-fn one_line(text: &str, longest: usize) -> String {
-    let text = text.replace(|c: char| c.is_control(), " ");
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(longest) {
-        line.truncate(end);
-        line.push('…');
-    }
-    line
 }
 
 #[cfg(test)]

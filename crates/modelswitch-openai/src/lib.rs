@@ -36,6 +36,9 @@ pub use dialect::BrokenOffIsFinishReason;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub use dialect::bench;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub use dialect::fuzz;
 pub use door::{
     ATTACHED_PREFIX, ATTACHED_REASONING, Capture, Client, Extra, HttpService, OpenAiErrorExt, ReasoningExt,
 };
@@ -44,9 +47,9 @@ pub use moment::Moment;
 pub use policy::{EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
 pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Rates};
 pub use profile::{
-    Auth, AuthAt, BrokenOff, Capability, ContentRule, DefaultMaxOutput, Effort, FailureKind, Hidden, History,
-    Modality, ModelFacts, ModelReasoning, ModelRequest, PassBack, Profile, ReasoningRules, RequestRules,
-    ResponseRules, Retired,
+    Auth, AuthAt, BrokenOff, Capability, ContentRule, DefaultMaxOutput, Effort, FailureKind, FormatKind,
+    Hidden, History, Modality, ModelFacts, ModelReasoning, ModelRequest, PassBack, Profile, ReasoningRules,
+    RequestRules, ResponseRules, Retired, ToolChoiceKind, Vectors,
 };
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
 pub use schema::{SchemaMismatch, SchemaProblem};

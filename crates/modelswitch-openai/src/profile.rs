@@ -3,6 +3,7 @@ mod layered;
 mod model;
 mod place;
 mod request;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 pub use hidden::Hidden;
 pub use model::{Capability, DefaultMaxOutput, Modality, ModelFacts, ModelReasoning, PassBack, Retired};
-pub use request::{ContentRule, Effort, ModelRequest, RequestRules};
+pub use request::{ContentRule, Effort, FormatKind, ModelRequest, RequestRules, ToolChoiceKind};
 
 /// A service described as data: where it is, how it is asked, and how it deviates from OpenAI's own.
 ///
@@ -103,8 +104,8 @@ pub struct Profile {
     pub response: ResponseRules,
     /// Finish reasons of its own that are failures: the reason, and the name of the [`ErrorKind`] it becomes.
     pub finish_reasons: BTreeMap<String, FailureKind>,
-    /// Phrases in error texts, in lower case, by the name of the [`ErrorKind`] they mean. One that begins with `=` is the
-    /// whole of an error's code or type: `"=1302"`. They win over what the status and the usual words say.
+    /// Phrases in error texts, whatever their case, by the name of the [`ErrorKind`] they mean. One that begins with `=` is
+    /// the whole of an error's code or type: `"=1302"`. They win over what the status and the usual words say.
     pub patterns: BTreeMap<FailureKind, Vec<String>>,
     /// What a person should do, by the name of the [`ErrorKind`].
     pub hints: BTreeMap<FailureKind, String>,
@@ -196,7 +197,9 @@ pub struct ReasoningRules {
     pub pass_back: PassBack,
     /// What stands for reasoning that is wanted back and unknown; without it, nothing is sent.
     pub empty: Option<String>,
-    /// Tags around reasoning that stands in the text of an answer, such as `["<think>", "</think>"]`.
+    /// Tags around reasoning that stands in the text of an answer, such as `["<think>", "</think>"]`. In a whole answer the
+    /// closing one alone ends a thought, for some models' templates open it; in a stream such a thought stays in the text, since
+    /// it has been handed on before its end comes.
     pub tags: Option<(String, String)>,
 }
 
@@ -235,6 +238,28 @@ pub struct ResponseRules {
     pub broken_off: BrokenOff,
     /// Whether each chunk of a stream has all of the text so far, instead of what is new.
     pub cumulative: bool,
+    /// How the numbers of a vector are packed when it comes as a text.
+    pub vectors: Vectors,
+}
+
+/// How the numbers of a vector are packed into a text.
+///
+/// ```
+/// use modelswitch_openai::{Profile, Vectors};
+///
+/// let profile = Profile::from_toml("mine", "[response]\nvectors = 'int8'")?;
+/// assert_eq!(profile.response.vectors, Vectors::Int8);
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Vectors {
+    /// As OpenAI does it for `encoding_format: "base64"`.
+    #[default]
+    Float32,
+    /// A byte for each, with a sign (Perplexity, which doesn't wait to be asked for it).
+    Int8,
 }
 
 /// What an answer becomes that the service broke off, by its finish reason.

@@ -7,10 +7,10 @@ use http::HeaderMap;
 /// By the headers that say it outright: `retry-after-ms` (OpenAI's own, in milliseconds), or `retry-after` in seconds, in
 /// fractions of them, or as a date. A date that has passed is zero.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    if let Some(wait) = text(headers, "retry-after-ms").and_then(|text| number(text, 0.001)) {
+    if let Some(wait) = header(headers, "retry-after-ms").and_then(|text| number(text, 0.001)) {
         return Some(wait);
     }
-    moment_or_duration(text(headers, "retry-after")?)
+    moment_or_duration(header(headers, "retry-after")?)
 }
 
 /// By the headers that tell when limits start anew: `x-ratelimit-reset-requests`, `anthropic-ratelimit-tokens-reset` and
@@ -23,9 +23,9 @@ pub(crate) fn reset(headers: &HeaderMap) -> Option<Duration> {
         headers.keys().filter_map(|name| {
             let name = name.as_str();
             let is_limit = name.contains("ratelimit") && name.split('-').any(|part| part == "reset");
-            let wait = is_limit.then(|| text(headers, name)).flatten().and_then(moment_or_duration)?;
+            let wait = is_limit.then(|| header(headers, name)).flatten().and_then(moment_or_duration)?;
             let remaining = name.replace("reset", "remaining");
-            let is_spent = text(headers, &remaining).and_then(|text| text.parse::<f64>().ok()) == Some(0.0);
+            let is_spent = header(headers, &remaining).and_then(|text| text.parse::<f64>().ok()) == Some(0.0);
             Some((is_spent, wait))
         })
     };
@@ -98,7 +98,8 @@ fn unit_in_seconds(unit: &str) -> Option<f64> {
     })
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// The text of a header.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 

@@ -1,3 +1,5 @@
+mod echo;
+
 use std::cell::OnceCell;
 
 use bytes::Bytes;
@@ -19,6 +21,9 @@ pub(crate) struct Scrub {
 /// Shorter texts say nothing about anybody, and would be struck out of words that only resemble them.
 const SHORTEST_PROMPT: usize = 8;
 
+/// More of a sentence isn't looked through, and not shown either.
+const LONGEST_SENTENCE: usize = 2_000;
+
 /// Validation errors of FastAPI and pydantic repeat the input after these.
 const INPUT_MARKS: [&str; 3] = ["'input':", "\"input\":", "input_value="];
 
@@ -30,7 +35,7 @@ impl Scrub {
     /// Cleans one failure's words. What the user wrote is looked up once for all of them, and only when there are words that
     /// could hold some of it: a long conversation takes a while to read, and many failures say nothing.
     pub(crate) fn cleaner(&self) -> Cleaner<'_> {
-        Cleaner { scrub: self, prompts: OnceCell::new() }
+        Cleaner { scrub: self, prompts: OnceCell::new(), letters: OnceCell::new() }
     }
 
     /// A body for whoever asks for it, without the key.
@@ -61,7 +66,7 @@ impl Scrub {
         key.redact(text).replace(&key.expose().replace('/', "\\/"), "[key]")
     }
 
-    /// What the user wrote, longest first: a short text may be a part of a long one.
+    /// What the user wrote, each on one line, longest first: a short text may be a part of a long one.
     fn prompts(&self) -> Vec<String> {
         let Some(Payload::Json(document)) = self.request.as_ref().map(|request| &request.body) else {
             return Vec::new();
@@ -72,8 +77,10 @@ impl Scrub {
                 collect(&value, &mut texts);
             }
         }
-        texts.sort_by_key(|text: &String| std::cmp::Reverse(text.len()));
-        texts
+        let lines = texts.iter().map(|text| on_one_line(text)).filter(|line| line.len() >= SHORTEST_PROMPT);
+        let mut lines: Vec<String> = lines.collect();
+        lines.sort_by_key(|line| std::cmp::Reverse(line.len()));
+        lines
     }
 }
 
@@ -81,12 +88,22 @@ impl Scrub {
 pub(crate) struct Cleaner<'a> {
     scrub: &'a Scrub,
     prompts: OnceCell<Vec<String>>,
+    /// What the user wrote, to be found again in pieces.
+    letters: OnceCell<Vec<Vec<u8>>>,
 }
 
 impl Cleaner<'_> {
-    /// A sentence for a person to read, without the key and without what the user wrote.
+    /// A sentence for a person to read, on one line, without the key and without what the user wrote: neither whole texts
+    /// nor pieces of them. A service's own words are lost only where the user wrote two dozen of their letters in a row.
     pub(crate) fn sentence(&self, text: &str) -> String {
-        let mut text = self.scrub.without_key(text);
+        self.without_pieces(&self.line(text))
+    }
+
+    /// A sentence for the program to read, on one line: without the key and without whole texts of the user's.
+    /// [`without_pieces`](Self::without_pieces) makes it fit to be shown.
+    pub(crate) fn line(&self, text: &str) -> String {
+        // Services repeat a text with other white space, and on one line it would be read again as it was written.
+        let mut text = on_one_line(&self.scrub.without_key(text));
         if let Some(cut) = INPUT_MARKS.iter().filter_map(|mark| text.find(mark)).min() {
             text.truncate(cut);
             text.push('…');
@@ -96,15 +113,26 @@ impl Cleaner<'_> {
                 text = text.replace(prompt, "[…]");
             }
         }
-        text
+        cut(text, LONGEST_SENTENCE)
     }
 
-    /// True when the user wrote this, whatever the case and white space. Only a piece of what was written may have been
-    /// repeated.
+    /// A [`line`](Self::line) for a person to read.
+    pub(crate) fn without_pieces(&self, line: &str) -> String {
+        if self.prompts_in(line).is_empty() {
+            return line.to_owned();
+        }
+        echo::without_pieces(line, self.letters())
+    }
+
+    /// True when the user wrote this, whatever the case, white space and punctuation. Only a piece of what was written may
+    /// have been repeated.
     pub(crate) fn wrote(&self, text: &str) -> bool {
-        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-        let text = plain(text);
-        self.prompts().iter().any(|prompt| plain(prompt).contains(&text))
+        let text = echo::letters(text);
+        self.letters().iter().any(|prompt| memmem::find(prompt, &text).is_some())
+    }
+
+    fn letters(&self) -> &[Vec<u8>] {
+        self.letters.get_or_init(|| self.prompts().iter().map(|prompt| echo::letters(prompt)).collect())
     }
 
     fn prompts(&self) -> &[String] {
@@ -115,6 +143,21 @@ impl Cleaner<'_> {
     fn prompts_in(&self, text: &str) -> &[String] {
         if text.len() < SHORTEST_PROMPT { &[] } else { self.prompts() }
     }
+}
+
+/// The text on one line, without what a terminal would act on.
+fn on_one_line(text: &str) -> String {
+    let text = text.replace(char::is_control, " ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The beginning of a text, if it is longer.
+pub(crate) fn cut(mut text: String, longest: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(longest) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 fn without(body: Bytes, key: &[u8]) -> Bytes {
@@ -171,6 +214,8 @@ mod tests {
             ("key sk-a/b-canary is bad", "key [key] is bad"),
             (r"key sk-a\/b-canary is bad", "key [key] is bad"),
             ("you said a secret plan, and another secret", "you said […], and […]"),
+            ("you said a\nsecret  \0plan", "you said […]"),
+            ("you said ANOTHER SECRET", "you said […]"),
             ("field required, 'input': {'x': 'cut off secr", "field required, …"),
             (
                 "messages[0].role: unknown variant `assistant`",

@@ -169,10 +169,7 @@ impl SseDecoder {
             name if name.eq_ignore_ascii_case(b"data") => self.take_data(without_prefix(value)),
             name if name.eq_ignore_ascii_case(b"event") => {
                 // Where events are not set apart by blank lines, a new name ends the event before it.
-                let before = match &self.data {
-                    Data::One(data) if is_done(data) || is_json(data) => self.dispatch(),
-                    Data::One(_) | Data::Many(_) | Data::None => None,
-                };
+                let before = if self.is_whole() { self.dispatch() } else { None };
                 let name = std::str::from_utf8(&value).ok().map(str::trim);
                 self.name = name.filter(|name| !name.is_empty()).map(Into::into);
                 Ok(before)
@@ -183,24 +180,36 @@ impl SseDecoder {
     }
 
     fn take_data(&mut self, value: Bytes) -> Result<Option<Item>> {
-        match &mut self.data {
+        if self.is_whole() {
+            let before = self.dispatch();
+            self.data = Data::One(value);
+            return Ok(before);
+        }
+        match self.data {
             Data::None => {
                 self.data = Data::One(value);
                 Ok(None)
             }
-            Data::One(before) if is_done(before) || is_json(before) => {
-                let before = std::mem::replace(before, value);
-                let item = self.item(before);
-                self.name = None;
-                Ok(item)
+            Data::One(_) | Data::Many(_) => self.append(&value),
+        }
+    }
+
+    /// True when the only line of data is an event by itself. One that isn't is joined with whatever comes, and is not looked at
+    /// again at each of a thousand names after it.
+    fn is_whole(&mut self) -> bool {
+        match std::mem::replace(&mut self.data, Data::None) {
+            Data::One(data) if is_done(&data) || is_json(&data) => {
+                self.data = Data::One(data);
+                true
             }
-            Data::One(before) => {
-                let mut joined = BytesMut::with_capacity(before.len() + value.len() + 1);
-                joined.extend_from_slice(before);
-                self.data = Data::Many(joined);
-                self.append(&value)
+            Data::One(data) => {
+                self.data = Data::Many(data.into());
+                false
             }
-            Data::Many(_) => self.append(&value),
+            other => {
+                self.data = other;
+                false
+            }
         }
     }
 
@@ -373,6 +382,15 @@ mod tests {
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
             prop_assert_eq!(decode(&pieces), decode(&[bytes]));
         }
+    }
+
+    /// Minutes where each name has the line before it read once more.
+    #[test]
+    fn a_long_line_that_is_no_event_is_looked_at_once_however_many_names_follow() {
+        let mut text = format!("data: {{\"a\":{}}}\n", "[".repeat(1 << 18));
+        text.push_str(&"event: x\n".repeat(100_000));
+        text.push_str("data: end\n\n");
+        assert_eq!(decode(&[text.as_bytes()]).len(), 1);
     }
 
     #[test]

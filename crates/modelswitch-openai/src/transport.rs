@@ -307,11 +307,25 @@ pub(crate) async fn whole(mut body: ByteStream) -> Result<Bytes> {
     all.extend_from_slice(&second);
     while let Some(more) = body.next().await.transpose()? {
         if all.len() + more.len() > LONGEST_BODY {
-            return Err(Error::decode(format!("the answer is larger than {} MiB", LONGEST_BODY >> 20)));
+            return Err(too_large());
         }
         all.extend_from_slice(&more);
     }
     Ok(all.freeze())
+}
+
+/// A body that fails where it becomes larger than any answer: for whoever keeps all that comes of it.
+pub(crate) fn no_larger_than_an_answer(body: ByteStream) -> ByteStream {
+    let mut left = LONGEST_BODY;
+    ByteStream::new(body.map(move |bytes| {
+        let bytes = bytes?;
+        left = left.checked_sub(bytes.len()).ok_or_else(too_large)?;
+        Ok(bytes)
+    }))
+}
+
+fn too_large() -> Error {
+    Error::decode(format!("the answer is larger than {} MiB", LONGEST_BODY >> 20))
 }
 
 /// A failure is a failure even when its body is cut, endless or slow: what comes within a few seconds is enough to tell.
@@ -411,6 +425,16 @@ mod tests {
         let parameter = Parameter::new(("api-version".to_owned(), "2024 10&21".to_owned()));
         assert_eq!(parameter.pair, "api-version=2024%2010%2621");
         assert!(parameter.is_in("a=b&api-version=x") && !parameter.is_in("xapi-version=1"));
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_any_answer_is_an_error_before_it_is_kept() {
+        let piece = Bytes::from(vec![b' '; 16 << 20]);
+        let endless = || ByteStream::new(stream::repeat_with(move || Ok(piece.clone())));
+        let read = no_larger_than_an_answer(endless()).collect::<Vec<_>>().await;
+        assert_eq!(read.len(), (LONGEST_BODY >> 24) + 1);
+        let error = read.last().and_then(|last| last.as_ref().err());
+        assert_eq!(error.map(Error::kind), Some(ErrorKind::Decode));
     }
 
     fn idle(limit: Duration, gaps: &'static [u64]) -> ByteStream {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::outline::Outline;
@@ -68,6 +68,7 @@ impl ChatChunk {
                 function: Some(FunctionDelta {
                     name: Some(call.function.name),
                     arguments: Some(call.function.arguments),
+                    extra: call.function.extra,
                 }),
                 extra: call.extra.into_iter().filter(|(name, _)| name != "index").collect(),
             });
@@ -190,15 +191,18 @@ impl fmt::Debug for ToolCallDelta {
 }
 
 /// A piece of a function call.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FunctionDelta {
     /// The function, in the first piece.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// More of the JSON text of the arguments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub arguments: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 impl fmt::Debug for FunctionDelta {
@@ -206,6 +210,7 @@ impl fmt::Debug for FunctionDelta {
         Outline::new(f, "FunctionDelta")
             .some("name", self.name.as_ref())
             .text("arguments", self.arguments.as_ref())
+            .extra(&self.extra)
             .finish()
     }
 }
@@ -235,4 +240,8 @@ lossless!(ToolCallDelta {
     "id" => id: Always,
     "type" => kind: Always,
     "function" => function: Always,
+});
+lossless!(FunctionDelta {
+    "name" => name: Always,
+    "arguments" => arguments: Always,
 });

@@ -128,6 +128,7 @@ impl Partial {
                 call.function.name = name;
             }
             call.function.arguments.push_str(&function.arguments.unwrap_or_default());
+            join_members(&mut call.function.extra, function.extra);
         }
         join_members(&mut call.extra, piece.extra);
     }
@@ -277,7 +278,7 @@ mod tests {
         let completion = json!({"id":"1","object":"chat.completion","created":7,"model":"m",
             "choices":[{"index":0,"finish_reason":"tool_calls","logprobs":null,
                 "message":{"role":"assistant","content":"","reasoning_content":"r",
-                    "tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}}]});
+                    "tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}","more":1}}]}}]});
         let chunk = ChatCompletion::from_wire(&completion).unwrap().into_chunk();
         assert_eq!(chunk.extra["object"], "chat.completion.chunk");
         assert_eq!(collect(&[chunk.to_wire().unwrap()]), completion);

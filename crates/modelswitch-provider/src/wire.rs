@@ -15,7 +15,6 @@ impl Error {
 /// serde_json's sentence without the values in it.
 pub(crate) fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let place = format!("line {}, column {}", error.line(), error.column());
     // Only names of our own stand between backticks after these words; values stand before `expected`.
     let what = if text.starts_with("missing field") || text.starts_with("EOF") {
         text.split(" at line").next().unwrap_or_default().to_owned()
@@ -26,7 +25,11 @@ pub(crate) fn reason(error: &serde_json::Error) -> String {
     } else {
         "a value has the wrong type".to_owned()
     };
-    format!("{what} ({place})")
+    match error.line() {
+        // It wasn't read from a text.
+        0 => what,
+        line => format!("{what} (line {line}, column {})", error.column()),
+    }
 }
 
 /// The two conversions, as methods of a view.
@@ -191,6 +194,13 @@ mod tests {
         }
         let missing = serde_json::from_str::<Wanted>("{}").unwrap_err();
         assert!(reason(&missing).contains("missing field `number`"));
+        assert!(reason(&missing).contains("line 1"));
         let _ = Kind::A;
+    }
+
+    #[test]
+    fn a_decode_error_names_a_line_only_where_there_is_one() {
+        let error = serde_json::from_value::<u32>(serde_json::json!("x")).unwrap_err();
+        assert_eq!(reason(&error), "expected u32");
     }
 }

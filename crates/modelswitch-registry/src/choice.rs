@@ -69,6 +69,11 @@ impl Choice {
         self.targets.len() > 1 && self.strategy.balanced().is_some()
     }
 
+    /// Whether a second target is asked before so much time has passed.
+    pub(crate) fn hedges_within(&self, time: Duration) -> bool {
+        self.hedge_after.is_some_and(|patience| patience < time)
+    }
+
     /// The name that apps ask for.
     pub(crate) fn alias(&self) -> &str {
         &self.alias

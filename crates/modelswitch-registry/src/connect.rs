@@ -81,6 +81,11 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
+    /// Whether its section has a word on caches. Then the one of all isn't around it: two in a row would contradict each other.
+    pub(crate) fn says_of_a_cache(&self) -> bool {
+        self.made.as_ref().is_some_and(|made| made.config.cache.is_some())
+    }
+
     /// A provider that code brought along. It is taken as it is, but for what others thought, which is kept from it too.
     pub(crate) fn in_code(name: &str, provider: Arc<dyn Provider>, reasoning: &ReasoningOrigin) -> Self {
         let once = named(name, provider);

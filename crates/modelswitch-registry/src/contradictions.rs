@@ -1,11 +1,31 @@
 //! Settings of layers that say nothing together, or not the same.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::config::{BudgetConfig, Flag, LimitsConfig};
+use crate::mistake::dotted;
 
 /// A path within the section's owner, what is wrong there, and what to write.
 pub(crate) type Contradiction = (Vec<&'static str>, String, String);
+
+/// A target that hangs takes `first_byte`, and when that is all there is, no other target of the alias is ever asked instead.
+pub(crate) fn no_time_for_another(
+    alias: &str,
+    total: Duration,
+    (provider, first_byte): (&str, Duration),
+) -> Option<String> {
+    (total <= first_byte).then(|| {
+        let path = dotted(&["models", alias, "timeout", "first_byte"]);
+        let shown = humantime::format_duration;
+        format!(
+            "a call to `{alias}` has {} in all, and the provider `{provider}` alone is waited for {}: when it hangs, no other \
+             target is asked in time; write a shorter `{path}`",
+            shown(total),
+            shown(first_byte)
+        )
+    })
+}
 
 pub(crate) fn of_limits(limits: &LimitsConfig) -> Option<Contradiction> {
     (limits.adaptive == Some(Flag(true)) && limits.concurrent.is_none()).then(|| {

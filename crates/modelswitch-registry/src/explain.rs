@@ -137,7 +137,8 @@ impl<'a> Explained<'a> {
         let total = self.layers.timeout.total.or(config.timeout.total);
         let total = TimeoutConfig { total, ..TimeoutConfig::default() };
         layers.push(self.layer("timeout", "timeout", &self.scopes(None), describe::total(total)));
-        if let Some(cache) = Switch::settle(self.layers.cache, config.cache) {
+        let of_all = config.cache.filter(|_| !self.say_of_a_cache(first));
+        if let Some(cache) = Switch::settle(self.layers.cache, of_all) {
             layers.push(self.layer("cache", "cache", &self.scopes(None), describe::cache(cache)));
         }
         let own = self.aliases();
@@ -151,6 +152,16 @@ impl<'a> Explained<'a> {
         layers.push(self.parameters());
         layers.retain(|layer| !layer.settings.is_empty());
         layers
+    }
+
+    /// Whether a target's provider does.
+    fn say_of_a_cache(&self, first: &Target) -> bool {
+        let targets = first.choice.as_ref().map_or(std::slice::from_ref(first), |choice| &choice.targets);
+        let says = |target: &Target| {
+            let one = self.snapshot.providers.iter().find(|one| *one.info.name == *target.provider);
+            one.is_some_and(|one| one.says_of_a_cache())
+        };
+        targets.iter().any(says)
     }
 
     /// What calls to a target go through; `None` for a provider that isn't there.

@@ -143,11 +143,13 @@
 //! | `timeout.total` | a whole call, with all tries and targets | what this provider may take of it; then the next target is asked | a whole call, in place of the top's |
 //! | `[limits]` | for each provider alike | in place of those | one more, for all calls of the alias together |
 //! | `[breaker]` | for each model of each provider | in place of those | in place of those, of its own |
-//! | `[cache]` | for all calls | of this provider's answers, whatever name they were asked by | in place of the top's |
+//! | `[cache]` | for all calls | of this provider's answers, whatever name they were asked by, in place of the top's | in place of the top's |
 //! | `[budget]` | all calls together | one more, for what is spent at it | one more, for what is spent by this name |
 //! | `[ledger]` | all calls | – | – |
 //!
-//! In place of means setting by setting. `breaker = false` and `cache = false` switch off what stands further out.
+//! In place of means setting by setting, but for a provider's `[cache]`, which stands by itself. `breaker = false` and
+//! `cache = false` switch off what stands further out. The top's cache isn't around an alias either when the provider of one of
+//! its targets has a word on caches.
 //!
 //! ```toml
 //! [limits]

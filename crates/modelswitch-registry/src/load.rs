@@ -602,9 +602,15 @@ fn example_in(name: &str) -> &'static str {
 
 /// The wrong word isn't repeated: it may be anything.
 fn wrong_word(place: Option<Place>, name: &str, word: &str, words: &[&str]) -> Mistake {
+    // More of them nobody wants to read twice.
+    const FEW: usize = 6;
     let near = nearest(word.trim(), words.iter().copied());
     let what = format!("`{name}` must be {}, which this is not{}", one_of(words), did_you_mean(near));
-    let hint = near.map_or_else(|| one_of(words), |near| format!("\"{near}\""));
+    let hint = match near {
+        Some(near) => format!("\"{near}\""),
+        None if words.len() > FEW => "one of these".to_owned(),
+        None => one_of(words),
+    };
     Mistake::new(place, what, format!("write {hint}"))
 }
 
@@ -625,7 +631,11 @@ fn unknown_key(place: Option<Place>, path: &[String], allowed: &[&str]) -> Mista
         return Mistake::new(place, format!("`{}` is not a setting; {what}", dotted(path)), hint);
     }
     // Taken out before the rest is read.
-    let own: &[&str] = if path.len() == 1 { &["profile"] } else { &[] };
+    let own: &[&str] = match path {
+        [_] => &["profile"],
+        [section, _, _] if section == "profiles" => &["extends"],
+        _ => &[],
+    };
     let allowed = &[allowed, own].concat();
     let near = also_called(name).iter().copied().find(|right| allowed.contains(right));
     let near = near.or_else(|| nearest(name, allowed.iter().copied()));
@@ -693,6 +703,7 @@ fn also_called(name: &str) -> &'static [&'static str] {
         "default_model" => &["default"],
         "aliases" | "alias" => &["models"],
         "type" => &["profile"],
+        "extend" | "extends" => &["extends", "profile"],
         "params" | "query_params" | "query_parameters" | "extra_query" => &["query"],
         "authorization" | "authentication" => &["auth"],
         "allow" | "allowed" | "whitelist" => &["allow_models"],

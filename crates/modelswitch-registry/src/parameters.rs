@@ -24,6 +24,14 @@ struct Parameter {
     alias: Arc<str>,
 }
 
+/// A number that is put into requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Set {
+    pub(crate) value: f64,
+    /// Whether it counts more than what the request says.
+    pub(crate) always: bool,
+}
+
 impl Parameters {
     pub(crate) fn of(alias: &str, config: &AliasConfig) -> Self {
         let alias: Arc<str> = alias.into();
@@ -60,6 +68,12 @@ impl Parameters {
     /// `None` for none.
     pub(crate) fn shared(self) -> Option<Arc<Self>> {
         (!self.0.is_empty()).then(|| Arc::new(self))
+    }
+
+    /// The temperature that requests have by it.
+    pub(crate) fn temperature(&self) -> Option<Set> {
+        let Parameter { value: Free(value), always, .. } = self.0.get("temperature")?;
+        Some(Set { value: value.as_f64()?, always: *always })
     }
 
     /// Puts them into a JSON request, and tells which. The values aren't told: they may be anything.

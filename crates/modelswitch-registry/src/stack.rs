@@ -6,16 +6,17 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use modelswitch_layers::{Budget, Cache, Counter, Layer, Stack, Timeout};
-use modelswitch_provider::{Provider, Request, Response, Result};
+use modelswitch_layers::{Budget, Cache, Counter, Layer, SentTemperature, Stack, Timeout, layer_fn};
+use modelswitch_provider::Provider;
 
 use crate::choice::{Choice, Switch};
 use crate::config::{BudgetConfig, CacheConfig, Config, Switch as Section, TimeoutConfig};
 use crate::connect::{Connected, timeouts};
+use crate::contradictions::no_time_for_another;
 use crate::layers::{Kept, Limits, OwnBreakers, breakers, cache};
 use crate::mistake::dotted;
-use crate::resolve::Names;
+use crate::parameters::Set;
+use crate::resolve::{Names, Target};
 use crate::router::{Route, Routes};
 use crate::snapshot::Snapshot;
 use crate::spend::budget;
@@ -65,6 +66,7 @@ impl Maker<'_> {
         for (alias, target) in names.aliases() {
             let Some(choice) = &target.choice else { continue };
             warnings.extend(self.not_longer(choice));
+            warnings.extend(self.no_time_for_another(choice));
             switches.insert(alias.to_owned(), self.switch(choice, &of_all));
         }
         (Routes { names, providers, switches, cache: shared }, warnings)
@@ -82,7 +84,8 @@ impl Maker<'_> {
     ) -> Route {
         let target = self.budgeted(one, common, one.provider.clone());
         let name: Arc<str> = one.info.name.as_str().into();
-        let cache = shared.map(|cache| Named { cache: cache.layer.clone(), key: None, name: name.clone() });
+        let cache = shared.filter(|_| !one.says_of_a_cache());
+        let cache = cache.map(|cache| cache.layer.clone().kept_under(format!("{name}/{:x}", place(one))));
         let provider = Stack::new().layer(self.whole(self.common.total)).layer(cache).wrap(target.clone());
         Route { name, provider, target, once: one.once.clone() }
     }
@@ -119,9 +122,11 @@ impl Maker<'_> {
         let limits = Limits::new(choice.layers.limits, before.map(|before| &before.limits));
         let cache = self.cache_of(choice, before);
         let total = choice.layers.timeout.total.map_or(self.common.total, |total| Some(total.0));
+        let around = cache_around(choice, &below, cache.as_ref(), of_all.cache);
         let provider = Stack::new()
             .layer(self.whole(total))
-            .layer(named_cache(choice, cache.as_ref(), of_all.cache))
+            .layer(around.as_ref().and_then(|_| warmed(choice)))
+            .layer(around)
             .layer(limits.clone())
             .wrap(choice.over(asked, &self.connected));
         Switch {
@@ -169,6 +174,21 @@ impl Maker<'_> {
         self.connected.iter().find(|one| one.info.name == name)
     }
 
+    /// Whether the whole time of a call may pass at one of several targets.
+    fn no_time_for_another(&self, choice: &Choice) -> Option<String> {
+        let own = choice.layers.timeout;
+        let total = own.total.map_or(self.common.total, |total| Some(total.0))?;
+        let (_, followed) = choice.targets.split_last()?;
+        let waits = followed.iter().filter_map(|target| {
+            let one = self.provider(&target.provider)?;
+            let theirs = timeouts(one.made.as_ref()?.config.timeout).first_byte;
+            Some((one.info.name.as_str(), own.first_byte.map_or(theirs, |own| own.0.min(theirs))))
+        });
+        let longest =
+            waits.max_by_key(|(_, first_byte)| *first_byte).filter(|_| !choice.hedges_within(total))?;
+        no_time_for_another(choice.alias(), total, longest)
+    }
+
     /// An alias can't have more patience than the transport of its provider.
     fn not_longer(&self, choice: &Choice) -> Vec<String> {
         let limit = |timeout: TimeoutConfig| (timeouts(timeout).first_byte, timeouts(timeout).idle);
@@ -204,17 +224,36 @@ fn breakers_of(choice: &Choice, below: &[Arc<Connected>], before: Option<&Switch
     below.iter().zip(&choice.targets).map(of).collect()
 }
 
-/// The cache that an alias uses: its own, or that of all if it says nothing of one.
-fn named_cache(
+/// The cache that an alias uses: its own, or that of all if neither it nor the provider of a target says anything of one.
+fn cache_around(
     choice: &Choice,
+    below: &[Arc<Connected>],
     own: Option<&Kept<CacheConfig, Cache>>,
     of_all: Option<&Kept<CacheConfig, Cache>>,
-) -> Option<Named> {
+) -> Option<Cache> {
+    let of_all = of_all.filter(|_| !below.iter().any(|one| one.says_of_a_cache()));
     let kept = if choice.layers.cache.is_some() { own } else { of_all };
-    kept.map(|kept| Named {
-        cache: kept.layer.clone(),
-        key: Some(format!("{}/{:x}", choice.alias(), fingerprint(choice)).into()),
-        name: choice.alias().into(),
+    let name = || format!("{}/{:x}", choice.alias(), fingerprint(choice, below));
+    kept.map(|kept| kept.layer.clone().kept_under(name()))
+}
+
+/// Tells a cache how warm a request is in the end: as warm as the warmest of the targets makes it, since any may be asked.
+fn warmed(choice: &Choice) -> Option<impl Layer + use<>> {
+    let set = |target: &Target| target.parameters.as_ref().and_then(|said| said.temperature());
+    let temperatures: Vec<Option<Set>> = choice.targets.iter().map(set).collect();
+    temperatures.iter().any(Option::is_some).then(|| {
+        layer_fn("temperature", move |inner, mut request| {
+            let said = request.document().and_then(|body| body.get_raw("temperature")?.parse::<f64>().ok());
+            let sent = |set: &Option<Set>| match (set, said) {
+                (Some(Set { always: true, value }), _) | (Some(Set { value, .. }), None) => *value,
+                // Who says nothing has 1, as OpenAI's API does.
+                (_, said) => said.unwrap_or(1.0),
+            };
+            if let Some(warmest) = temperatures.iter().map(sent).reduce(f64::max) {
+                request.extensions.insert(SentTemperature(warmest));
+            }
+            async move { inner.send(request).await }
+        })
     })
 }
 
@@ -224,49 +263,19 @@ fn route_of(routes: &[Route], one: &Connected) -> Arc<dyn Provider> {
 }
 
 /// Whatever an alias means: the answers of other targets, or with other parameters, are other answers.
-fn fingerprint(choice: &Choice) -> u64 {
+fn fingerprint(choice: &Choice, below: &[Arc<Connected>]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for target in &choice.targets {
         target.to_string().hash(&mut hasher);
         target.parameters.as_ref().map(|parameters| parameters.written()).hash(&mut hasher);
     }
+    below.iter().for_each(|one| place(one).hash(&mut hasher));
     hasher.finish()
 }
 
-/// A cache in which answers are kept under a key of their own, around a provider that keeps its name.
-#[derive(Debug)]
-struct Named {
-    cache: Cache,
-    /// The provider's name when left out.
-    key: Option<Arc<str>>,
-    name: Arc<str>,
-}
-
-impl Layer for Named {
-    fn wrap(&self, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
-        match &self.key {
-            None => self.cache.wrap(inner),
-            Some(key) => Arc::new(Under {
-                name: self.name.clone(),
-                inner: self.cache.wrap(Arc::new(Under { name: key.clone(), inner })),
-            }),
-        }
-    }
-}
-
-/// A provider under another name.
-#[derive(Debug)]
-struct Under {
-    name: Arc<str>,
-    inner: Arc<dyn Provider>,
-}
-
-#[async_trait]
-impl Provider for Under {
-    fn name(&self) -> &str {
-        &self.name
-    }
-    async fn send(&self, request: Request) -> Result<Response> {
-        self.inner.send(request).await
-    }
+/// Answers of one place aren't given as those of another.
+fn place(one: &Connected) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    one.info.base_url.hash(&mut hasher);
+    hasher.finish()
 }

@@ -5,7 +5,7 @@ use modelswitch_provider::{Body, Error, ErrorKind, EventStream};
 use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
 use rust_decimal::Decimal;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::{Stack, layer_fn};
@@ -108,6 +108,77 @@ async fn one_that_fails_at_once_is_not_the_fastest() {
     assert_eq!(first.head.failures.len(), 1);
     let second = balance.send(question("x")).await.unwrap();
     assert_eq!(second.head.failures.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_is_not_asked_again_whoever_gave_the_call_up() {
+    let targets = || [slow("hangs", 100_000_000), slow("good", 10)];
+    let hedged = Balance::new("b", targets()).strategy(Strategy::Fastest).hedge_after(MS * 2000);
+    assert_eq!(tally(&hedged, 1).await, counts([("good", 1)]));
+    let began = Instant::now();
+    assert_eq!(tally(&hedged, 9).await, counts([("good", 9)]));
+    assert_eq!(began.elapsed().as_millis(), 90, "none of them waited for the one that hangs");
+
+    let plain = Balance::new("b", targets()).strategy(Strategy::Fastest);
+    assert!(tokio::time::timeout(MS * 5000, plain.send(question("x"))).await.is_err());
+    assert_eq!(tally(&plain, 9).await, counts([("good", 9)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_given_up_early_makes_no_target_faster() {
+    let balance = Balance::new("b", [slow("a", 900), slow("b", 500)]).strategy(Strategy::Fastest);
+    assert_eq!(tally(&balance, 2).await, counts([("a", 1), ("b", 1)]));
+    let before = balance.state.loads[1].time_to_first();
+    assert!(tokio::time::timeout(MS, balance.send(question("x"))).await.is_err());
+    assert_eq!(balance.state.loads[1].time_to_first(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_nothing_of_the_targets_health_does_not_make_it_slow() {
+    let status = http::StatusCode::BAD_REQUEST;
+    for (error, is_slow) in [
+        (Error::invalid_request("yours").with_status(status), false),
+        (Error::new(ErrorKind::Rejected, "a limit here").with_code("rate_limit"), false),
+        (Error::new(ErrorKind::Rejected, "the budget").into_last_word(), false),
+        (Error::new(ErrorKind::Overloaded, "too busy"), true),
+        (Error::new(ErrorKind::Timeout, "nothing came"), true),
+    ] {
+        let kind = error.kind();
+        let bad = layer_fn("bad", move |inner, request: Request| {
+            let error = error.clone();
+            async move {
+                sleep(MS * 10).await;
+                let is_bad = request.document().is_some_and(|body| body.has("bad"));
+                if is_bad { Err(error) } else { inner.send(request).await }
+            }
+        });
+        let fast = Target::new(Stack::new().layer(bad).over(MockProvider::reply("fast"))).model("fast");
+        let balance = Balance::new("b", [fast, slow("slow", 500)]).strategy(Strategy::Fastest);
+        assert_eq!(tally(&balance, 3).await, counts([("fast", 2), ("slow", 1)]));
+        let bad = Request::chat(&json!({ "model": "m", "bad": true, "messages": [] })).unwrap();
+        let _failed_or_answered_elsewhere = balance.send(bad).await;
+        let next = ask(&balance, "x").await;
+        assert_eq!(next == "slow", is_slow, "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_at_the_start_is_spread_over_those_of_which_nothing_is_known() {
+    let balance = Balance::new("b", [slow("a", 1000), slow("b", 1000), slow("c", 1000)]);
+    let balance = balance.strategy(Strategy::Fastest);
+    let all = futures_util::future::join_all((0..57).map(|_| ask(&balance, "x"))).await;
+    for name in ["a", "b", "c"] {
+        let count = all.iter().filter(|answer| *answer == name).count();
+        assert!((17..=21).contains(&count), "{name}: {count} of 57");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_goes_to_the_one_that_is_known_while_the_first_answer_of_another_is_awaited() {
+    let balance = Balance::new("b", [slow("known", 100), slow("new", 5000)]).strategy(Strategy::Fastest);
+    assert_eq!(ask(&balance, "x").await, "known");
+    let all = futures_util::future::join_all((0..15).map(|_| ask(&balance, "x"))).await;
+    assert_eq!(all.iter().filter(|answer| *answer == "new").count(), 1);
 }
 
 #[tokio::test(start_paused = true)]

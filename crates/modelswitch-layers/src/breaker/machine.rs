@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use modelswitch_provider::{Error, ErrorKind};
+use modelswitch_provider::ErrorKind;
 use tokio::time::Instant;
 
 use super::BreakerState;
+use crate::health::Outcome;
 use crate::window::Window;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,52 +48,6 @@ const PROBES_TAKE: Duration = Duration::from_secs(1);
 const LAST_CHANCES: u32 = 10;
 /// The window moves on in so many steps.
 const STEPS: u32 = 30;
-
-/// How a call ended, as far as the target had a part in it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Outcome {
-    Good,
-    Fault {
-        kind: ErrorKind,
-        rest: Option<Duration>,
-    },
-    /// It tells nothing of the target.
-    Unclear,
-}
-
-impl Outcome {
-    pub(super) fn of(error: &Error) -> Self {
-        match error.kind() {
-            kind @ (ErrorKind::RateLimited | ErrorKind::Overloaded) => {
-                Self::Fault { kind, rest: error.retry_after().filter(|wait| !wait.is_zero()) }
-            }
-            kind @ (ErrorKind::Authentication
-            | ErrorKind::InsufficientBalance
-            | ErrorKind::Upstream
-            | ErrorKind::Timeout
-            | ErrorKind::Connection
-            | ErrorKind::Interrupted
-            | ErrorKind::Decode) => Self::Fault { kind, rest: None },
-            // Whoever answers so is there.
-            ErrorKind::InvalidRequest
-            | ErrorKind::ContextLength
-            | ErrorKind::ContentFiltered
-            | ErrorKind::ModelNotFound
-            | ErrorKind::Unsupported
-                if error.status().is_some() =>
-            {
-                Self::Good
-            }
-            ErrorKind::InvalidRequest
-            | ErrorKind::ContextLength
-            | ErrorKind::ContentFiltered
-            | ErrorKind::ModelNotFound
-            | ErrorKind::Unsupported
-            | ErrorKind::Rejected
-            | ErrorKind::Config => Self::Unclear,
-        }
-    }
-}
 
 /// What a call got when it passed. It counts only while the breaker is as it was then.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,6 +114,7 @@ pub(super) struct Machine {
     state: State,
     generation: u64,
     window: Window<Counts>,
+    answered_at: Option<Instant>,
     /// How often in a row it opened because of failures.
     openings: u32,
     closed_at: Option<Instant>,
@@ -171,6 +127,7 @@ impl Machine {
             state: State::Closed,
             generation: 0,
             window: Window::new(settings.window, settings.window / STEPS),
+            answered_at: None,
             openings: 0,
             closed_at: None,
         }
@@ -221,6 +178,7 @@ impl Machine {
 
     /// An answer began. A probe need not be over for that: a stream may take minutes.
     pub(super) fn answered(&mut self, pass: &mut Pass, now: Instant) -> Option<Change> {
+        self.answered_at = Some(now);
         if !pass.is_probe || pass.generation != self.generation {
             return None;
         }
@@ -232,6 +190,18 @@ impl Machine {
     /// A call ended, and its pass with it.
     pub(super) fn ended(&mut self, pass: Pass, outcome: Outcome, now: Instant) -> Option<Change> {
         let is_current = pass.generation == self.generation;
+        let outcome = match outcome {
+            Outcome::Good => {
+                self.answered_at = Some(now);
+                Outcome::Good
+            }
+            // One that answers others is only slow. One that never does, or not when it is tried, is as good as down.
+            Outcome::Outrun if pass.is_probe || !self.has_answered(now) => {
+                Outcome::Fault { kind: ErrorKind::Timeout, rest: None }
+            }
+            Outcome::Outrun => Outcome::Unclear,
+            other => other,
+        };
         match (outcome, is_current && pass.is_probe) {
             (Outcome::Fault { kind, rest }, true) => {
                 self.openings = self.openings.saturating_add(1);
@@ -241,7 +211,7 @@ impl Machine {
                 self.rest_as_asked(now, self.asked(rest), kind)
             }
             (Outcome::Good, true) => Some(self.close(now)),
-            (Outcome::Unclear, true) => {
+            (Outcome::Outrun | Outcome::Unclear, true) => {
                 self.give_back_probe();
                 None
             }
@@ -253,7 +223,7 @@ impl Machine {
                 self.count(now, false);
                 None
             }
-            (Outcome::Fault { .. } | Outcome::Good | Outcome::Unclear, false) => None,
+            (Outcome::Fault { .. } | Outcome::Good | Outcome::Outrun | Outcome::Unclear, false) => None,
         }
     }
 
@@ -276,6 +246,10 @@ impl Machine {
         self.begin_anew_after_long(now);
         self.openings = self.openings.saturating_add(1);
         Some(self.open(now, self.rest(), Why::Rate { calls, failures, kind }, kind))
+    }
+
+    fn has_answered(&self, now: Instant) -> bool {
+        self.answered_at.is_some_and(|at| now.duration_since(at) < self.settings.window)
     }
 
     /// The service said how long, so neither the rate nor the doubling has a say.

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::{Fallback, Stack, Target, layer_fn};
+use crate::{Fallback, Stack, Target, Timeout, layer_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -177,6 +177,67 @@ async fn a_stream_that_breaks_after_it_was_handed_on_counts_and_one_that_is_drop
     }
 }
 
+/// Hangs, or answers after a while.
+fn slow(wait: Option<Duration>, breaker: &Breaker) -> Arc<dyn Provider> {
+    let waits = layer_fn("waits", move |inner, request| async move {
+        match wait {
+            Some(wait) => sleep(wait).await,
+            None => std::future::pending().await,
+        }
+        inner.send(request).await
+    });
+    Stack::new().layer(breaker.clone()).layer(waits).over(MockProvider::reply("Yes."))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_hangs_until_the_deadline_of_the_call_is_found_out() {
+    for (total, opens) in [(5 * SECOND, true), (SECOND / 2, false)] {
+        let breaker = breaker();
+        let both = [slow(None, &breaker), slow(Some(SECOND), &Breaker::new())].map(Target::new);
+        let llm = Stack::new().layer(Timeout::new().total(total)).over(Fallback::new("both", both));
+        for _ in 0..4 {
+            assert_eq!(kind_of(&llm).await, Some(ErrorKind::Timeout));
+        }
+        assert_eq!(breaker.state() == BreakerState::Open, opens, "within {total:?}");
+        assert_eq!(kind_of(&llm).await.is_none(), opens, "the other one has all the time then");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_its_caller_gives_up_before_its_deadline_says_nothing() {
+    let breaker = breaker();
+    let llm = Stack::new().layer(Timeout::new().total(5 * SECOND)).over(slow(None, &breaker));
+    for _ in 0..9 {
+        assert!(tokio::time::timeout(4 * SECOND, llm.send(question())).await.is_err());
+    }
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_only_ever_loses_to_a_hedge_is_found_out_and_one_that_answers_others_is_not() {
+    for answers_others in [false, true] {
+        let breaker = breaker();
+        let other = Target::new(slow(Some(SECOND / 100), &Breaker::new()));
+        let both = Fallback::new("both", [Target::new(slow(None, &breaker)), other]).hedge_after(2 * SECOND);
+        for _ in 0..4 {
+            if answers_others {
+                slow(Some(SECOND), &breaker).send(question()).await.unwrap();
+            }
+            both.send(question()).await.unwrap();
+        }
+        assert_eq!(breaker.state() == BreakerState::Open, !answers_others);
+        if !answers_others {
+            advance(5 * SECOND).await;
+            both.send(question()).await.unwrap();
+            assert_eq!(
+                breaker.rests_for(),
+                Some(10 * SECOND),
+                "a probe that loses is none that was answered"
+            );
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn so_many_probes_pass_at_a_time_and_one_that_is_dropped_makes_room() {
     let hangs = layer_fn("hangs", |inner, request| async move {
@@ -319,6 +380,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             kind: ErrorKind::RateLimited,
             rest: Some(Duration::from_secs(wait)),
         }),
+        1 => Just(Outcome::Outrun),
         1 => Just(Outcome::Unclear),
     ];
     let step = prop_oneof![
@@ -343,6 +405,7 @@ struct Model {
     /// Ends of calls since it was closed: when, and whether it failed.
     ended: Vec<(u64, bool)>,
     closed_at: Option<u64>,
+    answered_at: Option<u64>,
     openings: u32,
     /// Calls under way: the era in which they began, and whether they are probes.
     calls: Vec<(u32, bool)>,
@@ -402,6 +465,7 @@ impl Model {
     }
 
     fn answered(&mut self, call: usize) {
+        self.answered_at = Some(self.now);
         if self.calls[call] == (self.era, true) {
             self.close();
             self.calls[call] = (self.era, false);
@@ -411,8 +475,18 @@ impl Model {
     fn end(&mut self, call: usize, outcome: Outcome) {
         let (era, is_probe) = self.calls.remove(call);
         let is_current = era == self.era;
+        let answers = self.answered_at.is_some_and(|at| self.now - at < 30);
+        let outcome = match outcome {
+            Outcome::Outrun if is_probe || !answers => {
+                Outcome::Fault { kind: ErrorKind::Timeout, rest: None }
+            }
+            other => other,
+        };
+        if outcome == Outcome::Good {
+            self.answered_at = Some(self.now);
+        }
         match outcome {
-            Outcome::Unclear => {}
+            Outcome::Unclear | Outcome::Outrun => {}
             Outcome::Good if is_current && is_probe => self.close(),
             Outcome::Good if is_current => self.ended.push((self.now, false)),
             Outcome::Good => {}
@@ -451,7 +525,7 @@ proptest! {
         let begun = runtime.block_on(async { Instant::now() });
         let mut machine = Machine::new(breaker().probes(2).settings);
         let mut model = Model { now: 0, era: 0, state: BreakerState::Closed, until: 0, asked: false, ended: Vec::new(), closed_at: None,
-            openings: 0, calls: Vec::new() };
+            answered_at: None, openings: 0, calls: Vec::new() };
         let mut passes = Vec::new();
         for step in steps {
             let now = begun + Duration::from_secs(model.now);

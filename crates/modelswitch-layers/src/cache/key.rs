@@ -4,7 +4,7 @@ use modelswitch_provider::{Document, Endpoint, Request};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::Cache;
+use super::{Cache, SentTemperature};
 use crate::Tag;
 use crate::repeatable::wants_an_answer;
 
@@ -62,8 +62,9 @@ fn can_be_kept(cache: &Cache, request: &Request, body: &Document) -> bool {
 
 fn is_steady(cache: &Cache, request: &Request, body: &Document) -> bool {
     let Some(most) = cache.max_temperature else { return true };
-    let asked = body.get_raw("temperature").and_then(|text| text.parse::<f64>().ok()).unwrap_or(1.0);
-    asked <= most || request.endpoint.path() == Endpoint::EMBEDDINGS.path()
+    let said = || body.get_raw("temperature").and_then(|text| text.parse::<f64>().ok());
+    let sent = request.extensions.get::<SentTemperature>().map(|sent| sent.0);
+    sent.or_else(said).unwrap_or(1.0) <= most || request.endpoint.path() == Endpoint::EMBEDDINGS.path()
 }
 
 /// JSON with sorted members and no blanks: one text for whatever says the same.

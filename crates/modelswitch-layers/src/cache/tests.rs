@@ -204,6 +204,10 @@ async fn what_leaves_something_is_not_for_caches_and_tags_can_be_kept_apart() {
 
 /// Takes a second for each answer, and fails as often as it is told to before.
 fn slow(failures: u32) -> (Cache, Arc<dyn Provider>, Arc<AtomicU32>) {
+    slow_under(Cache::new(), failures)
+}
+
+fn slow_under(cache: Cache, failures: u32) -> (Cache, Arc<dyn Provider>, Arc<AtomicU32>) {
     let (service, calls) = counting();
     let tries = Arc::new(AtomicU32::new(0));
     let wait = layer_fn("slow", move |inner, request| {
@@ -216,7 +220,6 @@ fn slow(failures: u32) -> (Cache, Arc<dyn Provider>, Arc<AtomicU32>) {
             inner.send(request).await
         }
     });
-    let cache = Cache::new();
     let llm = Stack::new().layer(cache.clone()).layer(wait).over(service);
     (cache, llm, calls)
 }
@@ -236,9 +239,9 @@ async fn the_same_question_at_the_same_time_is_asked_once() {
 
 #[tokio::test(start_paused = true)]
 async fn when_the_first_fails_or_is_given_up_the_next_one_asks() {
-    let (cache, llm, calls) = slow(2);
+    let (cache, llm, calls) = slow(1);
     let answers = future::join_all((0..5).map(|_| llm.send(question("a", false)))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.is_err()).count(), 2);
+    assert_eq!(answers.iter().filter(|answer| answer.is_err()).count(), 1);
     assert_eq!((calls.load(Ordering::Relaxed), cache.turns.open()), (1, 0));
 
     let (cache, llm, _) = slow(0);
@@ -250,6 +253,57 @@ async fn when_the_first_fails_or_is_given_up_the_next_one_asks() {
     drop(second);
     assert_eq!(read(third.await.unwrap()).await.2, "miss");
     assert_eq!(cache.turns.open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_through_a_row_of_failures_or_for_an_answer_that_is_not_kept() {
+    let (cache, llm, _) = slow(u32::MAX);
+    let began = Instant::now();
+    future::join_all((0..10).map(|_| llm.send(question("a", false)))).await;
+    let three_times = began.elapsed();
+    let began = Instant::now();
+    llm.send(question("a", false)).await.unwrap_err();
+    assert_eq!((three_times, cache.turns.open()), (began.elapsed() * 3, 0));
+
+    for stream in [false, true] {
+        let (cache, llm, calls) = slow_under(Cache::new().max_answer(1), 0);
+        let began = Instant::now();
+        future::join_all((0..10).map(|_| ask(&llm, question("a", stream)))).await;
+        assert_eq!((began.elapsed(), cache.turns.open()), (Duration::from_secs(2), 0), "{stream}");
+        assert_eq!(calls.load(Ordering::Relaxed), 10);
+    }
+}
+
+#[tokio::test]
+async fn a_hit_of_a_cache_further_in_stays_one() {
+    let (service, calls) = counting();
+    let inner = Cache::new();
+    let llm = Stack::new().layer(inner.clone()).over(service);
+    ask(&llm, question("a", false)).await;
+    let llm = Stack::new().layer(Cache::new()).wrap(llm);
+    assert_eq!(ask(&llm, question("a", false)).await.2, "hit");
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn clones_under_different_names_give_none_of_each_others_answers() {
+    let (service, calls) = counting();
+    let (cache, service) = (Cache::new(), Arc::new(service) as Arc<dyn Provider>);
+    let under = |name: &str| cache.clone().kept_under(name).wrap(service.clone());
+    for (name, status) in [("one", "miss"), ("two", "miss"), ("one", "hit")] {
+        assert_eq!(ask(&under(name), question("a", false)).await.2, status, "{name}");
+    }
+    assert_eq!((under("one").name(), calls.load(Ordering::Relaxed)), (service.name(), 2));
+}
+
+#[test]
+fn the_temperature_that_is_sent_in_the_end_decides() {
+    let cold = Cache::new().max_temperature(0.0);
+    for (sent, is_kept) in [(0.0, true), (1.9, false)] {
+        let mut request = question("a", false);
+        request.extensions.insert(SentTemperature(sent));
+        assert_eq!(key_of(&cold, "p", &request).is_some(), is_kept);
+    }
 }
 
 #[tokio::test(start_paused = true)]

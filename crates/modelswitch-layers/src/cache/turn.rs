@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -10,13 +11,23 @@ use super::Key;
 
 /// The questions that are being asked. Clones are the same.
 #[derive(Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<HashMap<Key, Arc<Semaphore>>>>);
+pub(super) struct Turns(Arc<Mutex<HashMap<Key, Arc<Line>>>>);
+
+/// Those who have the same question.
+struct Line {
+    asking: Arc<Semaphore>,
+    failures: AtomicU32,
+}
+
+/// So often one after the other asks in vain; then all go at once. One that is in trouble for a moment isn't asked by a crowd,
+/// and nobody waits through a long row of failures.
+const MOST_FAILURES: u32 = 2;
 
 /// Leave to ask, or a place in the line for it. When it is dropped the next in line has it.
 pub(super) struct Turn {
     turns: Turns,
     key: Key,
-    line: Arc<Semaphore>,
+    line: Arc<Line>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -25,13 +36,16 @@ impl Turns {
     pub(super) async fn wait(&self, key: &Key) -> Turn {
         // It stands in line before it waits, so that the line is forgotten with the last of it, whoever gives up.
         let mut turn = self.stand(key);
-        turn.permit = turn.line.clone().acquire_owned().await.ok();
+        turn.permit = turn.line.asking.clone().acquire_owned().await.ok();
         turn
     }
 
     fn stand(&self, key: &Key) -> Turn {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = lines.entry(*key).or_insert_with(|| Arc::new(Semaphore::new(1))).clone();
+        let line = lines.entry(*key).or_insert_with(|| {
+            Arc::new(Line { asking: Arc::new(Semaphore::new(1)), failures: AtomicU32::new(0) })
+        });
+        let line = line.clone();
         Turn { turns: self.clone(), key: *key, line, permit: None }
     }
 
@@ -41,13 +55,36 @@ impl Turns {
     }
 }
 
+impl Turn {
+    /// It was asked in vain.
+    pub(super) fn failed(self) {
+        if self.line.failures.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAILURES {
+            self.let_all_go();
+        }
+    }
+
+    /// Nobody in line need wait: there will be no answer for them. Who comes later stands in a new one.
+    pub(super) fn let_all_go(self) {
+        self.leave(&mut self.turns.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.line.asking.close();
+    }
+
+    /// Takes the line out of the table, unless there is another by now.
+    fn leave(&self, lines: &mut HashMap<Key, Arc<Line>>) {
+        if lines.get(&self.key).is_some_and(|line| Arc::ptr_eq(line, &self.line)) {
+            lines.remove(&self.key);
+        }
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut lines = self.turns.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = self.turns.clone();
+        let mut lines = turns.0.lock().unwrap_or_else(PoisonError::into_inner);
         self.permit = None;
         // The table's and this one: nobody else is in line, and nobody can come while the table is locked.
         if Arc::strong_count(&self.line) <= 2 {
-            lines.remove(&self.key);
+            self.leave(&mut lines);
         }
     }
 }

@@ -359,7 +359,8 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    // Under Miri one takes a minute.
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 128 }))]
 
     /// Whatever calls come, end, stream and are dropped in whatever order: those run that run in the model, in the order of
     /// coming, never more than the limit, and in the end every place is free again.

@@ -312,7 +312,8 @@ fn paused() -> tokio::runtime::Runtime {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    // Under Miri one takes a minute.
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 96 }))]
 
     /// Whatever calls come, end, are corrected and dropped in whatever order: those begin that begin in the model, at the same
     /// second, in the order of coming.

@@ -9,7 +9,10 @@ use rust_decimal::Decimal;
 
 use crate::counter::{KEPT, weigh};
 use crate::ledger::Sums;
-use crate::{Allowance, Entry, Money, Priced, Query, Sum, Taken, Tokens};
+use crate::{Allowance, Entry, Money, Outcome, Priced, Query, Sum, Taken, Tokens};
+
+/// Of an error: the file was somebody else's all the time.
+pub(super) const LOCKED: &str = "ledger_locked";
 
 /// Amounts are texts: SQLite has no decimals, and a float isn't what was spent.
 const TABLES: &str = "
@@ -24,7 +27,7 @@ const TABLES: &str = "
 /// Of the tables above.
 const VERSION: i64 = 1;
 /// How long somebody else may have the file: a call may be waiting.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often, and after which pause, a file is tried to open that somebody else has.
 const MOST_TRIES: u32 = 20;
@@ -33,6 +36,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct File(Connection);
 
 impl File {
+    /// How long is waited from now on while somebody else has the file; [`PATIENCE`] unless set.
+    pub(super) fn wait_at_most(&self, patience: Duration) {
+        // It only sets a number.
+        let _ = self.0.busy_timeout(patience);
+    }
+
     /// Opens a file, or makes it. Programs that make one at the same time are in each other's way for a moment, without any
     /// patience of SQLite's own where it changes to its write-ahead log.
     pub(super) fn open(path: &Path) -> Result<Self> {
@@ -190,7 +199,9 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 fn unreadable(error: rusqlite::Error) -> Error {
+    let code = if is_busy(&error) { LOCKED } else { "ledger_unusable" };
     Error::new(ErrorKind::Upstream, "the ledger's file can't be used")
+        .with_code(code)
         .with_hint("look whether its disk is full, or another program keeps it locked")
         .with_source(error)
 }
@@ -248,7 +259,9 @@ fn entry_of(row: &Row<'_>) -> Result<Entry> {
     entry.tag = row.get("tag").map_err(unreadable)?;
     entry.tokens = tokens_of(row).map_err(unreadable)?;
     entry.cost = cost_of(row).map_err(unreadable)?;
-    entry.outcome = row.get::<_, String>("outcome").map_err(unreadable)?.parse()?;
+    let outcome: String = row.get("outcome").map_err(unreadable)?;
+    // A later version may have kinds of its own.
+    entry.outcome = outcome.parse().unwrap_or(Outcome::Error(ErrorKind::Upstream));
     let millis: i64 = row.get("duration_ms").map_err(unreadable)?;
     entry.duration = Duration::from_millis(u64::try_from(millis).unwrap_or_default());
     entry.attempts = row.get("attempts").map_err(unreadable)?;

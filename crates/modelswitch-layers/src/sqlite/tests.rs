@@ -118,6 +118,36 @@ async fn a_locked_file_fails_no_call_and_its_entries_are_written_later() {
     assert_eq!(store.sums(&Query::new()).await.unwrap()[0].calls, 1);
 }
 
+/// Each would wait a second, one after the other.
+#[tokio::test]
+async fn calls_do_not_queue_up_for_a_locked_file() {
+    let (_folder, path) = folder();
+    let store = Sqlite::open(&path).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let allowance = until_tomorrow(1000);
+    let takes = (0..200).map(|_| {
+        store.record(Entry::at(UNIX_EPOCH));
+        store.take(UNIX_EPOCH, Decimal::ONE, &allowance)
+    });
+    // More than 200, if they queued up.
+    let all = tokio::time::timeout(Duration::from_secs(120), futures_util::future::join_all(takes));
+    assert!(all.await.unwrap().iter().all(|taken| taken.is_err()));
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.take(UNIX_EPOCH, Decimal::ONE, &allowance).await.unwrap(), Taken::Yes);
+    assert_eq!(store.sums(&Query::new()).await.unwrap()[0].calls, 200);
+}
+
+#[tokio::test]
+async fn an_outcome_of_a_later_version_is_a_failure_and_no_end_of_the_sums() {
+    let (_folder, path) = folder();
+    let store = Sqlite::open(&path).unwrap();
+    store.record(Entry::at(UNIX_EPOCH));
+    store.flush().await.unwrap();
+    Connection::open(&path).unwrap().execute_batch("UPDATE entries SET outcome = 'melted'").unwrap();
+    assert_eq!(store.sums(&Query::new()).await.unwrap()[0].failed, 1);
+}
+
 #[tokio::test]
 async fn a_full_disk_fails_no_call_and_its_entries_are_written_later() {
     let (_folder, path) = folder();

@@ -1,6 +1,6 @@
 //! What the body of an answer is, as its first line tells.
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use futures_util::{StreamExt, stream};
 use modelswitch_provider::{ByteStream, Result};
 use serde::Deserialize;
@@ -17,26 +17,35 @@ pub(super) enum First {
 }
 
 /// Waits for the first line that isn't white space, as far as it tells what it is: services send blank lines to keep a
-/// connection alive. `body` may be asked again after its end.
+/// connection alive. What stands before it, a byte order mark too, is taken away, so that it makes no difference how the bytes
+/// are split. `body` may be asked again after its end.
 pub(super) async fn beginning(mut body: ByteStream) -> Result<(Option<First>, ByteStream)> {
-    let mut read = BytesMut::new();
+    let (mut read, mut has_mark) = (BytesMut::new(), false);
     let first = loop {
         let next = body.next().await.transpose()?;
         let has_ended = next.is_none();
         read.extend_from_slice(&next.unwrap_or_default());
-        let text = read.trim_ascii_start();
-        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start();
-        match (text.first().copied(), begins_events(text)) {
+        has_mark |= skip_blank(&mut read, has_mark);
+        let is_half_a_mark = !has_mark && BYTE_ORDER_MARK.starts_with(&read);
+        match (read.first().copied(), begins_events(&read)) {
             (Some(_), Some(true)) => break Some(First::Events),
-            (Some(byte), Some(false)) => break Some(First::Byte(byte)),
-            (Some(byte), None) if has_ended => break Some(First::Byte(byte)),
+            (Some(byte), _) if has_ended => break Some(First::Byte(byte)),
+            (Some(byte), Some(false)) if !is_half_a_mark => break Some(First::Byte(byte)),
             (None, _) if has_ended => break None,
-            // Nothing of it is needed.
-            (None, _) => read.clear(),
-            (Some(_), None) => {}
+            (Some(_) | None, _) => {}
         }
     };
     Ok((first, ByteStream::new(stream::iter([Ok(read.freeze())]).chain(body))))
+}
+
+/// Takes away white space and, where none was met before, a byte order mark. True for such a mark.
+fn skip_blank(read: &mut BytesMut, has_mark: bool) -> bool {
+    let text = read.trim_ascii_start();
+    let marked = text.strip_prefix(BYTE_ORDER_MARK).filter(|_| !has_mark);
+    let left = marked.map_or(text, <[u8]>::trim_ascii_start).len();
+    let is_marked = marked.is_some();
+    read.advance(read.len() - left);
+    is_marked
 }
 
 /// True for a field of a stream of events or a comment in one. `None` where more of it must be seen.
@@ -107,9 +116,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_mark_is_taken_away_wherever_it_is_split() {
+        let mark = BYTE_ORDER_MARK;
+        for (text, rest) in [
+            ([b"\n".as_slice(), mark, b" {}"].concat(), b"{}".as_slice()),
+            ([mark, mark, b"{}"].concat(), &[mark, b"{}"].concat()),
+            (mark.to_vec(), b""),
+            (b"\xEF\xBB".to_vec(), b"\xEF\xBB"),
+        ] {
+            for size in 1..=text.len() {
+                let pieces = text.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece)));
+                let body = ByteStream::new(stream::iter(pieces.collect::<Vec<_>>()).fuse());
+                let (first, body) = beginning(body).await.unwrap();
+                let byte = if let Some(First::Byte(byte)) = first { Some(byte) } else { None };
+                assert_eq!(byte, rest.first().copied(), "{text:?} by {size}");
+                assert_eq!(whole(body).await.unwrap(), rest, "{text:?} by {size}");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn a_beginning_that_comes_in_pieces_is_waited_for_and_kept() {
         for (pieces, is_events) in [
             (&["\n", "\u{feff}", "da", "ta: x"][..], true),
+            (&["\u{feff} ", "\n", ": x"], true),
             (&["da", "tabase"], false),
             (&["\n\n", "dat"], false),
         ] {

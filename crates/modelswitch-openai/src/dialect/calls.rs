@@ -1,7 +1,7 @@
 //! Tool calls in one shape: each with an id that no other has, an index, a type, and its arguments as JSON text. Results
 //! pair up by the id, so one that is made up is the same in all pieces and another in every answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use modelswitch_provider::{Result, ToolCallSlots};
@@ -13,7 +13,7 @@ use crate::adapter::to_json;
 /// The calls of a whole message.
 pub(super) fn repair_whole(message: &mut Map<String, Value>, ids: Ids) {
     let Some(calls) = list_of_calls(message) else { return };
-    let mut known: Vec<String> = Vec::new();
+    let mut known: HashSet<String> = HashSet::new();
     for (position, call) in calls.iter_mut().filter_map(Value::as_object_mut).enumerate() {
         repair_call(call);
         repair::string_or(call, "id", String::new);
@@ -23,7 +23,7 @@ pub(super) fn repair_whole(message: &mut Map<String, Value>, ids: Ids) {
             id = ids.of(u32::try_from(position).unwrap_or(u32::MAX));
             call.insert("id".to_owned(), id.clone().into());
         }
-        known.push(id);
+        known.insert(id);
     }
 }
 
@@ -219,8 +219,8 @@ impl Calls {
             && (!is_first || piece.has_type)
     }
 
-    /// The id of the piece, where it tells calls apart: not one that a call without an id gets later, and not one that two
-    /// calls of a delta share.
+    /// The id of the piece, where it tells calls apart: not one that a call without an id gets later, not one of several that
+    /// a call gets, and not one that two calls of a delta share.
     fn given_id<'a>(&self, delta: u64, piece: Piece<'a>) -> Option<&'a str> {
         let id = piece.id?;
         let is_late =
@@ -229,7 +229,16 @@ impl Calls {
             .calls
             .values()
             .any(|call| call.id == id && call.delta == delta && begins_another(call, delta, piece));
-        (!is_late && !is_shared).then_some(id)
+        (!is_late && !is_shared && !self.is_renewed(delta, piece, id)).then_some(id)
+    }
+
+    /// True when an id is new and the call isn't that the piece would go on with: some services make one up for each delta.
+    fn is_renewed(&self, delta: u64, piece: Piece<'_>, id: &str) -> bool {
+        // Without an index only a call without a name can't be another.
+        let may_go_on = piece.index.is_some() || piece.name.is_none();
+        may_go_on
+            && self.target(piece).is_some_and(|call| !is_next(call, delta, piece))
+            && !self.calls.values().any(|call| call.id == id)
     }
 
     /// True when a piece without an id of its own begins a call.
@@ -284,6 +293,16 @@ fn begins_another(call: &Call, delta: u64, piece: Piece<'_>) -> bool {
     let is_another = piece.id.is_none_or(|id| id != call.id);
     (call.delta == delta && (has_arguments || is_another))
         || (call.arguments.is_whole() && (has_arguments || name != call.name))
+}
+
+/// A piece with another id is another call if the one before it is over, or if it begins one: with another name, or with the
+/// same and nothing said of either's arguments. A delta has no two pieces of one call.
+fn is_next(call: &Call, delta: u64, piece: Piece<'_>) -> bool {
+    let has_arguments = piece.arguments.is_some_and(|text| !text.is_empty());
+    let names_another = !call.name.is_empty() && piece.name.is_some_and(|name| name != call.name);
+    let opens = piece.name.is_some() && !has_arguments && !call.arguments.began;
+    let is_over = call.arguments.is_whole() && (piece.name.is_some() || has_arguments);
+    call.delta == delta || is_over || names_another || opens
 }
 
 /// How far a JSON text has come, without keeping it.
@@ -406,6 +425,53 @@ mod tests {
             ]),
             [0, 1, 1]
         );
+    }
+
+    #[test]
+    fn a_call_whose_id_is_another_in_each_delta_is_one_call() {
+        let f = Some("f");
+        let at = |delta, id, name, arguments| (delta, Some(0), Some(id), name, arguments);
+        let (begin, end) = ("{\"a\":", "1}");
+        assert_eq!(
+            slots(&[at(0, "a", f, ""), at(1, "b", None, begin), at(2, "c", None, end), at(3, "d", None, "")]),
+            [0; 4]
+        );
+        assert_eq!(slots(&[at(0, "a", f, ""), at(1, "b", f, begin), at(2, "c", f, end)]), [0; 3]);
+        assert_eq!(slots(&[at(0, "a", None, ""), at(1, "b", f, begin), at(2, "c", f, end)]), [0; 3]);
+        let bare = |delta, id, name, arguments| (delta, None, Some(id), name, arguments);
+        assert_eq!(slots(&[bare(0, "a", f, begin), bare(1, "b", None, end)]), [0; 2]);
+        // What comes after it, or beside it, is another.
+        assert_eq!(
+            slots(&[at(0, "a", f, begin), at(1, "b", None, end), at(2, "c", f, ""), at(3, "d", None, "{}")]),
+            [0, 0, 1, 1]
+        );
+        assert_eq!(slots(&[at(0, "a", f, begin), at(1, "b", Some("g"), "")]), [0, 1]);
+        assert_eq!(slots(&[at(0, "a", f, ""), at(0, "b", f, begin)]), [0, 1]);
+        assert_eq!(slots(&[bare(0, "a", f, begin), bare(1, "b", f, end)]), [0, 1]);
+        // An id that is known already leads to its call.
+        assert_eq!(
+            slots(&[
+                at(0, "a", f, ""),
+                at(1, "b", Some("g"), begin),
+                at(2, "a", None, "{}"),
+                at(3, "b", None, end)
+            ]),
+            [0, 1, 0, 1]
+        );
+    }
+
+    #[test]
+    fn the_first_of_several_ids_is_the_calls() {
+        let mut calls = Calls::default();
+        let mut place = |delta, id, name, arguments| {
+            calls.place(
+                IDS,
+                delta,
+                Piece { index: Some(0), id: Some(id), name, arguments: Some(arguments), has_type: true },
+            )
+        };
+        assert_eq!(place(0, "a", Some("f"), "{").id.as_deref(), Some("a"));
+        assert_eq!(place(1, "b", None, "}").id, None);
     }
 
     #[test]

@@ -63,10 +63,11 @@ pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes, out: &mut V
             if items.iter().any(|item| !item.is_object()) {
                 return Err(Error::decode("a chunk of the stream is not a JSON object"));
             }
-            waiting.extend(items);
+            // They come before what follows the list.
+            items.into_iter().rev().for_each(|item| waiting.push_front(item));
             continue;
         }
-        if let Some(error) = error::from_success(&context.profile, &context.scrub, &value) {
+        if let Some(error) = error_in(context, &value) {
             return Err(keep(error));
         }
         if shape_value(context, seen, &mut value).map_err(|error| match error.upstream_body() {
@@ -78,6 +79,18 @@ pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes, out: &mut V
         seen.next_delta();
     }
     Ok(())
+}
+
+/// The error that stands where a chunk should be. One that says nothing but how it went is no answer, though it calls itself a
+/// chunk.
+fn error_in(context: &Context, value: &Value) -> Option<Error> {
+    let read = |value: &Value| error::from_success(&context.profile, &context.scrub, value);
+    let is_bare = is_nothing(value, "choices") && is_nothing(value, "usage");
+    read(value).or_else(|| {
+        let mut bare = value.as_object().filter(|_| is_bare)?.clone();
+        bare.remove("object")?;
+        read(&Value::Object(bare))
+    })
 }
 
 /// A chunk that conforms, or would if its reasoning were called `reasoning_content`. `None` for others.
@@ -93,12 +106,11 @@ fn pass(context: &Context, seen: &mut Seen, data: &Bytes) -> Option<Bytes> {
     if !conforms(context, seen, &look) {
         return None;
     }
-    // Of reasoning there may have to be a copy, and tags may stand in a text.
-    if !has_places
-        && context.profile.reasoning.tags.is_none()
-        && let Some(text) = look.only_text()
+    // Of reasoning there may have to be a copy.
+    if let Some(only) = look.only_text().filter(|_| !has_places)
+        && (only.is_reasoning || seen.is_answering(&context.profile, only.choice))
     {
-        seen.alike.learn(data, text);
+        seen.learn(data, &only);
     }
     Some(passed)
 }
@@ -169,13 +181,17 @@ fn is_in_shape(context: &Context, seen: &mut Seen, choice: &look::Choice<'_>) ->
     let (delta, salt) = (seen.delta(), context.salt);
     let Some(seen) = seen.choice(choice.index) else { return true };
     let said = &choice.delta.0;
-    let has_thought = (said.content.is_some() || choice.finish_reason.is_some())
+    seen.said |= said.says_something();
+    let has_text = said.content.as_ref().is_some_and(|text| !text.is_empty());
+    let has_thought = (has_text || choice.finish_reason.is_some())
         && seen.thought(&context.profile).is_some_and(|thought| !thought.is_over());
     if !has_thought {
         seen.ended |= choice.finish_reason.is_some();
     }
+    let ends_again =
+        choice.finish_reason.as_ref().is_some_and(|reason| seen.repeats_reason(delta, reason.word()));
     let ids = Ids { salt, choice: choice.index };
-    let mut in_shape = !has_thought;
+    let mut in_shape = !has_thought && !ends_again;
     for call in said.tool_calls.iter().flatten() {
         let piece = call.0.piece();
         let placed = seen.calls.place(ids, delta, piece);
@@ -206,17 +222,20 @@ fn shape_value(context: &Context, seen: &mut Seen, value: &mut Value) -> Result<
         Kind::Chat => fit::<CreateChatCompletionStreamResponse>(value, &ESSENTIAL, WHAT)?,
         _ => fit::<CreateCompletionResponse>(value, &ESSENTIAL, WHAT)?,
     }
-    let is_empty = |name: &str| match value.get(name) {
-        Some(Value::Array(items)) => items.is_empty(),
-        Some(Value::Null) | None => true,
-        Some(_) => false,
-    };
     let says_more = || {
         value.as_object().is_some_and(|members| {
             members.iter().any(|(name, value)| !OF_EACH_CHUNK.contains(&name.as_str()) && !value.is_null())
         })
     };
-    Ok(!(had_usage && is_empty("usage") && is_empty("choices")) || says_more())
+    Ok(!(had_usage && is_nothing(value, "usage") && is_nothing(value, "choices")) || says_more())
+}
+
+fn is_nothing(value: &Value, name: &str) -> bool {
+    match value.get(name) {
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Null) | None => true,
+        Some(_) => false,
+    }
 }
 
 /// What is in every chunk, or is looked at by itself.
@@ -268,6 +287,7 @@ fn repair_choice(
         finish::repair(&context.profile, choice, !seen.calls.is_empty())?;
         whole::finish_function_call(context, choice);
         end_thought(seen, choice);
+        end_once(seen, choice, delta);
     } else {
         whole::repair_text(choice);
         finish::refuse_failed(context, choice)?;
@@ -279,16 +299,11 @@ fn repair_choice(
 }
 
 fn repair_delta(context: &Context, seen: &mut SeenChoice, choice: &mut Map<String, Value>, number: u64) {
-    if !choice.get("delta").is_some_and(Value::is_object) {
-        // Some services send the whole message where a delta should be.
-        let message = choice.get("message").filter(|message| message.is_object()).cloned();
-        choice.insert("delta".to_owned(), message.unwrap_or_else(|| Value::Object(Map::new())));
-    }
+    fetch_delta(context, seen, choice);
     let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) else { return };
     if delta.contains_key("role") && !repair::is_role(delta.get("role")) {
         delta.remove("role");
     }
-    reasoning::unify(delta, &context.profile.reasoning.fields);
     if context.profile.response.cumulative {
         seen.take_new(delta);
     }
@@ -308,6 +323,35 @@ fn repair_delta(context: &Context, seen: &mut SeenChoice, choice: &mut Map<Strin
     let ids = Ids { salt: context.salt, choice: seen.index };
     for piece in calls::list_of_calls(delta).into_iter().flatten().filter_map(Value::as_object_mut) {
         repair_piece(seen, piece, ids, number);
+    }
+}
+
+/// Puts what is said under `delta`, also where a message or a text stands for it. After deltas these say the whole once more.
+fn fetch_delta(context: &Context, seen: &mut SeenChoice, choice: &mut Map<String, Value>) {
+    let unified = |value: Value| {
+        let mut delta = whole::as_message(value)?;
+        reasoning::unify(&mut delta, &context.profile.reasoning.fields);
+        Some(delta)
+    };
+    let mut delta = choice.get_mut("delta").map(Value::take).and_then(unified);
+    let says = |delta: &Option<Map<_, _>>| delta.as_ref().is_some_and(whole::says_something);
+    if says(&delta) {
+        seen.said = true;
+    }
+    for name in ["message", "text"].into_iter().filter(|_| !seen.said) {
+        let other = choice.get(name).cloned().and_then(unified);
+        if says(&other) && !says(&delta) || delta.is_none() {
+            delta = other;
+        }
+    }
+    choice.insert("delta".to_owned(), Value::Object(delta.unwrap_or_default()));
+}
+
+/// A reason that is given again is none: whoever acts on it would do so twice.
+fn end_once(seen: &mut SeenChoice, choice: &mut Map<String, Value>, delta: u64) {
+    let reason = choice.get("finish_reason").and_then(Value::as_str);
+    if reason.is_some_and(|reason| seen.repeats_reason(delta, reason)) {
+        choice.insert("finish_reason".to_owned(), Value::Null);
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::whole::repair_index;
 use super::{Context, repair, usage};
+use crate::profile::Vectors;
 
 /// The members that embeddings are nothing without.
 pub(super) const ESSENTIAL: [&str; 9] = [
@@ -83,7 +84,10 @@ fn repair_vector(context: &Context, embedding: &mut Value) {
         *embedding = items.swap_remove(0);
     }
     let other = match (&*embedding, context.wants_base64) {
-        (Value::String(packed), false) => unpack(packed),
+        (Value::String(packed), false) => unpack(context, packed).map(Value::from),
+        (Value::String(packed), true) if context.profile.response.vectors != Vectors::Float32 => {
+            unpack(context, packed).and_then(|numbers| pack(&numbers))
+        }
         (Value::Array(numbers), true) => pack(numbers),
         _ => None,
     };
@@ -92,11 +96,17 @@ fn repair_vector(context: &Context, embedding: &mut Value) {
     }
 }
 
-/// Numbers of 32 bits, the lowest byte first, as OpenAI packs them.
-fn unpack(packed: &str) -> Option<Value> {
+fn unpack(context: &Context, packed: &str) -> Option<Vec<Value>> {
     let bytes = BASE64.decode(packed).ok()?;
-    let (numbers, rest) = bytes.as_chunks::<4>();
-    rest.is_empty().then(|| numbers.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect())
+    match context.profile.response.vectors {
+        Vectors::Int8 => Some(bytes.iter().map(|byte| byte.cast_signed().into()).collect()),
+        // The lowest byte first, as OpenAI packs them.
+        Vectors::Float32 => {
+            let (numbers, rest) = bytes.as_chunks::<4>();
+            let number = |bytes: &[u8; 4]| f64::from(f32::from_le_bytes(*bytes)).into();
+            rest.is_empty().then(|| numbers.iter().map(number).collect())
+        }
+    }
 }
 
 fn pack(numbers: &[Value]) -> Option<Value> {
@@ -140,6 +150,22 @@ mod tests {
                 serde_json::from_value(shaped(true, &body).unwrap()).unwrap();
             assert_eq!(serde_json::to_value(&text.data[0].embedding).unwrap(), json!(packed), "{body}");
         }
+    }
+
+    #[test]
+    fn vectors_of_bytes_become_numbers_and_are_packed_as_openai_packs_them() {
+        let mut context = Context::of_test("perplexity", Kind::Embeddings);
+        let body = json!({"object":"list","model":"m","data":[{"object":"embedding","index":0,"embedding":BASE64.encode([1, 127, 255, 128])}],
+            "usage":{"prompt_tokens":1,"total_tokens":1}});
+        let mut shaped = |wants_base64| {
+            context.wants_base64 = wants_base64;
+            outward::shape(&context, body.to_string().into())
+        };
+        let numbers: CreateEmbeddingResponse = serde_json::from_slice(&shaped(false).unwrap()).unwrap();
+        assert_eq!(numbers.data[0].embedding, [1.0, 127.0, -1.0, -128.0]);
+        let text: Value = serde_json::from_slice(&shaped(true).unwrap()).unwrap();
+        let packed = BASE64.encode([1_f32, 127.0, -1.0, -128.0].map(f32::to_le_bytes).concat());
+        assert_eq!(text["data"][0]["embedding"], packed);
     }
 
     #[test]

@@ -19,6 +19,8 @@ use crate::sse::{Item, SseDecoder};
 
 /// More than a chunk with an image in it needs.
 const LONGEST_EVENT: usize = 32 << 20;
+/// Whoever sends more pieces after the end of an answer doesn't end.
+const MOST_AFTER_THE_END: usize = 16;
 
 pub(super) fn read(context: Context, body: ByteStream) -> EventStream {
     EventStream::new(Events {
@@ -102,7 +104,11 @@ impl Events {
     fn close(&mut self) {
         self.is_over = true;
         self.late.clear();
-        while let Some(Some(Ok(_))) = self.body.next().now_or_never() {}
+        for _ in 0..MOST_AFTER_THE_END {
+            if !matches!(self.body.next().now_or_never(), Some(Some(Ok(_)))) {
+                break;
+            }
+        }
     }
 
     /// Shapes an event; what comes of it is ready.
@@ -132,8 +138,11 @@ impl Events {
 
     /// The service says that the answer is whole: what it left out is said for it.
     fn say_last_words(&mut self) {
-        if !matches!(self.context.kind, Kind::Chat | Kind::Completion) {
-            return;
+        match self.context.kind {
+            Kind::Chat | Kind::Completion => {}
+            // Its last event would have closed the stream before this.
+            Kind::Responses | Kind::Messages => return self.ready.push_back(Err(self.cut())),
+            Kind::Embeddings | Kind::Models | Kind::Model | Kind::Other => return,
         }
         if self.count == 0 && self.ready.is_empty() {
             self.ready.push_back(Err(empty()));
@@ -215,11 +224,19 @@ impl Events {
             self.say_last_words();
             return None;
         }
-        Some(match (cut_inside, self.count) {
-            (true, _) => Error::interrupted("the stream was cut in the middle of an event"),
-            (false, 0) => empty(),
-            (false, _) => Error::interrupted("the stream ended without its last event"),
+        Some(if cut_inside {
+            Error::interrupted("the stream was cut in the middle of an event")
+        } else {
+            self.cut()
         })
+    }
+
+    /// What an end between two events is that came too early.
+    fn cut(&self) -> Error {
+        match self.count {
+            0 => empty(),
+            _ => Error::interrupted("the stream ended without its last event"),
+        }
     }
 }
 
@@ -300,6 +317,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_that_is_whole_ends_though_the_service_goes_on_for_ever() {
+        let text = Bytes::from(format!("{TEXT}\n\n{LAST}\n\ndata: [DONE]\n\n"));
+        let body =
+            stream::iter([Ok(text)]).chain(stream::repeat_with(|| Ok(Bytes::from_static(b": more\n\n"))));
+        let events: Vec<_> =
+            read(Context::of_test("deepseek", Kind::Chat), ByteStream::new(body)).collect().await;
+        assert!(events.len() == 2 && events.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
     async fn the_responses_endpoint_ends_with_its_own_last_event() {
         let created = "event: response.created\ndata: {\"type\":\"response.created\"}\n\n";
         let completed = "event: response.completed\ndata: {\"type\":\"response.completed\"}\n\n";
@@ -308,6 +335,18 @@ mod tests {
         assert_eq!(read_all(Kind::Responses, &[created]).await, (1, Some(ErrorKind::Interrupted)));
         let error = "event: error\ndata: {\"type\":\"error\",\"code\":\"x\",\"message\":\"broke\"}\n\n";
         assert_eq!(read_all(Kind::Responses, &[created, error]).await, (1, Some(ErrorKind::Upstream)));
+    }
+
+    #[tokio::test]
+    async fn done_before_the_last_event_of_an_endpoint_that_has_one_is_a_cut() {
+        let created = "event: response.created\ndata: {\"type\":\"response.created\"}\n\n";
+        let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n";
+        for (kind, begin) in [(Kind::Responses, created), (Kind::Messages, start)] {
+            assert_eq!(read_all(kind, &[begin, "data: [DONE]\n\n"]).await, (1, Some(ErrorKind::Interrupted)));
+            assert_eq!(read_all(kind, &["data: [DONE]\n\n"]).await, (0, Some(ErrorKind::Decode)));
+        }
+        let completed = "event: response.completed\ndata: {\"type\":\"response.completed\"}\n\n";
+        assert_eq!(read_all(Kind::Responses, &[created, completed, "data: [DONE]\n\n"]).await, (2, None));
     }
 
     #[tokio::test]

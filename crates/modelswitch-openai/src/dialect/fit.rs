@@ -126,5 +126,6 @@ mod tests {
         let mut value = json!({"list":[{"text":"a"},{"text":7}]});
         let error = fit::<Outer>(&mut value, &essential, "it").unwrap_err();
         assert!(error.message().contains("list[1].text"), "{error}");
+        assert!(!error.message().contains("line"), "{error}");
     }
 }

@@ -20,8 +20,8 @@ use crate::Profile;
 pub(super) struct Look<'a, C = Choice<'a>> {
     #[serde(borrow)]
     pub(super) id: Text<'a>,
-    #[serde(borrow, rename = "object")]
-    _object: Text<'a>,
+    #[serde(borrow)]
+    object: Text<'a>,
     pub(super) created: u32,
     #[serde(borrow)]
     pub(super) model: Text<'a>,
@@ -40,6 +40,10 @@ pub(super) struct Look<'a, C = Choice<'a>> {
     moderation: Option<IgnoredAny>,
     #[serde(default)]
     x_groq: Option<Object<Groq>>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(default)]
+    base_resp: Option<Object<BaseResp>>,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +51,11 @@ pub(super) struct Choice<'a> {
     pub(super) index: u32,
     #[serde(borrow)]
     pub(super) delta: Object<Delta<'a>>,
+    /// The whole answer once more, or where a delta should be.
+    #[serde(default)]
+    message: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    text: Option<Text<'a>>,
     #[serde(default)]
     pub(super) finish_reason: Option<Reason>,
     #[serde(default)]
@@ -79,8 +88,8 @@ pub(super) struct Delta<'a> {
     reasoning: Option<&'a RawValue>,
     #[serde(borrow, default)]
     reasoning_details: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "refusal")]
-    _refusal: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    refusal: Option<Text<'a>>,
     #[serde(default, rename = "role")]
     _role: Option<Role>,
     #[serde(borrow, default)]
@@ -119,6 +128,13 @@ struct Groq {
     /// Why it broke a stream off.
     #[serde(default)]
     error: Option<IgnoredAny>,
+}
+
+/// MiniMax says there in each chunk how it goes.
+#[derive(Deserialize)]
+struct BaseResp {
+    #[serde(default)]
+    status_code: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -169,6 +185,19 @@ pub(super) enum Reason {
     FunctionCall,
 }
 
+impl Reason {
+    /// As it is written.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+            Self::FunctionCall => "function_call",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Function {
@@ -193,8 +222,11 @@ impl Look<'_> {
             let reason_is_plain =
                 choice.finish_reason.is_none() || !finish::calls_a_standard_one_a_failure(profile);
             let delta = &choice.delta.0;
+            let text_is_repeated = choice.text.as_ref().is_none_or(Text::is_empty) || delta.says_something();
             choice.logprobs.is_none()
                 && choice.error.is_none()
+                && choice.message.is_none()
+                && text_is_repeated
                 && delta.function_call.is_none()
                 && delta.tool_calls.iter().flatten().all(|call| call.0.custom.is_none())
                 && delta.audio.is_none()
@@ -205,22 +237,31 @@ impl Look<'_> {
     }
 }
 
+/// The one piece of text or of reasoning in a chunk, as it is written, and the choice that it is of.
+pub(super) struct OnlyText<'a> {
+    pub(super) choice: u32,
+    pub(super) text: &'a str,
+    pub(super) is_reasoning: bool,
+}
+
 impl Look<'_> {
-    /// The one piece of text or of reasoning in it, as it is written, where it tells nothing else that is kept count of.
-    pub(super) fn only_text(&self) -> Option<&str> {
+    /// `None` where it tells something else that is kept count of.
+    pub(super) fn only_text(&self) -> Option<OnlyText<'_>> {
         let ([Object(choice)], None) = (self.choices.as_slice(), &self.usage) else { return None };
         let delta = &choice.delta.0;
-        if choice.finish_reason.is_some() || delta.tool_calls.is_some() {
+        if choice.finish_reason.is_some() || choice.text.is_some() || delta.tool_calls.is_some() {
             return None;
         }
-        let (text, other) = match (&delta.content, &delta.reasoning_content) {
-            (Some(text), Some(thought)) if text.0.is_empty() => (thought, Some(text)),
-            (Some(text), thought) => (text, thought.as_ref()),
-            (None, Some(thought)) => (thought, None),
+        let (text, other, is_reasoning) = match (&delta.content, &delta.reasoning_content) {
+            (Some(text), Some(thought)) if text.is_empty() => (thought, Some(text), true),
+            (Some(text), thought) => (text, thought.as_ref(), false),
+            (None, Some(thought)) => (thought, None, true),
             (None, None) => return None,
         };
         match &text.0 {
-            Cow::Borrowed(text) if other.is_none_or(|other| other.0.is_empty()) => Some(text),
+            Cow::Borrowed(text) if other.is_none_or(Text::is_empty) => {
+                Some(OnlyText { choice: choice.index, text, is_reasoning })
+            }
             // What had to be read isn't as it is written.
             Cow::Borrowed(_) | Cow::Owned(_) => None,
         }
@@ -247,14 +288,35 @@ impl Look<'_, TextChoice<'_>> {
 impl<C> Look<'_, C> {
     fn envelope_conforms(&self) -> bool {
         let has_more = self.x_groq.as_ref().is_some_and(|own| own.0.usage.is_some() || own.0.error.is_some());
-        self.error.is_none()
+        // What these say may be a failure, and so may anything beside nothing.
+        let may_fail = self.object.0 == "error"
+            || self.kind.as_ref().is_some_and(|kind| kind.0 == "error")
+            || self.base_resp.as_ref().is_some_and(|base| !matches!(base.0.status_code, None | Some(0)))
+            || (self.choices.is_empty() && self.usage.is_none());
+        !may_fail
+            && self.error.is_none()
             && self.moderation.is_none()
             && !has_more
             && self.usage.as_ref().is_none_or(|usage| usage.0.is_in_shape())
     }
 }
 
+impl Text<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl<'a> Delta<'a> {
+    /// True when something of an answer is in it.
+    pub(super) fn says_something(&self) -> bool {
+        let texts = [&self.content, &self.reasoning_content, &self.refusal];
+        texts.into_iter().flatten().any(|text| !text.is_empty())
+            || self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
+            || self.reasoning.is_some_and(|reasoning| reasoning.get() != "\"\"")
+            || self.reasoning_details.is_some_and(|details| details.get() != "[]")
+    }
+
     /// The reasoning, as it is written, that has to stand under `reasoning_content` too.
     ///
     /// # Errors

@@ -10,6 +10,10 @@ mod embeddings;
 mod events;
 mod finish;
 mod fit;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
+#[cfg(test)]
+mod identity;
 mod inward;
 mod look;
 mod mend;
@@ -22,6 +26,8 @@ mod repair;
 mod responses;
 mod seen;
 mod thought;
+#[cfg(test)]
+mod unread;
 mod usage;
 mod whole;
 
@@ -45,7 +51,7 @@ use self::inward::Adapted;
 use crate::adapter::to_json;
 use crate::profile::BrokenOff;
 use crate::scrub::Scrub;
-use crate::transport::{Answer, Transport, whole};
+use crate::transport::{Answer, Transport, no_larger_than_an_answer, whole};
 use crate::{Policies, Profile};
 
 /// A profile, ready to work.
@@ -302,10 +308,10 @@ impl Context {
 
     /// A stream of events; for a request that wanted none, the answer it amounts to.
     async fn events(&self, body: ByteStream) -> Result<Body> {
-        let mut events = events::read(self.clone(), body);
         if self.wants_stream {
-            return Ok(Body::Events(events));
+            return Ok(Body::Events(events::read(self.clone(), body)));
         }
+        let mut events = events::read(self.clone(), no_larger_than_an_answer(body));
         let whole = match self.kind {
             Kind::Chat => {
                 let response = Response { head: self.head.clone(), body: Body::Events(events) };
@@ -358,7 +364,7 @@ impl Context {
     }
 }
 
-#[cfg(any(test, feature = "bench"))]
+#[cfg(any(test, feature = "bench", feature = "fuzz"))]
 impl Context {
     /// Of a request that wanted nothing in particular.
     fn plain(profile: Profile, kind: Kind) -> Self {

@@ -13,24 +13,27 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::fit::fit;
-use super::look::whole::Whole;
-use super::{Context, Kind, embeddings, finish, mend, models, responses, usage, whole};
+use super::{Context, Kind, embeddings, finish, look, mend, models, responses, usage, whole};
 use crate::adapter::to_json;
 use crate::error;
+use crate::profile::Vectors;
 use crate::sse::BYTE_ORDER_MARK;
 
 /// # Errors
 /// The error that stands where the answer should be; [`Decode`](modelswitch_provider::ErrorKind::Decode) when there is
 /// nothing to save.
 pub(super) fn shape(context: &Context, body: Bytes) -> Result<Bytes> {
-    let Context { profile, kind, scrub, .. } = context;
+    if conforms(context, &body) { Ok(body) } else { read(context, &body) }
+}
+
+/// As [`shape`], whether it conforms or not.
+pub(super) fn read(context: &Context, body: &Bytes) -> Result<Bytes> {
+    let Context { profile, kind, scrub, head, .. } = context;
     let keep = |error: Error| match error.upstream_body() {
         None => error.with_upstream_body(scrub.body(body.clone())),
         Some(_) => error,
     };
-    if conforms(context, &body) {
-        return Ok(body);
-    }
+    let with_headers = |error| error::with_headers(error, profile, &head.headers);
     let text = body.trim_ascii();
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii();
     if text.is_empty() {
@@ -43,12 +46,13 @@ pub(super) fn shape(context: &Context, body: Bytes) -> Result<Bytes> {
     if let Some(error) =
         error::from_success(profile, scrub, &value).filter(|_| !is_failed_object(*kind, &value))
     {
-        return Err(keep(error));
+        return Err(keep(with_headers(error)));
     }
     match kind {
         Kind::Messages | Kind::Other => return Ok(body.slice_ref(text)),
         Kind::Chat | Kind::Completion | Kind::Embeddings | Kind::Models | Kind::Model | Kind::Responses => {
-            repair(context, &mut value).map_err(keep)?
+            let repaired = repair(context, &mut value);
+            repaired.map_err(|error| instead(context, &value).map_or(error, with_headers)).map_err(keep)?
         }
     }
     to_json(&value).map_err(keep)
@@ -59,7 +63,7 @@ pub(super) const TRY_AGAIN: &str = "try again; services under load answer so";
 const WHAT: &str = "the answer";
 
 /// True when async-openai decodes the body as it is and nothing in it needs a closer look.
-fn conforms(context: &Context, body: &[u8]) -> bool {
+pub(super) fn conforms(context: &Context, body: &[u8]) -> bool {
     if may_have_error(body) {
         return false;
     }
@@ -68,7 +72,10 @@ fn conforms(context: &Context, body: &[u8]) -> bool {
             !has_quirks(context, body) && (looks_right(context, body) || chat_conforms(context, body))
         }
         Kind::Completion => usage::is_in_shape(body) && decodes::<CreateCompletionResponse>(body),
-        Kind::Embeddings if context.wants_base64 => decodes::<CreateBase64EmbeddingResponse>(body),
+        Kind::Embeddings if context.wants_base64 => {
+            context.profile.response.vectors == Vectors::Float32
+                && decodes::<CreateBase64EmbeddingResponse>(body)
+        }
         Kind::Embeddings => decodes::<CreateEmbeddingResponse>(body),
         Kind::Models => decodes::<ListModelResponse>(body),
         Kind::Model => decodes::<Model>(body),
@@ -90,16 +97,24 @@ fn may_have_error(body: &[u8]) -> bool {
 
 /// True when there may be something in a chat's answer that async-openai decodes and that stands in the wrong place.
 fn has_quirks(context: &Context, body: &[u8]) -> bool {
-    let mentions = |word: &[u8]| memchr::memmem::find(body, word).is_some();
     let tags = context.profile.reasoning.tags.as_ref();
-    context.places.are_in(body)
-        // Go's encoder escapes the brackets of a tag.
-        || tags.is_some_and(|(open, _)| mentions(open.as_bytes()) || mentions(b"\\u003c"))
+    context.places.are_in(body) || tags.is_some_and(|tags| has_tag(tags, body))
+}
+
+/// True when either tag may be in it. Go's encoder escapes the brackets of one.
+fn has_tag((open, close): &(String, String), body: &[u8]) -> bool {
+    let (open, close) = (open.as_bytes(), close.as_bytes());
+    let (Some(first), Some(other)) = (open.first(), close.first()) else { return true };
+    // In one pass, since each search of a word has to be set up.
+    memchr::memchr3_iter(*first, *other, b'\\', body).any(|at| {
+        let rest = body.get(at..).unwrap_or_default();
+        [open, close, b"\\u003c"].iter().any(|word| rest.starts_with(word))
+    })
 }
 
 /// A look that costs less than decoding; it knows what most answers have.
 fn looks_right(context: &Context, body: &[u8]) -> bool {
-    let whole = std::str::from_utf8(body).ok().and_then(Whole::of);
+    let whole = std::str::from_utf8(body).ok().and_then(look::whole::Whole::of);
     whole.is_some_and(|whole| whole.conforms(&context.profile))
 }
 
@@ -107,6 +122,7 @@ fn chat_conforms(context: &Context, body: &[u8]) -> bool {
     if finish::calls_a_standard_one_a_failure(&context.profile)
         || memchr::memmem::find(body, b"\"function_call\"").is_some()
         || !usage::is_in_shape(body)
+        || !look::whole::has_thoughts_in_shape(body)
     {
         return false;
     }
@@ -114,7 +130,12 @@ fn chat_conforms(context: &Context, body: &[u8]) -> bool {
     // Without choices it decodes, and the first app that reads the first one panics.
     !reply.choices.is_empty()
         && reply.choices.iter().all(|choice| {
-            choice.finish_reason.is_some()
+            let message = &choice.message;
+            let has_text = message.content.as_ref().is_some_and(|text| !text.is_empty());
+            let has_calls = message.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
+            // What an empty message doesn't say may stand beside it.
+            (has_text || has_calls || message.refusal.is_some() || message.audio.is_some())
+                && choice.finish_reason.is_some()
                 && whole::ids_are_unique(choice.message.tool_calls.iter().flatten())
         })
 }
@@ -143,6 +164,23 @@ fn unwrap_list(kind: Kind, value: &mut Value) {
 fn is_failed_object(kind: Kind, value: &Value) -> bool {
     let object = value.get("object").and_then(Value::as_str);
     matches!(kind, Kind::Responses | Kind::Other) && object.is_some_and(|object| object != "error")
+}
+
+/// What stands where the answer should be, however it is put: `{"detail":"Not Found"}`. `None` where there is something of an
+/// answer.
+fn instead(context: &Context, value: &Value) -> Option<Error> {
+    let names: &[&str] = match context.kind {
+        Kind::Chat | Kind::Completion => &["choices"],
+        Kind::Embeddings => &["data", "embeddings", "embedding"],
+        Kind::Models | Kind::Model | Kind::Responses | Kind::Messages | Kind::Other => return None,
+    };
+    let is_there = |name: &&str| {
+        value.get(name).is_some_and(|value| value.as_array().is_none_or(|list| !list.is_empty()))
+    };
+    if names.iter().any(is_there) {
+        return None;
+    }
+    error::instead_of_answer(&context.profile, &context.scrub, value)
 }
 
 fn not_json(text: &[u8], error: &serde_json::Error) -> Error {
@@ -312,6 +350,37 @@ mod tests {
             }
             let out = shaped(Kind::Chat, &body).unwrap_or_else(|error| panic!("{at} {sent}: {error}"));
             assert_eq!(out.pointer(look).unwrap_or(&missing), &wanted, "{at} {sent}");
+        }
+    }
+
+    #[test]
+    fn a_text_and_a_string_are_what_is_said() {
+        for choice in [
+            json!({"text":"hi"}),
+            json!({"text":"hi","message":{"role":"assistant","content":null},"finish_reason":"stop","index":0}),
+            json!({"text":"hi","message":{"role":"assistant","content":"hi"}}),
+            json!({"message":"hi"}),
+            json!({"delta":"hi"}),
+            json!({"message":{"role":"assistant"},"delta":{"content":"hi"}}),
+        ] {
+            let body =
+                json!({"id":"1","object":"chat.completion","created":7,"model":"m","choices":[choice]});
+            let out = shaped(Kind::Chat, &body).unwrap();
+            assert_eq!(out["choices"][0]["message"]["content"], "hi", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_closing_tag_alone_takes_a_closer_look() {
+        let mut body = good();
+        for (text, is_known) in [("hm</think>hi", false), ("hi </think>", true)] {
+            body["choices"][0]["message"]["content"] = text.into();
+            if is_known {
+                body["choices"][0]["message"]["reasoning_content"] = "hm".into();
+            }
+            let message = &shaped(Kind::Chat, &body).unwrap()["choices"][0]["message"];
+            assert_eq!(message["reasoning_content"], "hm", "{text}");
+            assert_eq!(message["content"], if is_known { text } else { "hi" });
         }
     }
 

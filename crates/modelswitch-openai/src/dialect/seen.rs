@@ -6,6 +6,7 @@ use modelswitch_provider::Alike;
 use serde_json::{Map, Value};
 
 use super::calls::{Calls, Placed};
+use super::look::OnlyText;
 use super::repair;
 use super::thought::{Thought, Told};
 use crate::Profile;
@@ -17,7 +18,9 @@ pub(super) struct Seen {
     created: Option<u32>,
     choices: Vec<SeenChoice>,
     /// The last chunk that conformed and told nothing but text.
-    pub(super) alike: Alike,
+    alike: Alike,
+    /// The choice that it was of.
+    alike_choice: u32,
     /// How many deltas came.
     delta: u64,
     /// The usage that was handed on.
@@ -34,6 +37,10 @@ type Counts = (u32, u32, u32);
 pub(super) struct SeenChoice {
     pub(super) index: u32,
     pub(super) ended: bool,
+    /// Something of the answer came as a delta: a whole message after it says nothing new.
+    pub(super) said: bool,
+    /// Why it ended, and the number of the delta that told so.
+    reason: Option<(u64, String)>,
     pub(super) calls: Calls,
     /// Where the pieces of calls belong that a look has seen.
     pub(super) placed: VecDeque<Placed>,
@@ -56,13 +63,29 @@ impl Seen {
         self.forget_placed();
     }
 
-    /// True for a chunk that conforms and tells nothing but more text, as is seen without reading it.
-    pub(super) fn is_more_text(&mut self, chunk: &[u8]) -> bool {
-        let is_alike = self.alike.text_of(chunk).is_some();
-        if is_alike {
-            self.next_delta();
+    /// Keeps a chunk that conforms, to know others like it.
+    pub(super) fn learn(&mut self, chunk: &[u8], only: &OnlyText<'_>) {
+        if self.alike.learn(chunk, only.text) {
+            self.alike_choice = only.choice;
         }
-        is_alike
+    }
+
+    /// True for a chunk that conforms and tells nothing but more text, as is seen without reading it. What reading it would
+    /// have noted is noted.
+    pub(super) fn is_more_text(&mut self, chunk: &[u8]) -> bool {
+        let Some(text) = self.alike.text_of(chunk) else { return false };
+        self.next_delta();
+        if !text.is_empty()
+            && let Some(choice) = self.choice(self.alike_choice)
+        {
+            choice.said = true;
+        }
+        true
+    }
+
+    /// True when all that comes of the text of a choice is the answer, with no tag to look for.
+    pub(super) fn is_answering(&mut self, profile: &Profile, choice: u32) -> bool {
+        self.choice(choice).and_then(|choice| choice.thought(profile)).is_none_or(|thought| thought.is_over())
     }
 
     pub(super) fn delta(&self) -> u64 {
@@ -160,6 +183,17 @@ impl Seen {
 impl SeenChoice {
     pub(super) fn of(index: u32) -> Self {
         Self { index, ..Self::default() }
+    }
+
+    /// True when an earlier delta gave the same reason for the end.
+    pub(super) fn repeats_reason(&mut self, delta: u64, reason: &str) -> bool {
+        match &self.reason {
+            Some((at, known)) if known == reason => *at != delta,
+            Some(_) | None => {
+                self.reason = Some((delta, reason.to_owned()));
+                false
+            }
+        }
     }
 
     /// What is told of its thoughts, where the service puts tags around them.

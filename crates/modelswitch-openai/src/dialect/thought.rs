@@ -195,6 +195,35 @@ impl Thought {
     }
 }
 
+/// A whole text. Where no thought is known, a closing tag alone ends one too: then the model's template opened it, and nobody
+/// sent that tag. In a stream that isn't known before the thought has been handed on as the answer.
+pub(super) fn tell(tags: &(String, String), text: &str, is_known: bool) -> Told {
+    if !is_known && let Some(told) = closed_alone(tags, text) {
+        return told;
+    }
+    let mut thought = Thought::new(tags);
+    let mut told = thought.push(text);
+    let rest = thought.finish();
+    told.reasoning.push_str(&rest.reasoning);
+    told.text.push_str(&rest.text);
+    told
+}
+
+/// `None` when the text has no closing tag before an opening one. One in quotes is only named.
+fn closed_alone((open, close): &(String, String), text: &str) -> Option<Told> {
+    if open.is_empty() || close.is_empty() {
+        return None;
+    }
+    let begins = memchr::memmem::find(text.as_bytes(), open.as_bytes()).unwrap_or(text.len());
+    let before = text.get(..begins)?;
+    let is_named = |at: usize| before.get(..at).is_some_and(|said| said.ends_with(['`', '"', '\'']));
+    let at = memchr::memmem::find_iter(before.as_bytes(), close.as_bytes()).find(|at| !is_named(*at))?;
+    Some(Told {
+        reasoning: text.get(..at)?.trim_start().to_owned(),
+        text: text.get(at + close.len()..)?.trim_start().to_owned(),
+    })
+}
+
 /// The longest beginning of at most so many bytes that ends between two letters.
 fn boundary_within(text: &str, most: usize) -> usize {
     let mut ends = (0..=most.min(text.len())).rev();
@@ -260,6 +289,27 @@ mod tests {
     }
 
     #[test]
+    fn a_closing_tag_alone_ends_the_thought_of_a_whole_text() {
+        for (text, reasoning, answer) in [
+            ("hm</think>hi", "hm", "hi"),
+            ("\nhm\n</think>\n\nhi </think> <think>", "hm\n", "hi </think> <think>"),
+            ("</think>hi", "", "hi"),
+            ("it ends with `</think>` hm</think>hi", "it ends with `</think>` hm", "hi"),
+            ("it ends with `</think>`", "", "it ends with `</think>`"),
+            ("{\"tag\":\"</think>\"}", "", "{\"tag\":\"</think>\"}"),
+            ("yes <think>no</think>", "", "yes <think>no</think>"),
+        ] {
+            let told = tell(&tags(), text, false);
+            assert_eq!((told.reasoning.as_str(), told.text.as_str()), (reasoning, answer), "{text}");
+            assert_eq!(tell(&tags(), text, true).text, text, "the thought is known");
+        }
+        for (text, reasoning, answer) in CASES.iter().filter(|(text, ..)| text.contains("<think>")) {
+            let told = tell(&tags(), text, false);
+            assert_eq!((told.reasoning.as_str(), told.text.as_str()), (*reasoning, *answer), "{text}");
+        }
+    }
+
+    #[test]
     fn a_thought_is_handed_on_while_it_comes() {
         let mut thought = Thought::new(&tags());
         assert_eq!(thought.push("<think>one ").reasoning, "one ");
@@ -307,6 +357,36 @@ mod tests {
                 assert!(told(&pieces) == wanted, "by {size}: {}", text.get(..60).unwrap_or_default());
             }
         }
+    }
+
+    /// Some seconds where each tag is searched through all that comes after it, or is held and copied; a blink where it isn't.
+    #[test]
+    fn a_text_of_nothing_but_tags_is_told_apart_in_a_time_that_grows_with_it() {
+        let many = 200_000;
+        for text in [
+            tags().0.repeat(many),
+            format!("{}{}", tags().0, "<think></think>".repeat(many)),
+            tags().0 + &tags().1.repeat(many),
+        ] {
+            let whole = told(&[&text]);
+            assert!(whole.0.len() + whole.1.len() <= text.len());
+        }
+        let mut pieces = vec!["<think><think></think>"];
+        pieces.resize(many, "x");
+        assert_eq!(told(&pieces).1.len(), pieces.len() - 1);
+    }
+
+    #[test]
+    fn white_space_without_end_is_not_held_without_end() {
+        let mut thought = Thought::new(&tags());
+        let blank = " ".repeat(1000);
+        let said: usize = (0..100).map(|_| thought.push(&blank).text.len()).sum();
+        assert!(said > 90_000 && thought.is_over());
+        let blank = " ".repeat(MOST_HELD - 1);
+        assert_eq!(told(&[&blank, "<think>a</think>b"]), ("a".to_owned(), "b".to_owned()));
+        let answer = format!(" {blank}<think>a</think>b");
+        assert_eq!(told(&[&answer]), (String::new(), answer.clone()));
+        assert_eq!(told(&answer.split_inclusive(' ').collect::<Vec<_>>()), (String::new(), answer));
     }
 
     proptest! {

@@ -1,12 +1,13 @@
 //! A whole answer of the chat, and of the completions before it.
 
+use std::collections::HashSet;
+
 use async_openai::types::chat::ChatCompletionMessageToolCalls;
 use modelswitch_provider::{Error, Head, Result};
 use serde_json::{Map, Value, json};
 
 use super::calls::{self, Ids};
-use super::thought::{Thought, Told};
-use super::{Context, finish, reasoning, repair, usage};
+use super::{Context, finish, reasoning, repair, thought, usage};
 
 /// The members that an answer is nothing without.
 pub(super) const ESSENTIAL: [&str; 11] = [
@@ -34,13 +35,7 @@ pub(super) fn repair_chat(context: &Context, object: &mut Map<String, Value>) ->
             return Err(Error::decode(format!("choices[{position}] is not an object")));
         };
         repair_index(choice, position);
-        if !choice.get("message").is_some_and(Value::is_object)
-            && let Some(delta @ Value::Object(_)) = choice.get("delta")
-        {
-            // A service that only streams, and answers with the whole in one piece.
-            let delta = delta.clone();
-            choice.insert("message".to_owned(), delta);
-        }
+        fetch_message(choice);
         let number = choice.get("index").and_then(repair::count).unwrap_or_default();
         let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) else {
             finish::refuse_failed(context, choice)?;
@@ -55,6 +50,38 @@ pub(super) fn repair_chat(context: &Context, object: &mut Map<String, Value>) ->
     Ok(())
 }
 
+/// Puts what is said under `message`, also where a service that only streams answers with the whole in one delta, or with a text.
+fn fetch_message(choice: &mut Map<String, Value>) {
+    if choice.get("message").and_then(Value::as_object).is_some_and(says_something) {
+        return;
+    }
+    let places = ["message", "delta", "text"].into_iter();
+    let there: Vec<_> = places.filter_map(|name| as_message(choice.get(name)?.clone())).collect();
+    if let Some(message) = there.iter().find(|message| says_something(message)).or(there.first()) {
+        choice.insert("message".to_owned(), Value::Object(message.clone()));
+    }
+}
+
+/// What stands where a message or a delta should be, as one: a string is its content.
+pub(super) fn as_message(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(members) => Some(members),
+        Value::String(_) => Some(Map::from_iter([("content".to_owned(), value)])),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    }
+}
+
+/// True when something of an answer is in a message or a delta.
+pub(super) fn says_something(message: &Map<String, Value>) -> bool {
+    let names = ["content", "reasoning_content", "refusal", "tool_calls", "function_call", "audio"];
+    names.iter().filter_map(|name| message.get(*name)).any(|value| match value {
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    })
+}
+
 /// True when it calls tools.
 fn repair_message(context: &Context, message: &mut Map<String, Value>, choice: u32) -> bool {
     if !repair::is_role(message.get("role")) {
@@ -64,12 +91,10 @@ fn repair_message(context: &Context, message: &mut Map<String, Value>, choice: u
     if let Some(tags) = &context.profile.reasoning.tags
         && let Some(text) = message.get("content").and_then(Value::as_str)
     {
-        let mut thought = Thought::new(tags);
-        let Told { reasoning: mut thinking, text: mut said } = thought.push(text);
-        let rest = thought.finish();
-        thinking.push_str(&rest.reasoning);
-        said.push_str(&rest.text);
-        reasoning::add(message, Told { reasoning: thinking, text: said });
+        let is_known =
+            message.get("reasoning_content").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+        let told = thought::tell(tags, text, is_known);
+        reasoning::add(message, told);
     }
     repair::string_or_null(message, "refusal");
     if !context.asked_functions {
@@ -101,12 +126,8 @@ pub(super) fn ids_are_unique<'a>(calls: impl Iterator<Item = &'a ChatCompletionM
 
 /// True when each of these ids says something, and none is there twice.
 pub(super) fn are_unique<'a>(mut ids: impl Iterator<Item = &'a str>) -> bool {
-    let mut known: Vec<&str> = Vec::new();
-    ids.all(|id| {
-        let is_new = !id.is_empty() && !known.contains(&id);
-        known.push(id);
-        is_new
-    })
+    let mut known: HashSet<&str> = HashSet::new();
+    ids.all(|id| !id.is_empty() && known.insert(id))
 }
 
 /// # Errors

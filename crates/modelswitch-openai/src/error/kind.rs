@@ -40,7 +40,7 @@ enum By {
 }
 
 impl<'a> Heard<'a> {
-    /// `message` has lost what must not be shown.
+    /// `message` is on one line.
     pub(super) fn new(profile: &'a Profile, cleaner: &'a Cleaner<'a>, said: &Said, message: &str) -> Self {
         let names = [&said.code, &said.kind].into_iter().flatten().chain(&said.names);
         Self {
@@ -48,7 +48,7 @@ impl<'a> Heard<'a> {
             cleaner,
             names: names.map(|name| name.to_lowercase()).collect(),
             message: message.to_lowercase(),
-            has_wait: said.wait.is_some(),
+            has_wait: said.wait.or(said.reset).is_some(),
         }
     }
 
@@ -85,7 +85,7 @@ impl<'a> Heard<'a> {
     fn own(&self, may: impl Fn(ErrorKind) -> bool) -> Option<ErrorKind> {
         let fits = |pattern: &String| match pattern.strip_prefix('=') {
             Some(name) => self.names.iter().any(|said| *said == name.to_lowercase()),
-            None => self.says(pattern),
+            None => self.says(&pattern.to_lowercase()),
         };
         // Names are surer than phrases, whichever kind they are of.
         let of = |is_name: bool| {

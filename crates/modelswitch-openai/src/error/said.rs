@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
-use crate::retry_after;
+use crate::retry_after::{self, retry_after};
 
 /// What an error body says. Nothing in it is fit to be shown before it has been cleaned.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Said {
     pub(super) names: Vec<String>,
     /// How long to wait, where the body says so outside of its sentences.
     pub(super) wait: Option<Duration>,
+    /// When a limit starts anew, by the headers in the body.
+    pub(super) reset: Option<Duration>,
     /// The status that stands in the body.
     pub(super) status: Option<u16>,
     pub(super) is_page: bool,
@@ -88,6 +91,7 @@ impl Said {
             request_id: first(&REQUEST_IDS),
             status: STATUSES.iter().chain(&CODES).find_map(|name| object.get(*name).and_then(status)),
             wait: wait(object),
+            reset: headers_in(object).as_ref().and_then(retry_after::reset),
             ..Self::default()
         };
         said.code = said.code.or_else(|| first(STATUSES.get(1..).unwrap_or_default()));
@@ -135,6 +139,18 @@ impl Said {
         said
     }
 
+    /// The status that it gives itself: by a number, or by being nothing but the name of one, such as `Unauthorized`.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        let by_name = || {
+            let name = self.message.as_deref()?.trim().trim_end_matches('.');
+            let mut all = (400..600).filter_map(|status| StatusCode::from_u16(status).ok());
+            all.find(|status| {
+                status.canonical_reason().is_some_and(|reason| reason.eq_ignore_ascii_case(name))
+            })
+        };
+        self.status.and_then(|status| StatusCode::from_u16(status).ok()).or_else(by_name)
+    }
+
     fn has_message(&self) -> bool {
         self.message.is_some()
     }
@@ -166,12 +182,9 @@ impl Said {
     fn absorb_details(&mut self, object: &Map<String, Value>, depth: usize) {
         if let Some(metadata) = object.get("metadata").and_then(Value::as_object) {
             self.names.extend(metadata.get("error_type").and_then(word));
-            self.wait = self.wait.or_else(|| wait(metadata)).or_else(|| {
-                let headers = metadata.get("headers")?.as_object()?;
-                let reset =
-                    headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-ratelimit-reset"))?;
-                retry_after::moment_or_duration(&word(reset.1)?)
-            });
+            self.wait = self.wait.or_else(|| wait(metadata));
+            let reset = || headers_in(metadata).as_ref().and_then(retry_after::reset);
+            self.reset = self.reset.or_else(reset);
             if let Some(raw) = metadata.get("raw") {
                 let mut inner = Self::of(raw, depth);
                 let (own, real) = (self.message.take(), inner.message.take());
@@ -203,6 +216,7 @@ impl Said {
         self.param = self.param.take().or(inner.param);
         self.request_id = self.request_id.take().or(inner.request_id);
         self.wait = self.wait.or(inner.wait);
+        self.reset = self.reset.or(inner.reset);
         self.status = self.status.or(inner.status);
     }
 
@@ -220,6 +234,30 @@ fn wait(object: &Map<String, Value>) -> Option<Duration> {
         .iter()
         .find_map(|name| retry_after::moment_or_duration(&text(name)?))
         .or_else(|| retry_after::duration(&format!("{}ms", text("retry_after_ms")?)))
+        .or_else(|| retry_after(&headers_in(object)?))
+}
+
+/// The headers that another service's answer had, where an error repeats them: gateways do that for want of others once a
+/// stream has begun.
+fn headers_in(object: &Map<String, Value>) -> Option<HeaderMap> {
+    let names = ["headers", "response_headers", "responseHeaders"];
+    let headers = names.iter().find_map(|name| object.get(*name)?.as_object())?;
+    let read = |(name, value): (&String, &Value)| {
+        // Some write each as a list, since a header may be there more than once.
+        let value = value.as_array().and_then(|values| values.first()).unwrap_or(value);
+        let name: HeaderName = name.replace('_', "-").parse().ok()?;
+        Some((name, HeaderValue::try_from(plain(value)?).ok()?))
+    };
+    Some(headers.iter().filter_map(read).collect())
+}
+
+/// A string or number as text.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// A number that is the status of a failure.
@@ -229,9 +267,5 @@ fn status(value: &Value) -> Option<u16> {
 
 /// A string, or a number as text. Zero is no code of an error, and `None` is how LiteLLM writes null.
 pub(super) fn word(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !matches!(text.as_str(), "" | "None") => Some(text.clone()),
-        Value::Number(number) if number.as_f64() != Some(0.0) => Some(number.to_string()),
-        _ => None,
-    }
+    plain(value).filter(|text| !matches!(text.as_str(), "" | "None") && value.as_f64() != Some(0.0))
 }

@@ -263,6 +263,36 @@ fn a_pattern_that_begins_with_an_equals_sign_is_the_whole_of_a_code() {
 }
 
 #[test]
+fn a_pattern_counts_whatever_its_case() {
+    let profile = Profile::from_toml("mine", "patterns.insufficient_balance = ['Wallet is Empty']").unwrap();
+    for body in [r#"{"error":{"message":"Your wallet is empty."}}"#, r#"{"error":"WALLET IS EMPTY"}"#] {
+        let status = StatusCode::BAD_REQUEST;
+        let error = from_answer(&profile, &Scrub::default(), true, status, &HeaderMap::new(), body.into());
+        assert_eq!(error.kind(), ErrorKind::InsufficientBalance, "{body}");
+    }
+}
+
+#[test]
+fn a_piece_of_what_the_user_wrote_is_not_in_the_message() {
+    let prompt = "Why is there a rate limit on the number of tulips that one person may buy in Amsterdam?";
+    let messages = serde_json::json!([{ "role": "user", "content": prompt }]);
+    let request =
+        modelswitch_provider::Request::chat(&serde_json::json!({ "model": "m", "messages": messages }));
+    let scrub = Scrub::new(None, request.unwrap());
+    let body =
+        r#"{"error":{"message":"Bad prompt: WHY IS THERE A RATE LIMIT ON THE NUMBER OF TULIPS THAT..."}}"#;
+    let error = from_answer(
+        &Profile::default(),
+        &scrub,
+        true,
+        StatusCode::BAD_REQUEST,
+        &HeaderMap::new(),
+        body.into(),
+    );
+    assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidRequest, "Bad prompt: […]..."));
+}
+
+#[test]
 fn an_answer_is_not_taken_for_an_error() {
     let profile = Profile::embedded("openai-compatible").unwrap();
     for answer in [

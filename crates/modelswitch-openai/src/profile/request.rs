@@ -9,7 +9,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::Profile;
+use super::{Profile, words};
 
 /// How requests of the chat are put. Every change is told in
 /// [`Head::adaptations`](modelswitch_provider::Head::adaptations); with [`Policies::strict`](crate::Policies::strict) one that
@@ -43,13 +43,17 @@ pub struct RequestRules {
     pub content: ContentRule,
     /// Parameters that the service doesn't take and an answer doesn't depend on: they are left out. A member of messages is
     /// named as `messages[].name`.
+    #[serde(deserialize_with = "words::names")]
     pub drop: Vec<String>,
     /// Parameters that the service doesn't take and an answer depends on: a request with one is refused before it is sent. One
     /// that says what is so without it, such as `presence_penalty = 0`, is left out.
+    #[serde(deserialize_with = "words::names")]
     pub refuse: Vec<String>,
     /// Parameters by OpenAI's name, and the service's own. All other rules go by OpenAI's.
+    #[serde(deserialize_with = "words::renamed")]
     pub rename: BTreeMap<String, String>,
     /// The least and the most that a number may be; what is beyond is sent as the nearest that is within.
+    #[serde(deserialize_with = "words::ranges")]
     pub ranges: BTreeMap<String, (f64, f64)>,
     /// How many answers one request can ask for (`n`). Without it, any number passes.
     pub most_choices: Option<u32>,
@@ -57,11 +61,12 @@ pub struct RequestRules {
     /// parameter that the request has itself stays as it is. Where there are any, a word that stands on neither side isn't known
     /// for the service: it is sent as it is and told, and refused with [`Policies::strict`](crate::Policies::strict). Without
     /// any, all words pass.
+    #[serde(deserialize_with = "words::efforts")]
     pub effort: BTreeMap<String, Effort>,
-    /// The choices of a tool that the service takes: `auto`, `none`, `required`, `named`. Without any, all pass.
-    pub tool_choice: Vec<String>,
-    /// The types of `response_format` that the service takes: `text`, `json_object`, `json_schema`. Without any, all pass.
-    pub response_format: Vec<String>,
+    /// The choices of a tool that the service takes. Without any, all pass.
+    pub tool_choice: Vec<ToolChoiceKind>,
+    /// The types of `response_format` that the service takes. Without any, all pass.
+    pub response_format: Vec<FormatKind>,
     /// Whether a tool may be marked `strict`; else the mark is taken off.
     pub strict_tools: Option<bool>,
     /// Whether `stream_options` is taken; else it is left out.
@@ -102,21 +107,26 @@ pub struct ModelRequest {
     /// As [`RequestRules::content`].
     pub content: Option<ContentRule>,
     /// As [`RequestRules::drop`].
+    #[serde(deserialize_with = "words::some_names")]
     pub drop: Option<Vec<String>>,
     /// As [`RequestRules::refuse`].
+    #[serde(deserialize_with = "words::some_names")]
     pub refuse: Option<Vec<String>>,
     /// As [`RequestRules::rename`].
+    #[serde(deserialize_with = "words::renamed")]
     pub rename: BTreeMap<String, String>,
     /// As [`RequestRules::ranges`].
+    #[serde(deserialize_with = "words::ranges")]
     pub ranges: BTreeMap<String, (f64, f64)>,
     /// As [`RequestRules::most_choices`].
     pub most_choices: Option<u32>,
     /// As [`RequestRules::effort`].
+    #[serde(deserialize_with = "words::efforts")]
     pub effort: BTreeMap<String, Effort>,
     /// As [`RequestRules::tool_choice`].
-    pub tool_choice: Option<Vec<String>>,
+    pub tool_choice: Option<Vec<ToolChoiceKind>>,
     /// As [`RequestRules::response_format`].
-    pub response_format: Option<Vec<String>>,
+    pub response_format: Option<Vec<FormatKind>>,
     /// As [`RequestRules::strict_tools`].
     pub strict_tools: Option<bool>,
     /// As [`RequestRules::stream_options`].
@@ -181,6 +191,52 @@ pub enum ContentRule {
     Parts,
     /// Text alone: a list of text parts is put together, and other parts are refused.
     Text,
+}
+
+/// A choice of a tool.
+///
+/// ```
+/// use modelswitch_openai::{Profile, ToolChoiceKind};
+///
+/// let mine = Profile::from_toml("mine", "request.tool_choice = ['auto', 'named']")?;
+/// assert_eq!(mine.request.tool_choice, [ToolChoiceKind::Auto, ToolChoiceKind::Named]);
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ToolChoiceKind {
+    /// The model calls a tool or says something, as it likes.
+    Auto,
+    /// It calls none.
+    None,
+    /// It calls at least one.
+    Required,
+    /// It calls this one.
+    Named,
+    /// It calls some of these, by OpenAI's `allowed_tools`.
+    AllowedTools,
+}
+
+/// A type of `response_format`.
+///
+/// ```
+/// use modelswitch_openai::{FormatKind, Profile};
+///
+/// let mine = Profile::from_toml("mine", "request.response_format = ['text', 'json_object']")?;
+/// assert_eq!(mine.request.response_format, [FormatKind::Text, FormatKind::JsonObject]);
+/// # Ok::<(), modelswitch_provider::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FormatKind {
+    /// Plain text.
+    Text,
+    /// Any object of JSON.
+    JsonObject,
+    /// JSON that follows a schema.
+    JsonSchema,
 }
 
 /// What the service takes for a word of OpenAI's `reasoning_effort`.

@@ -154,9 +154,39 @@ fn mistakes_in_profiles_are_told_with_their_place_and_once() {
             "write a list, such as [\"a\", \"b\"]",
         ),
         (
+            "[profiles.x]\nextend = 'vllm'",
+            "line 4, column 1: `profiles.x.extend` is not a setting; did you mean `extends`?",
+            "write `extends` instead of `extend`",
+        ),
+        (
+            "[profiles.x.request]\ntool_choice = ['requird']",
+            "line 4, column 16: `profiles.x.request.tool_choice.0` must be \"auto\", \"none\", \"required\", \"named\" or \"allowed_tools\", which this is not; did you mean `required`?",
+            "write \"required\"",
+        ),
+        (
+            "[profiles.x.request]\nranges.temperature = [1.0, 0.0]",
+            "line 4, column 8: `profiles.x.request.ranges.temperature` must be two numbers, the least first, which this is not",
+            "write two numbers, the least first",
+        ),
+        (
+            "[profiles.x.request]\neffort.hihg = 'high'",
+            "line 4, column 8: `profiles.x.request.effort.hihg` is not a setting; did you mean `high`?",
+            "write `high` instead of `hihg`",
+        ),
+        (
+            "[profiles.x.request]\ndrop = ['temprature']",
+            "line 4, column 9: `profiles.x.request.drop.0` must be `temperature`, or another name, which this is not",
+            "write `temperature`, or another name",
+        ),
+        (
             "[profiles.x.finish_reasons]\nbusy = 'overlaoded'",
             "line 4, column 1: `profiles.x.finish_reasons.busy` must be \"invalid_request\", \"context_length\", \"content_filtered\", \"model_not_found\", \"authentication\", \"insufficient_balance\", \"rate_limited\", \"overloaded\", \"upstream\", \"timeout\", \"connection\", \"interrupted\", \"decode\", \"rejected\", \"unsupported\" or \"config\", which this is not; did you mean `overloaded`?",
             "write \"overloaded\"",
+        ),
+        (
+            "[profiles.x.finish_reasons]\nbusy = 'canary'",
+            "line 4, column 1: `profiles.x.finish_reasons.busy` must be \"invalid_request\", \"context_length\", \"content_filtered\", \"model_not_found\", \"authentication\", \"insufficient_balance\", \"rate_limited\", \"overloaded\", \"upstream\", \"timeout\", \"connection\", \"interrupted\", \"decode\", \"rejected\", \"unsupported\" or \"config\", which this is not",
+            "write one of these",
         ),
         (
             "[profiles.x]\nextends = 'depseek'",

@@ -210,6 +210,38 @@ async fn a_question_that_was_asked_before_is_answered_without_asking_anybody() {
 }
 
 #[tokio::test]
+async fn a_providers_own_word_on_caches_counts_in_place_of_the_tops() {
+    for (own, second) in [("cache = false", "none"), ("cache = { time_to_live = '1m' }", "hit")] {
+        let (a, b) = (sim().await, sim().await);
+        // The last provider's section goes on.
+        let lines = format!("{own}\n[cache]\n[models]\nsmart = ['b/deepseek-flash', 'a/deepseek-flash']");
+        let registry = registry(&[&a, &b], &lines);
+        for model in ["b/deepseek-flash", "smart"] {
+            let asked = async || status(&sent(&registry, question(model).into_request().unwrap()).await);
+            asked().await;
+            assert_eq!(asked().await, second, "{own} {model}");
+        }
+        let explained = registry.explain("b/deepseek-flash").unwrap();
+        assert!(explained.call.iter().all(|layer| layer.name != "cache"), "{own}");
+    }
+}
+
+#[tokio::test]
+async fn the_temperature_that_an_alias_sets_decides_what_its_cache_keeps() {
+    let a = sim().await;
+    let lines = "[cache]\nmax_temperature = 0\n[models]\n\
+                 cold = { targets = ['a/deepseek-flash', 'a/deepseek-v4-pro'], overrides = { temperature = 0 } }\n\
+                 warm = { targets = ['a/deepseek-flash', 'a/deepseek-v4-pro'], overrides = { temperature = 1.9 } }";
+    let registry = registry(&[&a], lines);
+    let asked = async |model: &str| {
+        let question = question(model).temperature(if model == "warm" { 0.0 } else { 1.0 });
+        status(&sent(&registry, question.into_request().unwrap()).await)
+    };
+    assert_eq!((asked("cold").await, asked("cold").await), ("miss".into(), "hit".into()));
+    assert_eq!((asked("warm").await, asked("warm").await), ("bypass".into(), "bypass".into()));
+}
+
+#[tokio::test]
 async fn what_is_spent_is_limited_for_all_for_a_provider_for_an_alias_and_for_a_tag() {
     let a = sim().await;
     for (lines, model) in [
@@ -358,6 +390,26 @@ async fn what_layers_know_outlives_a_reload_that_leaves_their_settings_alone() {
 }
 
 #[tokio::test]
+async fn answers_of_another_place_are_not_given_after_a_reload() {
+    let (a, b, elsewhere) = (sim().await, sim().await, sim().await);
+    let lines = "[cache]\n[models]\nsmart = ['a/deepseek-flash', 'b/deepseek-flash']";
+    let file = Changing::new(&[&a, &b], lines);
+    let registry = file.registry(&[&a, &b]);
+    for _ in 0..2 {
+        ask(&registry, "smart").await.unwrap();
+        ask(&registry, "a/deepseek-flash").await.unwrap();
+    }
+    assert_eq!(a.requests().len(), 2);
+    file.write(&[&elsewhere, &b], lines);
+    registry.reload().unwrap();
+    for model in ["smart", "a/deepseek-flash"] {
+        // It has another key, so that it refuses: but it is asked.
+        let _ = ask(&registry, model).await;
+    }
+    assert_eq!((a.requests().len(), elsewhere.requests().len()), (2, 2));
+}
+
+#[tokio::test]
 async fn what_was_spent_outlives_a_reload() {
     let a = sim().await;
     let file = Changing::new(&[&a], "[budget]\nday = '0.0005 USD'");
@@ -471,6 +523,31 @@ fn an_alias_that_would_wait_longer_than_its_provider_is_told() {
             "`models.x.timeout.idle` is longer than the provider `a` is waited for, which counts: raise it in [providers.a.timeout]"
         ]
     );
+}
+
+#[test]
+fn an_alias_whose_whole_time_one_target_may_take_is_told() {
+    let told = |alias: &str| {
+        let toml = format!(
+            "[providers.a]\nprofile = 'llamacpp'\n[providers.b]\nprofile = 'llamacpp'\n[timeout]\ntotal = '1m'\n[models.x]\n{alias}"
+        );
+        text(&toml).build().unwrap().warnings()
+    };
+    assert_eq!(
+        told("targets = ['a/y', 'b/y']"),
+        [
+            "a call to `x` has 1m in all, and the provider `a` alone is waited for 10m: when it hangs, no other target is asked \
+             in time; write a shorter `models.x.timeout.first_byte`"
+        ]
+    );
+    for alias in [
+        "target = 'a/y'",
+        "targets = ['a/y', 'b/y']\ntimeout.first_byte = '20s'",
+        "targets = ['a/y', 'b/y']\ntimeout.total = '11m'",
+        "targets = ['a/y', 'b/y']\nhedge_after = '10s'",
+    ] {
+        assert!(told(alias).is_empty(), "{alias}: {:?}", told(alias));
+    }
 }
 
 /// A question with one header.

@@ -34,6 +34,9 @@ pub enum Capability {
     Retries,
     /// Reasoning in the history is kept from a service that has no place for it.
     DropsReasoning,
+    /// What this service refuses of a request is left out, renamed, or refused before anything is sent. An adapter that hands
+    /// on what it gets is declared [without](Capabilities::without) this.
+    AdaptsRequests,
 }
 
 impl Capability {
@@ -52,6 +55,7 @@ impl Capability {
             Self::OneTry => "one-try",
             Self::Retries => "retries",
             Self::DropsReasoning => "drops-reasoning",
+            Self::AdaptsRequests => "adapts-requests",
         }
     }
 }
@@ -90,9 +94,10 @@ impl Capabilities {
     /// What a single adapter of a service can do that is simulated with this personality.
     pub fn of(personality: Personality) -> Self {
         use Capability::{
-            Embeddings, ListsModels, ModelNames, OneTry, RequestId, StreamUsage, Streams, Tools, Usage,
+            AdaptsRequests, Embeddings, ListsModels, ModelNames, OneTry, RequestId, StreamUsage, Streams,
+            Tools, Usage,
         };
-        let always = [Streams, Usage, StreamUsage, RequestId, OneTry];
+        let always = [Streams, Usage, StreamUsage, RequestId, OneTry, AdaptsRequests];
         let mut can = Self {
             model: "sim-small".to_owned(),
             other_model: "sim-large".to_owned(),

@@ -51,6 +51,7 @@
 //! | the names begin with | about |
 //! |---|---|
 //! | `unary-` | whole answers, the head, the list of models, vectors |
+//! | `request-` | what this service doesn't take is changed, or refused before it is sent |
 //! | `stream-` | what a stream holds and how it ends |
 //! | `tools-`, `reasoning-` | both whole and in pieces, and in the conversation that follows |
 //! | `error-` | the kind of every failure, what is kept of it, one try |
@@ -216,16 +217,18 @@ impl Contract {
 
     /// Runs all cases, one after the other.
     pub async fn run(&self) -> Report {
-        self.run_cases(|_| true).await
+        self.run_cases(|_| true, Vec::new()).await
     }
 
-    /// Runs the cases of these names.
+    /// Runs the cases of these names. A name that no case has is a failure in the report.
     pub async fn run_only(&self, names: &[&str]) -> Report {
-        self.run_cases(|case| names.contains(&case.name)).await
+        let unknown = names.iter().filter(|name| !Self::names().any(|known| known == **name));
+        let wrong = unknown.map(|name| misspelt(name)).collect();
+        self.run_cases(|case| names.contains(&case.name), wrong).await
     }
 
-    async fn run_cases(&self, wanted: impl Fn(&Case) -> bool) -> Report {
-        let (mut rows, mut tested) = (Vec::new(), None);
+    async fn run_cases(&self, wanted: impl Fn(&Case) -> bool, mut rows: Vec<Row>) -> Report {
+        let mut tested = None;
         for case in cases::all().filter(|case| wanted(case)) {
             let (outcome, name) = self.run_case(case).await;
             rows.push(Row { name: case.name, promise: case.promise, outcome });
@@ -283,6 +286,16 @@ impl Contract {
         let started = Sim::builder().personality(self.personality).key(key).start().await;
         let sim = started.map_err(|error| format!("the simulated service could not start: {error}"))?;
         Ok(Stage::over(sim, build, can, self.patience))
+    }
+}
+
+fn misspelt(name: &str) -> Row {
+    let nearest = Contract::names().min_by_key(|known| strsim::osa_distance(known, name));
+    let why = format!("there is no case `{name}`; did you mean `{}`?", nearest.unwrap_or_default());
+    Row {
+        name: "run-only",
+        promise: "every name that is asked for is a case's",
+        outcome: Outcome::Failed(why),
     }
 }
 

@@ -71,10 +71,13 @@ impl Report {
     /// Ends a test that has a failure, with all of them.
     ///
     /// # Panics
-    /// When a case failed.
+    /// When a case failed, or the run had none.
     #[expect(clippy::panic, reason = "a test fails loudly")]
     #[track_caller]
     pub fn assert_passed(&self) {
+        if self.rows.is_empty() {
+            panic!("no case of the contract was run over {}", self.provider);
+        }
         if self.failures().next().is_some() {
             panic!("{} breaks the contract:\n{}", self.provider, Failures(self));
         }
@@ -135,6 +138,12 @@ mod tests {
         }
         assert_eq!(report().skipped().collect::<Vec<_>>(), [("a-skipped", "not declared")]);
         assert_eq!(report().outcome("no-such"), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "no case of the contract was run over mine")]
+    fn a_run_of_nothing_proves_nothing() {
+        Report::new("mine".to_owned(), Vec::new()).assert_passed();
     }
 
     #[test]

@@ -111,6 +111,18 @@ impl Service {
     }
 
     fn whole(&self, ask: &Ask, turn: &Turn, head: &Head, ids: &mut Ids) -> Answer {
+        let choice =
+            json!({"index": 0, "message": self.message(turn, ids), "finish_reason": self.finish(turn)});
+        let body = self.envelope("chat.completion", head, json!([choice]), Some(usage(ask, turn)));
+        let answer = match ask.mode {
+            Some(Mode::ErrorInStream) => return self.failure(503),
+            Some(Mode::Blank) => Answer::body(StatusCode::OK, "application/json", "\n\n\n"),
+            _ => Answer::json(StatusCode::OK, &body),
+        };
+        ended(answer, ask.mode)
+    }
+
+    fn message(&self, turn: &Turn, ids: &mut Ids) -> Map<String, Value> {
         let mut message = Map::new();
         message.insert("role".to_owned(), json!("assistant"));
         let content = turn.content.concat();
@@ -123,14 +135,7 @@ impl Service {
             let calls = turn.calls.iter().enumerate().map(|(at, call)| self.call(call, at, ids));
             message.insert("tool_calls".to_owned(), calls.collect());
         }
-        let choice = json!({"index": 0, "message": message, "finish_reason": self.finish(turn)});
-        let body = self.envelope("chat.completion", head, json!([choice]), Some(usage(ask, turn)));
-        let answer = match ask.mode {
-            Some(Mode::ErrorInStream) => return self.failure(503),
-            Some(Mode::Blank) => Answer::body(StatusCode::OK, "application/json", "\n\n\n"),
-            _ => Answer::json(StatusCode::OK, &body),
-        };
-        ended(answer, ask.mode)
+        message
     }
 
     /// Puts the reasoning of a whole message where the service has it.
@@ -166,7 +171,12 @@ impl Service {
         for (delta, number) in deltas.into_iter().zip(1..) {
             let finish = (number == total).then(|| self.finish(turn));
             let usage = self.usage_beside(ask, turn, finish.is_some(), number);
-            let choice = self.piece(delta, finish);
+            let choice = match finish {
+                Some(finish) if self.stream.ends_whole => {
+                    json!({"index": 0, "message": self.message(turn, ids), "finish_reason": finish})
+                }
+                finish => self.piece(delta, finish),
+            };
             let mut chunk = self.envelope("chat.completion.chunk", head, json!([choice]), usage);
             if let (UsageAt::Groq, true, Some(chunk)) = (self.usage, finish.is_some(), chunk.as_object_mut())
             {

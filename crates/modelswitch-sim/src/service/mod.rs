@@ -161,6 +161,8 @@ pub(crate) struct Stream {
     pub(crate) repeats_role: bool,
     /// No `finish_reason` where it would be null.
     pub(crate) omits_null_finish: bool,
+    /// The last chunk has the whole message once more, under `message`.
+    pub(crate) ends_whole: bool,
 }
 
 /// The form of an error.

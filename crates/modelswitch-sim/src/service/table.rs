@@ -13,8 +13,13 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     SERVICES.iter().map(|service| service.name)
 }
 
-const STREAM: Stream =
-    Stream { comment: "", opens_empty: false, repeats_role: false, omits_null_finish: false };
+const STREAM: Stream = Stream {
+    comment: "",
+    opens_empty: false,
+    repeats_role: false,
+    omits_null_finish: false,
+    ends_whole: false,
+};
 
 /// What a line of the table leaves out.
 pub(super) const PLAIN: Service = Service {
@@ -165,10 +170,10 @@ const SERVICES: &[Service] = &[
     Service { name: "siliconflow-cn", ..SILICONFLOW },
     Service {
         name: "minimax",
-        models: Models::Absent,
         reasoning: Reasoning::Tags,
         embeds: false,
-        usage: UsageAt::LastChoice, // assumed
+        usage: UsageAt::LastChoice,                    // assumed
+        stream: Stream { ends_whole: true, ..STREAM }, // as users of other clients reported in 2026
         envelope: Envelope::BaseResp,
         extra: r#"{"base_resp":{"status_code":0,"status_msg":""}}"#,
         ..PLAIN
@@ -220,7 +225,7 @@ const SERVICES: &[Service] = &[
         envelope: Envelope::Sentence,
         ..PLAIN
     },
-    Service { name: "volcengine", prefix: "/api/v3", models: Models::Absent, ..PLAIN }, // its API is called Ark
+    Service { name: "volcengine", prefix: "/api/v3", models: Models::Absent, ..PLAIN }, // nothing is known of a list
     Service {
         name: "ollama",
         auth: Auth::Optional,

@@ -74,7 +74,12 @@ async fn tags_are_split_across_chunks() {
     let events = events(post(&sim, "/chat/completions", &streamed(asks("sim-reasoner"))).await).await;
     let joined = joined(&events, "content");
     assert!(joined.starts_with("<think>\n") && joined.contains("\n</think>\n\n[simulated"), "{joined}");
-    assert!(events.iter().all(|event| !event.to_string().contains("think>\\n")));
+    // The last one has the whole message once more.
+    let pieces = events.iter().filter(|event| event["choices"][0].get("message").is_none());
+    assert!(
+        pieces.count() > 3
+            && events.iter().filter(|event| event.to_string().contains("think>\\n")).count() == 1
+    );
 }
 
 #[tokio::test]
@@ -233,5 +238,5 @@ async fn lists_of_models_differ_as_they_do() {
     assert!(json("together").await[0]["id"].is_string());
     assert!(json("gemini").await["data"][0]["id"].as_str().unwrap().starts_with("models/"));
     assert!(json("lmstudio").await["data"][0].get("created").is_none());
-    assert_eq!(list("minimax").await.status(), 404);
+    assert_eq!(list("volcengine").await.status(), 404);
 }

@@ -104,7 +104,7 @@ fn reasoning_is_always_reasoning_content() {
 
 #[test]
 fn a_look_copies_reasoning_as_reading_it_does() {
-    let context = Context::of_test("openai-compatible", Kind::Chat);
+    let context = Context::of_test("openai", Kind::Chat);
     let details = json!([{"type":"reasoning.text","text":"details"}]);
     for (delta, is_copied) in [
         (json!({"reasoning":"h\"m\n\u{e9}"}), true),
@@ -131,7 +131,7 @@ fn a_look_copies_reasoning_as_reading_it_does() {
 
 #[test]
 fn reasoning_of_several_choices_is_copied_in_each() {
-    let context = Context::of_test("openai-compatible", Kind::Chat);
+    let context = Context::of_test("openai", Kind::Chat);
     let of = |index: u32, delta: Value| json!({"index":index,"delta":delta,"finish_reason":null});
     let mut chunk = good(json!({}));
     chunk["choices"] = json!([
@@ -242,11 +242,7 @@ fn log_probabilities_of_reasoning_are_kept() {
 }
 
 fn thinking() -> Context {
-    let mut context = Context::of_test("openai-compatible", Kind::Chat);
-    let mut profile = Profile::clone(&context.profile);
-    profile.reasoning.tags = Some(("<think>".to_owned(), "</think>".to_owned()));
-    context.profile = profile.into();
-    context
+    Context::of_test("openai-compatible", Kind::Chat)
 }
 
 fn joined(chunks: &[Value], index: u32, name: &str) -> String {
@@ -392,11 +388,19 @@ fn a_call_in_the_way_before_tools_is_a_tool_call_unless_functions_were_offered()
 #[test]
 fn several_chunks_in_one_event_are_several_chunks() {
     let (one, two) = (good(json!({"content":"a"})), good(json!({"content":"b"})));
-    for data in [json!([one, two]).to_string(), format!("{one}{two}"), format!("{one}\n{two}")] {
+    for data in [
+        json!([one, two]).to_string(),
+        format!("{one}{two}"),
+        format!("{one}\n{two}"),
+        format!("[{one}]{two}"),
+        format!("{one}[{two}]"),
+    ] {
         let (mut seen, mut out) = (Seen::default(), Vec::new());
         shape(&Context::of_test("openai-compatible", Kind::Chat), &mut seen, data.clone().into(), &mut out)
             .unwrap();
         assert_eq!(out.len(), 2, "{data}");
+        let out: Vec<Value> = out.iter().map(|out| serde_json::from_slice(out).unwrap()).collect();
+        assert_eq!(joined(&out, 0, "content"), "ab", "{data}");
     }
 }
 
@@ -414,4 +418,155 @@ fn a_chunk_of_ollamas_own_api_is_a_chunk() {
         (&out[1]["choices"][0]["finish_reason"], &out[1]["usage"]["total_tokens"]),
         (&json!("stop"), &json!(3))
     );
+}
+
+fn finish(delta: Value, reason: &str) -> Value {
+    let mut chunk = good(delta);
+    chunk["choices"][0]["finish_reason"] = reason.into();
+    chunk
+}
+
+/// What MiniMax sends last.
+fn whole_message(message: Value) -> Value {
+    json!({"id":"1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"finish_reason":"stop","message":message}],
+        "usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}})
+}
+
+fn reasons(chunks: &[Value]) -> Vec<&str> {
+    let choices = chunks.iter().flat_map(|chunk| chunk["choices"].as_array().unwrap());
+    choices.filter_map(|choice| choice["finish_reason"].as_str()).collect()
+}
+
+#[test]
+fn a_whole_message_after_deltas_says_nothing_twice() {
+    let call = |arguments: &str| json!({"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":arguments}}]});
+    let whole = json!({"role":"assistant","content":"hi you","reasoning_content":"hm","tool_calls":call("{}")["tool_calls"]});
+    for profile in ["openai", "openai-compatible", "minimax"] {
+        let deltas =
+            [good(json!({"reasoning_content":"hm"})), good(json!({"content":"hi you"})), good(call("{}"))];
+        for with_end in [false, true] {
+            let mut chunks = deltas.to_vec();
+            chunks.extend(with_end.then(|| finish(json!({}), "stop")));
+            chunks.push(whole_message(whole.clone()));
+            let out = run(profile, &chunks).unwrap();
+            let said = ["reasoning_content", "content"].map(|name| joined(&out, 0, name));
+            assert_eq!(said, ["hm", "hi you"], "{profile}");
+            let calls =
+                out.iter().filter(|chunk| !chunk["choices"][0]["delta"]["tool_calls"].is_null()).count();
+            assert_eq!((calls, reasons(&out)), (1, vec!["stop"]), "{profile}");
+            assert_eq!(out.last().unwrap()["usage"]["total_tokens"], 3, "{profile}");
+        }
+    }
+    let out = run(
+        "minimax",
+        &[
+            good(json!({"content":"<think>hm</think>hi"})),
+            whole_message(json!({"content":"<think>hm</think>hi"})),
+        ],
+    );
+    assert_eq!(joined(&out.unwrap(), 0, "content"), "hi");
+}
+
+#[test]
+fn a_message_alone_or_in_pieces_is_what_is_said() {
+    let message = |text: &str| json!({"choices":[{"index":0,"message":{"role":"assistant","content":text},"finish_reason":null}]});
+    let beside = |delta: Value| {
+        let mut chunk = good(delta);
+        chunk["choices"][0]["message"] = json!({"role":"assistant","content":"hi"});
+        chunk
+    };
+    for chunks in [
+        vec![message("h"), message("i")],
+        vec![beside(json!({}))],
+        vec![good(json!({"role":"assistant","content":""})), beside(json!({"content":""}))],
+        vec![
+            good(json!({"role":"assistant","content":"h"})),
+            beside(json!({"content":"i"})),
+            beside(json!({})),
+        ],
+    ] {
+        assert_eq!(joined(&run("openai", &chunks).unwrap(), 0, "content"), "hi", "{chunks:?}");
+    }
+}
+
+#[test]
+fn a_text_and_a_string_are_what_is_said() {
+    let choice = |choice: Value| {
+        let mut chunk = good(json!({}));
+        chunk["choices"] = json!([choice]);
+        chunk
+    };
+    for chunk in [
+        choice(json!({"index":0,"text":"hi"})),
+        choice(json!({"index":0,"text":"hi","delta":{}})),
+        choice(json!({"index":0,"text":"hi","delta":null,"message":null})),
+        choice(json!({"index":0,"text":"hi","delta":{"content":"hi"}})),
+        choice(json!({"index":0,"delta":"hi"})),
+        choice(json!({"index":0,"message":"hi"})),
+    ] {
+        assert_eq!(
+            joined(&run("openai", std::slice::from_ref(&chunk)).unwrap(), 0, "content"),
+            "hi",
+            "{chunk}"
+        );
+    }
+    let repeated = choice(json!({"index":0,"text":"hi","delta":{},"finish_reason":"stop"}));
+    let out = run("openai", &[good(json!({"content":"hi"})), repeated]).unwrap();
+    assert_eq!(joined(&out, 0, "content"), "hi");
+}
+
+#[test]
+fn a_reason_that_is_given_again_is_none() {
+    let mut last = finish(json!({}), "stop");
+    last["usage"] = json!({"prompt_tokens":1,"completion_tokens":2,"total_tokens":3});
+    let out =
+        run("openai", &[finish(json!({"content":"x"}), "stop"), last, finish(json!({}), "length")]).unwrap();
+    assert_eq!(reasons(&out), ["stop", "length"]);
+    assert_eq!(out[1]["usage"]["total_tokens"], 3);
+    // A look at the same chunk is no reason before it.
+    let mut both = finish(json!({"content":"x"}), "stop");
+    both["choices"].as_array_mut().unwrap().push(json!({"index":1,"delta":{"tool_calls":[{"index":0,"function":{"name":"f"}}]},"finish_reason":"stop"}));
+    assert_eq!(reasons(&run("openai", &[both]).unwrap()), ["stop", "stop"]);
+}
+
+#[test]
+fn an_error_in_a_chunk_that_conforms_is_an_error() {
+    let bare = |more: Value| {
+        let mut chunk = good(json!({}));
+        chunk["choices"] = json!([]);
+        chunk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        chunk
+    };
+    for (more, kind) in [
+        (
+            json!({"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}),
+            ErrorKind::InsufficientBalance,
+        ),
+        (
+            json!({"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0},"base_resp":{"status_code":"1008","status_msg":"insufficient balance"}}),
+            ErrorKind::InsufficientBalance,
+        ),
+        (json!({"type":"error","message":"it broke"}), ErrorKind::Upstream),
+        (json!({"object":"error","message":"it broke"}), ErrorKind::Upstream),
+        (json!({"code":"overloaded","message":"the service is overloaded"}), ErrorKind::Overloaded),
+        (json!({"object":"","success":false,"message":"it broke"}), ErrorKind::Upstream),
+        (json!({"x_groq":{"error":"it broke"}}), ErrorKind::Upstream),
+    ] {
+        let chunk = bare(more);
+        for profile in ["openai-compatible", "minimax"] {
+            let error = run(profile, std::slice::from_ref(&chunk)).unwrap_err();
+            assert_eq!(error.kind(), kind, "{profile} {chunk}");
+        }
+    }
+    for more in [
+        json!({"base_resp":{"status_code":0,"status_msg":""}}),
+        json!({"prompt_filter_results":[]}),
+        json!({"object":"","id":"","model":"","created":0,"code":0,"message":"success"}),
+    ] {
+        assert!(run("minimax", &[bare(more.clone())]).is_ok(), "{more}");
+    }
+    let mut well = good(json!({"role":"assistant"}));
+    well["base_resp"] = json!({"status_code":0,"status_msg":""});
+    let context = Context::of_test("minimax", Kind::Chat);
+    assert!(pass(&context, &mut Seen::default(), &well.to_string().into()).is_some());
 }

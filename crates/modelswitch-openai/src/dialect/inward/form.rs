@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::JsonSchema;
 use crate::adapter::{AnswerCheck, Checker, Notes, WantedForm};
-use crate::profile::RequestRules;
+use crate::profile::{FormatKind, RequestRules};
 
 const FORMAT: &str = "response_format";
 
@@ -26,25 +26,35 @@ pub(super) fn adapt(
         return Ok(None);
     }
     let Some(wanted) = WantedForm::of(document)? else { return Ok(None) };
-    let takes = |kind: &str| rules.response_format.iter().any(|taken| taken == kind);
-    if takes(wanted.kind()) {
+    let Some(kind) = kind(&wanted) else { return Ok(None) };
+    let takes = |kind| rules.response_format.contains(&kind);
+    if takes(kind) {
         return Ok(None);
     }
-    match wanted.kind() {
-        "text" => {
+    match kind {
+        FormatKind::Text => {
             document.remove(FORMAT);
             notes.same_meaning(FORMAT, "`text` left out: it is what the service answers with anyway");
             Ok(None)
         }
-        "json_object" if takes("json_schema") => {
+        FormatKind::JsonObject if takes(FormatKind::JsonSchema) => {
             notes.change(FORMAT, "`json_object` sent as a schema that any object follows", "send a schema");
             let any = json!({ "name": "answer", "schema": { "type": "object" } });
             document.set(FORMAT, json!({ "type": "json_schema", "json_schema": any }))?;
             Ok(None)
         }
-        "json_object" => asked_for(&wanted, document, answer, notes).map(Some),
-        "json_schema" => schema(rules, wanted, document, answer, notes),
-        _ => Ok(None),
+        FormatKind::JsonObject => asked_for(&wanted, document, answer, notes).map(Some),
+        FormatKind::JsonSchema => schema(rules, wanted, document, answer, notes),
+    }
+}
+
+/// The form as profiles know it; `None` for what is none of OpenAI's.
+fn kind(wanted: &WantedForm) -> Option<FormatKind> {
+    match wanted.kind() {
+        "text" => Some(FormatKind::Text),
+        "json_object" => Some(FormatKind::JsonObject),
+        "json_schema" => Some(FormatKind::JsonSchema),
+        _ => None,
     }
 }
 
@@ -72,7 +82,7 @@ fn schema(
             };
             Ok(None)
         }
-        JsonSchema::JsonObject if rules.response_format.iter().any(|taken| taken == "json_object") => {
+        JsonSchema::JsonObject if rules.response_format.contains(&FormatKind::JsonObject) => {
             let checked = hold(&wanted, answer)?;
             notes.change(
                 FORMAT,

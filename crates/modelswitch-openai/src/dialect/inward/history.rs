@@ -196,7 +196,11 @@ fn as_ours(message: &mut Document, notes: &mut Notes) -> Result<bool> {
 
 fn as_reasoning(message: &mut Document, notes: &mut Notes) -> Result<bool> {
     if message.has("reasoning") {
-        return Ok(message.remove(CONTENT));
+        let is_double = message.remove(CONTENT);
+        if is_double {
+            notes.same_meaning(CONTENT, "left out of the history: `reasoning` says it");
+        }
+        return Ok(is_double);
     }
     if message.rename(CONTENT, "reasoning") {
         notes.same_meaning(CONTENT, "sent as `reasoning`, where the service looks for it");

@@ -437,6 +437,13 @@ fn reasoning_in_the_history_takes_the_form_of_each_service() {
     for (history, sent, wanted, told) in [
         ("reasoning_content", r(), answer(r()), false),
         ("reasoning", r(), answer(json!({"reasoning":"r"})), true),
+        (
+            "reasoning",
+            json!({"reasoning_content":"r","reasoning":"r"}),
+            answer(json!({"reasoning":"r"})),
+            true,
+        ),
+        ("reasoning", json!({"reasoning":"r"}), answer(json!({"reasoning":"r"})), false),
         ("reasoning_details", r(), answer(json!({"reasoning":"r"})), true),
         (
             "reasoning_details",

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::messages::raw;
 use crate::ForcedToolChoice;
 use crate::adapter::{Notes, has_member};
-use crate::profile::RequestRules;
+use crate::profile::{RequestRules, ToolChoiceKind};
 
 const CHOICE: &str = "tool_choice";
 
@@ -23,47 +23,47 @@ pub(super) fn adapt(rules: &RequestRules, document: &mut Document, notes: &mut N
     if rules.strict_tools == Some(false) { unmark_strict(document, notes) } else { Ok(()) }
 }
 
-/// The choice that a request makes, by the word that profiles have for it; `None` for what is none of OpenAI's.
-fn kind(raw: &str) -> Option<&'static str> {
+/// The choice that a request makes, as profiles know it; `None` for what is none of OpenAI's.
+fn kind(raw: &str) -> Option<ToolChoiceKind> {
     match raw {
-        "\"auto\"" => Some("auto"),
-        "\"none\"" => Some("none"),
-        "\"required\"" => Some("required"),
-        table if has_member(table, "type", "\"allowed_tools\"") => Some("allowed_tools"),
-        table if has_member(table, "type", "\"function\"") => Some("named"),
+        "\"auto\"" => Some(ToolChoiceKind::Auto),
+        "\"none\"" => Some(ToolChoiceKind::None),
+        "\"required\"" => Some(ToolChoiceKind::Required),
+        table if has_member(table, "type", "\"allowed_tools\"") => Some(ToolChoiceKind::AllowedTools),
+        table if has_member(table, "type", "\"function\"") => Some(ToolChoiceKind::Named),
         _ => None,
     }
 }
 
 fn choice(rules: &RequestRules, document: &mut Document, notes: &mut Notes) -> Result<()> {
-    let takes = |kind: &str| rules.tool_choice.iter().any(|taken| taken == kind);
+    let takes = |kind| rules.tool_choice.contains(&kind);
     let Some(kind) = kind(document.get_raw(CHOICE).unwrap_or_default()) else { return Ok(()) };
     if takes(kind) {
         return Ok(());
     }
     match kind {
-        "auto" => {
+        ToolChoiceKind::Auto => {
             document.remove(CHOICE);
             notes.same_meaning(CHOICE, "`auto` left out: it is what the service does anyway");
             Ok(())
         }
-        "none" => {
+        ToolChoiceKind::None => {
             document.remove(CHOICE);
             document.remove("tools");
             notes.same_meaning(CHOICE, "`none` sent as a request without tools");
             Ok(())
         }
-        "allowed_tools" => {
+        ToolChoiceKind::AllowedTools => {
             allowed_alone(document, notes)?;
             choice(rules, document, notes)
         }
-        "named" if takes("required") => {
+        ToolChoiceKind::Named if takes(ToolChoiceKind::Required) => {
             let name = named(&document.get::<Value>(CHOICE)?.unwrap_or_default());
             keep(document, &Vec::from_iter(name))?;
             notes.same_meaning(CHOICE, "sent as `required`, with that tool alone");
             document.set(CHOICE, "required")
         }
-        _ => forced(document, notes),
+        ToolChoiceKind::Named | ToolChoiceKind::Required => forced(document, notes),
     }
 }
 

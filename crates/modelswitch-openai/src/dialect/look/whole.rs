@@ -54,10 +54,10 @@ struct Choice<'a> {
 struct Message<'a> {
     #[serde(rename = "role")]
     _role: Role,
-    #[serde(borrow, default, rename = "content")]
-    _content: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "refusal")]
-    _refusal: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    refusal: Option<Text<'a>>,
     #[serde(borrow, default, rename = "reasoning_content")]
     _reasoning_content: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -89,6 +89,31 @@ struct CallFunction<'a> {
     _arguments: Text<'a>,
 }
 
+/// What async-openai has no member for, and our own view has.
+#[derive(Deserialize)]
+struct Thoughts<'a> {
+    #[serde(borrow, rename = "choices")]
+    _choices: Vec<ThoughtChoice<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ThoughtChoice<'a> {
+    #[serde(borrow, rename = "message")]
+    _message: ThoughtMessage<'a>,
+}
+
+#[derive(Deserialize)]
+struct ThoughtMessage<'a> {
+    #[serde(borrow, default, rename = "reasoning_content")]
+    _reasoning_content: Option<Text<'a>>,
+}
+
+/// True when each `reasoning_content` of an answer that async-openai decodes is a text.
+pub(in crate::dialect) fn has_thoughts_in_shape(body: &[u8]) -> bool {
+    memchr::memmem::find(body, b"reasoning_content").is_none()
+        || serde_json::from_slice::<Thoughts<'_>>(body).is_ok()
+}
+
 impl<'a> Whole<'a> {
     /// The look at a text; `None` where decoding must tell.
     pub(in crate::dialect) fn of(text: &'a str) -> Option<Self> {
@@ -118,7 +143,16 @@ impl Choice<'_> {
             && self.error.is_none()
             && message.function_call.is_none()
             && message.audio.is_none()
+            // What an empty message doesn't say may stand beside it.
+            && message.says_something()
             && message.tool_calls.as_deref().is_none_or(ids_are_unique)
+    }
+}
+
+impl Message<'_> {
+    fn says_something(&self) -> bool {
+        [&self.content, &self.refusal].into_iter().flatten().any(|text| !text.is_empty())
+            || self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
     }
 }
 

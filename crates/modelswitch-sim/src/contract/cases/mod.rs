@@ -6,6 +6,7 @@ mod errors;
 mod limits;
 mod reasoning;
 mod redaction;
+mod requests;
 mod stream;
 mod stream_end;
 mod tools;
@@ -55,6 +56,7 @@ impl Case {
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
     let groups = [
         unary::CASES,
+        requests::CASES,
         stream::CASES,
         stream_end::CASES,
         tools::CASES,

@@ -1,0 +1,4 @@
+//! The target `document` for cargo-fuzz.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| modelswitch_fuzz::document(bytes));
