@@ -85,6 +85,7 @@ fn only_the_adapters_and_the_facade_name_async_openai() {
             "modelswitch-examples",
             "modelswitch-tests",
             "modelswitch-cli",
+            "modelswitch-bench",
         ];
         assert!(!dependencies.contains("async-openai") || may.contains(&member.as_str()), "{member}");
     }

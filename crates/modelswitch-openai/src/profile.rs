@@ -8,7 +8,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use modelswitch_provider::{Error, ErrorKind, Result};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -489,21 +489,10 @@ impl Profile {
 
     /// The service's id of a request, from the headers of its answer.
     pub(crate) fn request_id(&self, headers: &HeaderMap) -> Option<Arc<str>> {
-        let usual = [
-            "x-request-id",
-            "request-id",
-            "x-ds-trace-id",
-            "apim-request-id",
-            "x-amzn-requestid",
-            "mistral-correlation-id",
-            "msh-request-id",
-            "nvcf-reqid",
-            "x-siliconcloud-trace-id",
-            "cf-ray",
-        ];
-        let own = self.response.request_id.iter().map(String::as_str);
-        let text = |name: &str| headers.get(name)?.to_str().ok().filter(|id| !id.is_empty());
-        own.chain(usual).find_map(text).map(Arc::from)
+        let text =
+            |value: Option<&'_ HeaderValue>| value?.to_str().ok().filter(|id| !id.is_empty()).map(Arc::from);
+        let own = self.response.request_id.iter().find_map(|name| text(headers.get(name.as_str())));
+        own.or_else(|| USUAL_REQUEST_IDS.iter().find_map(|name| text(headers.get(name))))
     }
 
     /// A service whose key nobody knows a variable for may be one that wants none.
@@ -527,6 +516,20 @@ impl Profile {
         self.hints.get(&kind.into()).map(String::as_str)
     }
 }
+
+/// Where services write the id of a request. Names that were parsed once: an answer is asked for all of them.
+static USUAL_REQUEST_IDS: [HeaderName; 10] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-ds-trace-id"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
+    HeaderName::from_static("mistral-correlation-id"),
+    HeaderName::from_static("msh-request-id"),
+    HeaderName::from_static("nvcf-reqid"),
+    HeaderName::from_static("x-siliconcloud-trace-id"),
+    HeaderName::from_static("cf-ray"),
+];
 
 #[cfg(test)]
 mod tests {

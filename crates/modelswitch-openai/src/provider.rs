@@ -7,7 +7,7 @@ use modelswitch_provider::{ApiKey, Error, ErrorKind, Provider, Request, Response
 use reqwest::Url;
 
 use crate::dialect::Dialect;
-use crate::transport::{Credential, Parameter, Timeouts, Transport};
+use crate::transport::{BaseUrl, Credential, Parameter, Timeouts, Transport};
 use crate::{HttpClient, Policies, Profile, unasked};
 
 /// Any OpenAI-compatible service, after its [`Profile`]: one try over HTTP.
@@ -62,7 +62,7 @@ impl OpenAiProvider {
             ));
         }
         let mut other = self.clone();
-        other.transport.base_url = base_url.as_str().trim_end_matches('/').to_owned();
+        other.transport.base_url = BaseUrl::new(base_url);
         Ok(other)
     }
 
@@ -121,7 +121,7 @@ impl OpenAiProvider {
 
     /// Where requests go.
     pub fn base_url(&self) -> &str {
-        &self.transport.base_url
+        self.transport.base_url.as_str()
     }
 
     /// The profile it was built from.
@@ -163,7 +163,7 @@ impl fmt::Debug for OpenAiProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenAiProvider")
             .field("name", &self.name)
-            .field("base_url", &self.transport.base_url)
+            .field("base_url", &self.base_url())
             .field("has_key", &self.transport.auth.is_some())
             .finish_non_exhaustive()
     }
@@ -306,7 +306,7 @@ impl OpenAiBuilder {
         };
         let transport = Transport {
             client,
-            base_url: base_url.as_str().trim_end_matches('/').to_owned(),
+            base_url: BaseUrl::new(base_url),
             auth,
             auth_at,
             key: self.api_key,

@@ -68,6 +68,9 @@ impl SseDecoder {
         if !self.skip_byte_order_mark() {
             return None;
         }
+        if let Some(event) = self.plain_event() {
+            return Some(Ok(Item::Event(event)));
+        }
         while let Some(line) = self.next_line() {
             match self.take_line(line) {
                 Ok(None) => {}
@@ -109,6 +112,23 @@ impl SseDecoder {
             self.started = true;
         }
         true
+    }
+
+    /// An event that is one line of JSON and a blank line, as nearly all are: what the lines would come to, in fewer steps.
+    fn plain_event(&mut self) -> Option<Event> {
+        const START: &[u8] = b"data: ";
+        let is_between_events = !self.after_cr && self.name.is_none() && matches!(self.data, Data::None);
+        if self.scanned > 0 || !is_between_events || !self.buffer.strip_prefix(START)?.starts_with(b"{") {
+            return None;
+        }
+        let end = memchr2(b'\n', b'\r', &self.buffer)?;
+        if !self.buffer.get(end..)?.starts_with(b"\n\n") {
+            return None;
+        }
+        self.buffer.advance(START.len());
+        let data = self.buffer.split_to(end - START.len()).freeze();
+        self.buffer.advance(b"\n\n".len());
+        Some(Event::new(as_text(data)))
     }
 
     fn next_line(&mut self) -> Option<Bytes> {

@@ -1,6 +1,7 @@
 //! One try over HTTP: a request out, an answer or an [`Error`] back. No retries, no interpretation of bodies beyond
 //! failures.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,7 +13,8 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE,
 };
 use http::{HeaderMap, HeaderName, StatusCode, Version};
-use modelswitch_provider::{ApiKey, ByteStream, Error, ErrorKind, Payload, Request, Result};
+use modelswitch_provider::{ApiKey, ByteStream, Endpoint, Error, ErrorKind, Payload, Request, Result};
+use reqwest::Url;
 use tokio::time::{Instant, Sleep};
 
 use crate::scrub::Scrub;
@@ -51,7 +53,7 @@ pub(crate) struct Answer {
 #[derive(Clone)]
 pub(crate) struct Transport {
     pub(crate) client: HttpClient,
-    pub(crate) base_url: String,
+    pub(crate) base_url: BaseUrl,
     pub(crate) auth: Option<(HeaderName, HeaderValue)>,
     /// Where the key is sent otherwise.
     pub(crate) auth_at: Vec<Credential>,
@@ -62,6 +64,50 @@ pub(crate) struct Transport {
     /// The path of requests that name a model, with `{model}` and `{endpoint}`, where it isn't the endpoint.
     pub(crate) path: Option<String>,
     pub(crate) timeouts: Timeouts,
+}
+
+/// Where requests go: as text without a slash at its end, and parsed, which costs as much as a call's decoding.
+#[derive(Clone)]
+pub(crate) struct BaseUrl {
+    text: String,
+    url: Url,
+    /// With the path that most requests have.
+    chat: Url,
+}
+
+impl BaseUrl {
+    pub(crate) fn new(url: Url) -> Self {
+        let text = url.as_str().trim_end_matches('/').to_owned();
+        let chat = with_path(&url, Endpoint::CHAT_COMPLETIONS.path());
+        Self { text, url, chat }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// With a path, and a query where it has one, behind its own path.
+    fn join(&self, path_and_query: &str) -> Url {
+        if path_and_query == Endpoint::CHAT_COMPLETIONS.path() {
+            return self.chat.clone();
+        }
+        match path_and_query.split_once('?') {
+            Some((path, query)) => {
+                let mut url = with_path(&self.url, path);
+                url.set_query(Some(query));
+                url
+            }
+            None => with_path(&self.url, path_and_query),
+        }
+    }
+}
+
+/// A URL with a path behind its own, and without a query.
+fn with_path(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&[base.path().trim_end_matches('/'), path].concat());
+    url.set_query(None);
+    url
 }
 
 /// A parameter of a URL, escaped.
@@ -114,20 +160,11 @@ impl Transport {
     /// # Errors
     /// What keeps the answer from coming, and answers that are failures by their status.
     pub(crate) async fn send(&self, profile: &Profile, scrub: &Scrub, request: &Request) -> Result<Answer> {
-        let url = self.url_of(request)?;
+        let outgoing = self.outgoing(request)?;
         self.tell_where();
-        let mut outgoing = self
-            .client
-            .inner()
-            .request(request.endpoint.method().clone(), url)
-            .headers(self.headers_of(request));
-        outgoing = match &request.body {
-            Payload::Json(document) => outgoing.body(document.to_bytes()),
-            Payload::Raw { bytes, .. } => outgoing.body(bytes.clone()),
-            _ => outgoing,
-        };
-        let sent = tokio::time::timeout(self.timeouts.first_byte, outgoing.send()).await;
-        let response = match sent {
+        let sent =
+            tokio::time::timeout(self.timeouts.first_byte, self.client.inner().execute(outgoing)).await;
+        let mut response = match sent {
             Ok(response) => response.map_err(|error| self.connection_error(error))?,
             Err(_) => {
                 return Err(Error::new(
@@ -137,7 +174,7 @@ impl Transport {
             }
         };
         let (status, version) = (response.status(), response.version());
-        let mut headers = response.headers().clone();
+        let mut headers = std::mem::take(response.headers_mut());
         headers.remove(SET_COOKIE);
         scrub.headers(&mut headers);
         let body = Idle::new(response.bytes_stream(), self.timeouts.idle);
@@ -146,6 +183,17 @@ impl Transport {
         }
         let body = first_bytes(body).await;
         Err(error::from_answer(profile, scrub, request.model().is_some(), status, &headers, body))
+    }
+
+    fn outgoing(&self, request: &Request) -> Result<reqwest::Request> {
+        let mut outgoing = reqwest::Request::new(request.endpoint.method().clone(), self.url_of(request)?);
+        *outgoing.headers_mut() = self.headers_of(request);
+        *outgoing.body_mut() = match &request.body {
+            Payload::Json(document) => Some(document.to_bytes().into()),
+            Payload::Raw { bytes, .. } => Some(bytes.clone().into()),
+            _ => None,
+        };
+        Ok(outgoing)
     }
 
     fn connection_error(&self, error: reqwest::Error) -> Error {
@@ -171,10 +219,8 @@ impl Transport {
     /// Writes on the span of the attempt which machine is asked, under OpenTelemetry's names, where it has room for that.
     fn tell_where(&self) {
         let span = tracing::Span::current();
-        if !span.has_field("server.address") {
-            return;
-        }
-        if let Ok(url) = self.base_url.parse::<reqwest::Url>() {
+        if span.has_field("server.address") {
+            let url = &self.base_url.url;
             span.record("server.address", url.host_str());
             span.record("server.port", url.port_or_known_default());
         }
@@ -182,28 +228,30 @@ impl Transport {
 
     /// Scheme, host and port of the service.
     fn origin(&self) -> String {
-        let url = self.base_url.parse::<reqwest::Url>();
-        url.map_or_else(|_| "the service".to_owned(), |url| url.origin().ascii_serialization())
+        self.base_url.url.origin().ascii_serialization()
     }
 
     /// # Errors
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) for a model that can't stand in the path where it must.
-    fn url_of(&self, request: &Request) -> Result<String> {
-        let mut url = self.base_url.clone();
-        match (&self.path, request.model()) {
-            (Some(template), Some(model)) => url.push_str(&path(template, &model, request)?),
-            (Some(_), None) | (None, _) => url.push_str(request.endpoint.path_and_query()),
+    fn url_of(&self, request: &Request) -> Result<Url> {
+        let place = match (&self.path, request.model()) {
+            (Some(template), Some(model)) => Cow::Owned(path(template, &model, request)?),
+            (Some(_), None) | (None, _) => Cow::Borrowed(request.endpoint.path_and_query()),
+        };
+        if self.query.is_empty() {
+            return Ok(self.base_url.join(&place));
         }
+        let mut place = place.into_owned();
         let own = request.endpoint.query();
         let mut separator = if own.is_some() { '&' } else { '?' };
         for parameter in &self.query {
             if !own.is_some_and(|own| parameter.is_in(own)) {
-                url.push(separator);
-                url.push_str(&parameter.pair);
+                place.push(separator);
+                place.push_str(&parameter.pair);
                 separator = '&';
             }
         }
-        Ok(url)
+        Ok(self.base_url.join(&place))
     }
 
     fn headers_of(&self, request: &Request) -> HeaderMap {

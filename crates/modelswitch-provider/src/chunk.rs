@@ -1,31 +1,26 @@
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::message::null_is_default;
 use crate::outline::Outline;
-use crate::wire::wire;
+use crate::wire::{lossless, wire};
 use crate::{ChatCompletion, Content, FinishReason, Role, Usage};
 
 /// A piece of a streamed answer.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ChatChunk {
     /// The service's id of the answer, the same in all its chunks.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub id: String,
     /// When it was made, in seconds since 1970.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub created: u64,
     /// The model that serves.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub model: String,
     /// The pieces; none in a chunk that only carries the usage.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub choices: Vec<ChunkChoice>,
     /// The tokens that were used; on the last chunk or the one after, as the service likes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// Everything else.
     #[serde(flatten)]
@@ -103,17 +98,15 @@ impl ChatChunk {
 }
 
 /// A piece of one of the answers.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ChunkChoice {
     /// Which answer.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub index: u32,
     /// What is new.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub delta: Delta,
     /// Why it ended, on its last piece.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<FinishReason>,
     /// Everything else, such as `logprobs`.
     #[serde(flatten)]
@@ -132,20 +125,20 @@ impl fmt::Debug for ChunkChoice {
 }
 
 /// What is new in a message.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Delta {
     /// Who speaks; in the first piece, or in all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// More text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
     /// More reasoning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
     /// More of the tool calls.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCallDelta>,
     /// Everything else.
     #[serde(flatten)]
@@ -165,20 +158,20 @@ impl fmt::Debug for Delta {
 }
 
 /// A piece of a tool call.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ToolCallDelta {
     /// Which call of the message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<u32>,
     /// Its id, in its first piece.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// `function`, in its first piece.
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The name, in its first piece, and more of the arguments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<FunctionDelta>,
     /// Everything else.
     #[serde(flatten)]
@@ -198,14 +191,14 @@ impl fmt::Debug for ToolCallDelta {
 }
 
 /// A piece of a function call.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FunctionDelta {
     /// The function, in the first piece.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// More of the JSON text of the arguments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub arguments: Option<String>,
     /// Everything else.
     #[serde(flatten)]
@@ -223,3 +216,32 @@ impl fmt::Debug for FunctionDelta {
 }
 
 wire!(ChatChunk, ChunkChoice);
+
+lossless!(ChatChunk {
+    "id" => id: OrNull,
+    "created" => created: OrNull,
+    "model" => model: OrNull,
+    "choices" => choices: OrNull,
+    "usage" => usage: Always,
+});
+lossless!(ChunkChoice {
+    "index" => index: OrNull,
+    "delta" => delta: OrNull,
+    "finish_reason" => finish_reason: Always,
+});
+lossless!(Delta {
+    "role" => role: Always,
+    "content" => content: Always,
+    "reasoning_content" => reasoning_content: Always,
+    "tool_calls" => tool_calls: OrNull,
+});
+lossless!(ToolCallDelta {
+    "index" => index: Always,
+    "id" => id: Always,
+    "type" => kind: Always,
+    "function" => function: Always,
+});
+lossless!(FunctionDelta {
+    "name" => name: Always,
+    "arguments" => arguments: Always,
+});

@@ -1,11 +1,10 @@
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::message::null_is_default;
 use crate::outline::Outline;
-use crate::wire::{open_enum, wire};
+use crate::wire::{lossless, open_enum, wire};
 use crate::{ChatChunk, Head, Message, ToolCall};
 
 /// An answer to a chat request.
@@ -26,23 +25,19 @@ use crate::{ChatChunk, Head, Message, ToolCall};
 /// assert_eq!(reply.extra["system_fingerprint"], "fp_1");
 /// # Ok::<(), modelswitch_provider::Error>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ChatCompletion {
     /// The service's id of the answer.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub id: String,
     /// When it was made, in seconds since 1970.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub created: u64,
     /// The model that served: often not the name that was asked for.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub model: String,
     /// The answers; one, unless `n` asked for more.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub choices: Vec<Choice>,
     /// The tokens that were used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// Everything else.
     #[serde(flatten)]
@@ -100,17 +95,15 @@ impl ChatCompletion {
 }
 
 /// One of the answers.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Choice {
     /// Its number.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub index: u32,
     /// What the model says.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub message: Message,
     /// Why it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<FinishReason>,
     /// Everything else, such as `logprobs`.
     #[serde(flatten)]
@@ -143,17 +136,14 @@ open_enum! {
 }
 
 /// The tokens of a call.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Usage {
     /// Of the request, cached ones included.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub prompt_tokens: u64,
     /// Of the answer, reasoning included.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub completion_tokens: u64,
     /// Of both.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub total_tokens: u64,
     /// Everything else, such as `prompt_tokens_details`.
     #[serde(flatten)]
@@ -215,3 +205,21 @@ impl Usage {
 }
 
 wire!(ChatCompletion, Choice, Usage);
+
+lossless!(ChatCompletion {
+    "id" => id: OrNull,
+    "created" => created: OrNull,
+    "model" => model: OrNull,
+    "choices" => choices: OrNull,
+    "usage" => usage: Always,
+});
+lossless!(Choice {
+    "index" => index: OrNull,
+    "message" => message: OrNull,
+    "finish_reason" => finish_reason: Always,
+});
+lossless!(Usage {
+    "prompt_tokens" => prompt_tokens: OrNull,
+    "completion_tokens" => completion_tokens: OrNull,
+    "total_tokens" => total_tokens: OrNull,
+});

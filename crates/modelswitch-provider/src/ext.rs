@@ -6,6 +6,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use serde::de::DeserializeOwned;
 
+use crate::chunk_reader::ChunkReader;
+use crate::stream::read_json;
 use crate::{
     Body, ChatChunk, ChatCompletion, ChatRequest, Collector, Completion, CompletionRequest, EmbeddingRequest,
     Embeddings, Error, Event, EventStream, Head, Model, ModelList, Provider, Request, Response, Result,
@@ -131,6 +133,7 @@ impl<P: Provider + ?Sized> ProviderExt for P {}
 pub struct ChatStream {
     head: Head,
     events: EventStream,
+    reader: ChunkReader,
 }
 
 impl ChatStream {
@@ -151,7 +154,7 @@ impl ChatStream {
                 return Err(head.blame(Error::decode("the answer is neither JSON nor a stream of events")));
             }
         };
-        Ok(Self { head, events })
+        Ok(Self { head, events, reader: ChunkReader::default() })
     }
 
     /// Who answers.
@@ -177,10 +180,10 @@ impl ChatStream {
 impl Stream for ChatStream {
     type Item = Result<ChatChunk>;
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let event = std::task::ready!(Pin::new(&mut self.events).poll_next(cx));
-        Poll::Ready(
-            event.map(|event| event.and_then(|event| event.json()).map_err(|error| self.head.blame(error))),
-        )
+        let this = &mut *self;
+        let event = std::task::ready!(Pin::new(&mut this.events).poll_next(cx));
+        let chunk = event.map(|event| event.and_then(|event| this.reader.read(&event)));
+        Poll::Ready(chunk.map(|chunk| chunk.map_err(|error| this.head.blame(error))))
     }
 }
 
@@ -258,7 +261,7 @@ impl Stream for CompletionStream {
 }
 
 fn read<T: DeserializeOwned>(head: &Head, what: &str, body: &Bytes) -> Result<T> {
-    serde_json::from_slice(body)
+    read_json(body)
         .map_err(|error| head.blame(Error::decode_json(what, &error).with_upstream_body(body.clone())))
 }
 

@@ -50,9 +50,11 @@
 //! * A stream ends properly or with an `Err`; [`committed`] is the one idea of "too late to try again".
 //! * Keys, prompts and answers are in no `Debug` and no `Display` of a request, response, event or error.
 
+mod alike;
 mod calls;
 mod chat;
 mod chunk;
+mod chunk_reader;
 mod collect;
 mod completion;
 mod document;
@@ -76,6 +78,7 @@ mod time_left;
 mod usage;
 mod wire;
 
+pub use alike::Alike;
 pub use calls::ToolCallSlots;
 pub use chat::ChatRequest;
 pub use chunk::{ChatChunk, ChunkChoice, Delta, FunctionDelta, ToolCallDelta};

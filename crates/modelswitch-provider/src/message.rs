@@ -1,10 +1,12 @@
 use std::fmt;
 
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::outline::{Outline, Size};
-use crate::wire::{open_enum, wire};
+use crate::wire::{lossless, open_enum, wire};
 
 /// One message of a conversation, in a request or in an answer.
 ///
@@ -16,23 +18,22 @@ use crate::wire::{open_enum, wire};
 /// let history = [Message::system("Be brief."), Message::user("9.11 or 9.8?")];
 /// assert_eq!(history[1].text(), "9.11 or 9.8?");
 /// ```
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Message {
     /// Who speaks.
-    #[serde(default)]
     pub role: Role,
     /// What is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
     /// What the model thought before it spoke. DeepSeek wants it back with the history when tools are in play.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
     /// The tools that the model calls.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
     /// The call that this message, of the role tool, answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
     /// Everything else.
     #[serde(flatten)]
@@ -116,7 +117,7 @@ open_enum! {
 }
 
 /// What a message says: text, or a list of parts (text, images, files).
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Content {
     /// Plain text.
@@ -144,6 +145,29 @@ impl Content {
                 parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect()
             }
         }
+    }
+}
+
+/// By hand, since serde reads an untagged value twice.
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrParts;
+        impl<'de> Visitor<'de> for TextOrParts {
+            type Value = Content;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of parts")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Content, E> {
+                Ok(Content::Text(text.to_owned()))
+            }
+            fn visit_string<E: de::Error>(self, text: String) -> Result<Content, E> {
+                Ok(Content::Text(text))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<Content, A::Error> {
+                Deserialize::deserialize(SeqAccessDeserializer::new(parts)).map(Content::Parts)
+            }
+        }
+        deserializer.deserialize_any(TextOrParts)
     }
 }
 
@@ -263,6 +287,14 @@ impl Tool {
 }
 
 wire!(Message, ToolCall, Tool);
+
+lossless!(Message {
+    "role" => role: Always,
+    "content" => content: Always,
+    "reasoning_content" => reasoning_content: Always,
+    "tool_calls" => tool_calls: OrNull,
+    "tool_call_id" => tool_call_id: Always,
+});
 
 fn function() -> String {
     "function".to_owned()

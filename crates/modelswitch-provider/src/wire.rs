@@ -1,5 +1,7 @@
 //! From and to the structs of others: async-openai's of any version, `json!`, a user's own.
 
+use serde::{Deserialize, Deserializer};
+
 use crate::Error;
 
 impl Error {
@@ -59,6 +61,58 @@ macro_rules! wire {
 }
 pub(crate) use wire;
 
+/// Reads a view whose members that have no field go to `extra`. Of a name that stands twice the last counts.
+///
+/// `#[serde(flatten)]` would do the same and read every member into a value of serde's first, which costs a chunk as much
+/// as all the rest of its decoding.
+macro_rules! lossless {
+    ($view:ident { $($name:literal => $field:ident: $reader:ident),+ $(,)? }) => {
+        impl<'de> serde::Deserialize<'de> for $view {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                struct Members;
+                impl<'de> serde::de::Visitor<'de> for Members {
+                    type Value = $view;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!("struct ", stringify!($view)))
+                    }
+                    fn visit_map<A: serde::de::MapAccess<'de>>(
+                        self,
+                        mut map: A,
+                    ) -> std::result::Result<$view, A::Error> {
+                        let mut view = $view::default();
+                        while let Some(name) = map.next_key::<crate::document::Name<'de>>()? {
+                            match &*name.0 {
+                                $($name => view.$field = map.next_value::<crate::wire::$reader<_>>()?.0,)+
+                                _ => {
+                                    let value = map.next_value()?;
+                                    view.extra.insert(name.0.into_owned(), value);
+                                }
+                            }
+                        }
+                        Ok(view)
+                    }
+                }
+                deserializer.deserialize_map(Members)
+            }
+        }
+    };
+}
+pub(crate) use lossless;
+
+/// A member that means nothing when it is `null`.
+pub(crate) struct OrNull<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for OrNull<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Option::deserialize(deserializer)?.unwrap_or_default()))
+    }
+}
+
+/// A member that is of its type, or wrong.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Always<T>(pub(crate) T);
+
 /// An enum of strings that keeps the strings it has never heard of.
 macro_rules! open_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -106,6 +160,15 @@ pub(crate) use open_enum;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_member_that_stands_twice_the_last_counts_in_a_view_as_in_a_document() {
+        let text = r#"{"model":"a","choices":[{"delta":{"content":"x","content":"y"}}],"extra":1,"model":"b","extra":2}"#;
+        let chunk: crate::ChatChunk = serde_json::from_str(text).unwrap();
+        assert_eq!((chunk.model.as_str(), chunk.text(), &chunk.extra["extra"]), ("b", "y", &2.into()));
+        let document = crate::Document::parse(text).unwrap();
+        assert_eq!((document.str("model").as_deref(), document.get_raw("extra")), (Some("b"), Some("2")));
+    }
 
     #[test]
     fn a_decode_error_never_quotes_the_value() {

@@ -12,6 +12,10 @@ use memchr::memmem;
 /// assert!(!has_member(r#"["type","text"]"#, "type", "\"text\""));
 /// ```
 pub fn has_member(text: &str, name: &str, value: &str) -> bool {
+    // Nothing is looked for in nothing: most members that are asked for aren't there.
+    if text.len() <= name.len() {
+        return false;
+    }
     let quoted = format!("\"{name}\"");
     memmem::find_iter(text.as_bytes(), quoted.as_bytes()).any(|at| {
         let rest = text.get(at + quoted.len()..).unwrap_or_default().trim_start();

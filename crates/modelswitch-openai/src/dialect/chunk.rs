@@ -99,11 +99,20 @@ fn pass(context: &Context, seen: &mut Seen, data: &Bytes) -> Option<Bytes> {
     if context.profile.response.cumulative || (has_places && !context.places.are_plain_in(data)) {
         return None;
     }
-    let look =
-        serde_json::from_slice::<Look<'_>>(data).ok().filter(|look| look.conforms(&context.profile))?;
+    let text = std::str::from_utf8(data).ok()?;
+    let look = serde_json::from_str::<Look<'_>>(text).ok().filter(|look| look.conforms(&context.profile))?;
     let copied = if has_places { with_copies(&look, data)? } else { None };
     let passed = copied.unwrap_or_else(|| data.clone());
-    conforms(context, seen, &look).then_some(passed)
+    if !conforms(context, seen, &look) {
+        return None;
+    }
+    // Of reasoning there may have to be a copy.
+    if let Some(only) = look.only_text().filter(|_| !has_places)
+        && (only.is_reasoning || seen.is_answering(&context.profile, only.choice))
+    {
+        seen.learn(data, &only);
+    }
+    Some(passed)
 }
 
 /// The chunk with a copy of the reasoning beside it: a service that calls it `reasoning` does so in each of its chunks.

@@ -117,6 +117,8 @@ impl Events {
             return Err(self.error_event(&event));
         }
         let event = match self.context.kind {
+            // A name is not a part of this endpoint.
+            Kind::Chat if self.seen.is_more_text(&event.data) => Event::new(event.data),
             Kind::Chat | Kind::Completion => return self.take_chunk(event),
             Kind::Responses => self.take_response(event)?,
             Kind::Messages => self.take_message(event)?,
@@ -265,6 +267,20 @@ mod tests {
 
     const TEXT: &str = r#"data: {"id":"1","choices":[{"index":0,"delta":{"content":"x"}}]}"#;
     const LAST: &str = r#"data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+
+    const PLAIN: &str =
+        r#"{"id":"1","object":"o","created":7,"model":"m","choices":[{"index":0,"delta":{"content":"hi"}}]}"#;
+
+    #[tokio::test]
+    async fn more_text_passes_as_the_bytes_it_came_in_whatever_its_event_is_called() {
+        let named = PLAIN.replace("hi", "you\\n");
+        let last = PLAIN.replace(r#"{"content":"hi"}"#, r#"{},"finish_reason":"stop""#);
+        let body = format!("data: {PLAIN}\n\nevent: chunk\ndata: {named}\n\ndata: {last}\n\n");
+        let body = ByteStream::from(Bytes::from(body));
+        let events: Vec<_> = read(Context::of_test("deepseek", Kind::Chat), body).collect().await;
+        let events: Vec<Event> = events.into_iter().map(|event| event.unwrap()).collect();
+        assert_eq!(events, [PLAIN.to_owned(), named, last].map(Event::new));
+    }
 
     #[tokio::test]
     async fn a_stream_ends_properly_or_with_an_error() {

@@ -1,5 +1,7 @@
 //! As much of a chunk as tells whether async-openai decodes it, borrowed from its text: no copy, hardly an allocation.
 
+pub(super) mod whole;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -232,6 +234,37 @@ impl Look<'_> {
                 && reason_is_plain
         };
         self.envelope_conforms() && self.choices.iter().all(plain)
+    }
+}
+
+/// The one piece of text or of reasoning in a chunk, as it is written, and the choice that it is of.
+pub(super) struct OnlyText<'a> {
+    pub(super) choice: u32,
+    pub(super) text: &'a str,
+    pub(super) is_reasoning: bool,
+}
+
+impl Look<'_> {
+    /// `None` where it tells something else that is kept count of.
+    pub(super) fn only_text(&self) -> Option<OnlyText<'_>> {
+        let ([Object(choice)], None) = (self.choices.as_slice(), &self.usage) else { return None };
+        let delta = &choice.delta.0;
+        if choice.finish_reason.is_some() || choice.text.is_some() || delta.tool_calls.is_some() {
+            return None;
+        }
+        let (text, other, is_reasoning) = match (&delta.content, &delta.reasoning_content) {
+            (Some(text), Some(thought)) if text.is_empty() => (thought, Some(text), true),
+            (Some(text), thought) => (text, thought.as_ref(), false),
+            (None, Some(thought)) => (thought, None, true),
+            (None, None) => return None,
+        };
+        match &text.0 {
+            Cow::Borrowed(text) if other.is_none_or(Text::is_empty) => {
+                Some(OnlyText { choice: choice.index, text, is_reasoning })
+            }
+            // What had to be read isn't as it is written.
+            Cow::Borrowed(_) | Cow::Owned(_) => None,
+        }
     }
 }
 

@@ -26,6 +26,8 @@ mod repair;
 mod responses;
 mod seen;
 mod thought;
+#[cfg(test)]
+mod unread;
 mod usage;
 mod whole;
 

@@ -1,16 +1,19 @@
 //! A whole answer, in the one shape that async-openai decodes.
 
+use std::sync::LazyLock;
+
 use async_openai::types::chat::CreateChatCompletionResponse;
 use async_openai::types::completions::CreateCompletionResponse;
 use async_openai::types::embeddings::{CreateBase64EmbeddingResponse, CreateEmbeddingResponse};
 use async_openai::types::models::{ListModelResponse, Model};
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use modelswitch_provider::{Error, Result};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::fit::fit;
-use super::{Context, Kind, embeddings, finish, mend, models, responses, usage, whole};
+use super::{Context, Kind, embeddings, finish, look, mend, models, responses, usage, whole};
 use crate::adapter::to_json;
 use crate::error;
 use crate::profile::Vectors;
@@ -20,15 +23,17 @@ use crate::sse::BYTE_ORDER_MARK;
 /// The error that stands where the answer should be; [`Decode`](modelswitch_provider::ErrorKind::Decode) when there is
 /// nothing to save.
 pub(super) fn shape(context: &Context, body: Bytes) -> Result<Bytes> {
+    if conforms(context, &body) { Ok(body) } else { read(context, &body) }
+}
+
+/// As [`shape`], whether it conforms or not.
+pub(super) fn read(context: &Context, body: &Bytes) -> Result<Bytes> {
     let Context { profile, kind, scrub, head, .. } = context;
     let keep = |error: Error| match error.upstream_body() {
         None => error.with_upstream_body(scrub.body(body.clone())),
         Some(_) => error,
     };
     let with_headers = |error| error::with_headers(error, profile, &head.headers);
-    if conforms(context, &body) {
-        return Ok(body);
-    }
     let text = body.trim_ascii();
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii();
     if text.is_empty() {
@@ -58,12 +63,14 @@ pub(super) const TRY_AGAIN: &str = "try again; services under load answer so";
 const WHAT: &str = "the answer";
 
 /// True when async-openai decodes the body as it is and nothing in it needs a closer look.
-fn conforms(context: &Context, body: &[u8]) -> bool {
+pub(super) fn conforms(context: &Context, body: &[u8]) -> bool {
     if may_have_error(body) {
         return false;
     }
     match context.kind {
-        Kind::Chat => !has_quirks(context, body) && chat_conforms(body),
+        Kind::Chat => {
+            !has_quirks(context, body) && (looks_right(context, body) || chat_conforms(context, body))
+        }
         Kind::Completion => usage::is_in_shape(body) && decodes::<CreateCompletionResponse>(body),
         Kind::Embeddings if context.wants_base64 => {
             context.profile.response.vectors == Vectors::Float32
@@ -80,9 +87,9 @@ fn conforms(context: &Context, body: &[u8]) -> bool {
 
 /// True when an error may be in it: OpenAI and others say of good answers that it is null.
 fn may_have_error(body: &[u8]) -> bool {
-    const NAME: &[u8] = b"\"error\"";
-    memchr::memmem::find_iter(body, NAME).any(|at| {
-        let rest = body.get(at + NAME.len()..).unwrap_or_default().trim_ascii_start();
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
+    NAME.find_iter(body).any(|at| {
+        let rest = body.get(at + NAME.needle().len()..).unwrap_or_default().trim_ascii_start();
         let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
         !value.is_some_and(|value| value.starts_with(b"null"))
     })
@@ -90,13 +97,8 @@ fn may_have_error(body: &[u8]) -> bool {
 
 /// True when there may be something in a chat's answer that async-openai decodes and that stands in the wrong place.
 fn has_quirks(context: &Context, body: &[u8]) -> bool {
-    let mentions = |word: &[u8]| memchr::memmem::find(body, word).is_some();
     let tags = context.profile.reasoning.tags.as_ref();
-    context.places.are_in(body)
-        || finish::calls_a_standard_one_a_failure(&context.profile)
-        || mentions(b"\"function_call\"")
-        || tags.is_some_and(|tags| has_tag(tags, body))
-        || !usage::is_in_shape(body)
+    context.places.are_in(body) || tags.is_some_and(|tags| has_tag(tags, body))
 }
 
 /// True when either tag may be in it. Go's encoder escapes the brackets of one.
@@ -110,7 +112,20 @@ fn has_tag((open, close): &(String, String), body: &[u8]) -> bool {
     })
 }
 
-fn chat_conforms(body: &[u8]) -> bool {
+/// A look that costs less than decoding; it knows what most answers have.
+fn looks_right(context: &Context, body: &[u8]) -> bool {
+    let whole = std::str::from_utf8(body).ok().and_then(look::whole::Whole::of);
+    whole.is_some_and(|whole| whole.conforms(&context.profile))
+}
+
+fn chat_conforms(context: &Context, body: &[u8]) -> bool {
+    if finish::calls_a_standard_one_a_failure(&context.profile)
+        || memchr::memmem::find(body, b"\"function_call\"").is_some()
+        || !usage::is_in_shape(body)
+        || !look::whole::has_thoughts_in_shape(body)
+    {
+        return false;
+    }
     let Ok(reply) = serde_json::from_slice::<CreateChatCompletionResponse>(body) else { return false };
     // Without choices it decodes, and the first app that reads the first one panics.
     !reply.choices.is_empty()

@@ -129,7 +129,7 @@ const NAMES: &[&str] = &[
 /// What is put at which of the places of a document; `None` takes the place away.
 type Change = (Index, Option<Value>);
 
-fn changes() -> impl Strategy<Value = Vec<Change>> {
+pub(super) fn changes() -> impl Strategy<Value = Vec<Change>> {
     proptest::collection::vec((any::<Index>(), proptest::option::weighted(0.85, any_json())), 1..4)
 }
 
@@ -151,7 +151,7 @@ fn places(value: &Value, here: &str, found: &mut Vec<String>) {
     }
 }
 
-fn changed(mut document: Value, changes: &[Change]) -> Value {
+pub(super) fn changed(mut document: Value, changes: &[Change]) -> Value {
     for (index, new) in changes {
         let mut found = Vec::new();
         places(&document, "", &mut found);
@@ -171,7 +171,7 @@ fn changed(mut document: Value, changes: &[Change]) -> Value {
     document
 }
 
-fn usage() -> Value {
+pub(super) fn usage() -> Value {
     json!({"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":1},"completion_tokens_details":{"reasoning_tokens":1}})
 }
 
@@ -237,7 +237,7 @@ fn response_events() -> Vec<Value> {
     ]
 }
 
-fn context(kind: Kind, tags: bool) -> Context {
+pub(super) fn context(kind: Kind, tags: bool) -> Context {
     let mut context = Context::of_test("openai-compatible", kind);
     if !tags {
         let mut profile = Profile::clone(&context.profile);
@@ -290,7 +290,7 @@ fn decoded<T: DeserializeOwned>(shaped: &Result<Bytes>, sent: &Value) -> TestCas
 }
 
 /// All of a stream that never waits.
-fn all_of(events: impl Stream<Item = Result<Event>>) -> Vec<Result<Event>> {
+pub(super) fn all_of(events: impl Stream<Item = Result<Event>>) -> Vec<Result<Event>> {
     let (mut events, mut all) = (pin!(events), Vec::new());
     while let Poll::Ready(Some(event)) = events.as_mut().poll_next(&mut Task::from_waker(Waker::noop())) {
         all.push(event);

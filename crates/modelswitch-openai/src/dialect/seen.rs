@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
+use modelswitch_provider::Alike;
 use serde_json::{Map, Value};
 
 use super::calls::{Calls, Placed};
+use super::look::OnlyText;
 use super::repair;
 use super::thought::{Thought, Told};
 use crate::Profile;
@@ -15,6 +17,10 @@ pub(super) struct Seen {
     model: Option<String>,
     created: Option<u32>,
     choices: Vec<SeenChoice>,
+    /// The last chunk that conformed and told nothing but text.
+    alike: Alike,
+    /// The choice that it was of.
+    alike_choice: u32,
     /// How many deltas came.
     delta: u64,
     /// The usage that was handed on.
@@ -55,6 +61,31 @@ impl Seen {
     pub(super) fn next_delta(&mut self) {
         self.delta = self.delta.saturating_add(1);
         self.forget_placed();
+    }
+
+    /// Keeps a chunk that conforms, to know others like it.
+    pub(super) fn learn(&mut self, chunk: &[u8], only: &OnlyText<'_>) {
+        if self.alike.learn(chunk, only.text) {
+            self.alike_choice = only.choice;
+        }
+    }
+
+    /// True for a chunk that conforms and tells nothing but more text, as is seen without reading it. What reading it would
+    /// have noted is noted.
+    pub(super) fn is_more_text(&mut self, chunk: &[u8]) -> bool {
+        let Some(text) = self.alike.text_of(chunk) else { return false };
+        self.next_delta();
+        if !text.is_empty()
+            && let Some(choice) = self.choice(self.alike_choice)
+        {
+            choice.said = true;
+        }
+        true
+    }
+
+    /// True when all that comes of the text of a choice is the answer, with no tag to look for.
+    pub(super) fn is_answering(&mut self, profile: &Profile, choice: u32) -> bool {
+        self.choice(choice).and_then(|choice| choice.thought(profile)).is_none_or(|thought| thought.is_over())
     }
 
     pub(super) fn delta(&self) -> u64 {

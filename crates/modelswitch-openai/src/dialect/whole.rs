@@ -117,17 +117,17 @@ pub(super) fn finish_function_call(context: &Context, choice: &mut Map<String, V
 }
 
 /// True when each call has an id that no other has.
-pub(super) fn ids_are_unique<'a>(
-    mut calls: impl Iterator<Item = &'a ChatCompletionMessageToolCalls>,
-) -> bool {
+pub(super) fn ids_are_unique<'a>(calls: impl Iterator<Item = &'a ChatCompletionMessageToolCalls>) -> bool {
+    are_unique(calls.map(|call| match call {
+        ChatCompletionMessageToolCalls::Function(call) => call.id.as_str(),
+        ChatCompletionMessageToolCalls::Custom(call) => call.id.as_str(),
+    }))
+}
+
+/// True when each of these ids says something, and none is there twice.
+pub(super) fn are_unique<'a>(mut ids: impl Iterator<Item = &'a str>) -> bool {
     let mut known: HashSet<&str> = HashSet::new();
-    calls.all(|call| {
-        let id = match call {
-            ChatCompletionMessageToolCalls::Function(call) => call.id.as_str(),
-            ChatCompletionMessageToolCalls::Custom(call) => call.id.as_str(),
-        };
-        !id.is_empty() && known.insert(id)
-    })
+    ids.all(|id| !id.is_empty() && known.insert(id))
 }
 
 /// # Errors

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use modelswitch_provider::{ChatCompletion, Collector, Error, Head, Usage};
 use serde::Deserialize;
 
@@ -71,7 +71,7 @@ impl Default for Table {
 impl Capture {
     /// The header to send with the call: `client.chat().headers(capture.headers())`.
     pub fn headers(&self) -> HeaderMap {
-        HeaderMap::from_iter([(HeaderName::from_static(header::CAPTURE), HeaderValue::from(self.sink.id))])
+        HeaderMap::from_iter([(header::CAPTURE.clone(), HeaderValue::from(self.sink.id))])
     }
 
     /// Who answered. For a stream it is there as soon as the stream is.

@@ -1,6 +1,6 @@
 use std::fmt::{self, Write};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use modelswitch_provider::{Document, Error, Request, Result};
 use serde_json::{Map, Value};
 
@@ -74,7 +74,7 @@ impl Extra {
             .map_err(|_| Error::invalid_request("the extra fields can't be sent in a header"))?;
         // What is in the fields is a user's.
         value.set_sensitive(true);
-        Ok(HeaderMap::from_iter([(HeaderName::from_static(header::EXTRA), value)]))
+        Ok(HeaderMap::from_iter([(header::EXTRA.clone(), value)]))
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn any_text_comes_through_the_header() {
         let extra = Extra::new().set("a", "é\n\u{1F600}\u{7f}\"").set("b", 1);
-        let header = extra.headers().unwrap().remove(header::EXTRA).unwrap();
+        let header = extra.headers().unwrap().remove(&header::EXTRA).unwrap();
         let mut request = Request::chat(&serde_json::json!({ "b": 2 })).unwrap();
         apply(&header, &mut request).unwrap();
         let document = request.document().unwrap();

@@ -16,8 +16,10 @@ pub use service::{Client, HttpService};
 
 /// Headers between an app and this door; none of them goes out on the wire.
 pub(crate) mod header {
+    use http::HeaderName;
+
     /// Which [`Capture`](super::Capture) wants to know about a call.
-    pub(crate) const CAPTURE: &str = "x-modelswitch-capture";
+    pub(crate) static CAPTURE: HeaderName = HeaderName::from_static("x-modelswitch-capture");
     /// Fields to put into the request's JSON.
-    pub(crate) const EXTRA: &str = "x-modelswitch-extra";
+    pub(crate) static EXTRA: HeaderName = HeaderName::from_static("x-modelswitch-extra");
 }

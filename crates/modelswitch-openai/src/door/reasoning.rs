@@ -3,11 +3,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use async_openai::types::chat::{CreateChatCompletionResponse, CreateChatCompletionStreamResponse};
 use bytes::Bytes;
-use modelswitch_provider::{Document, Event};
+use memchr::memmem::Finder;
+use modelswitch_provider::{Alike, Document, Event};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 const SLOT: &str = "modelswitch";
@@ -65,7 +68,8 @@ fn read_slot(slot: &Value, choice: u32) -> Option<String> {
 /// Puts the reasoning of a reply where async-openai's type has room for it. A reply without reasoning stays as it is.
 pub(super) fn into_reply(body: Bytes) -> Bytes {
     let put = || {
-        let slot = slot(&body, |choice: &Choice<'_>| choice.message.as_ref())?;
+        let look = look(&body)?;
+        let slot = json!(thoughts(&look, |choice| choice.message.as_ref())?);
         let mut document = Document::parse(body.clone()).ok()?;
         let mut metadata = document
             .get::<Value>("metadata")
@@ -80,39 +84,104 @@ pub(super) fn into_reply(body: Bytes) -> Bytes {
     put().unwrap_or(body)
 }
 
-/// The same for a chunk.
-pub(super) fn into_chunk(event: Event) -> Event {
-    let put = || {
-        let slot = slot(&event.data, |choice: &Choice<'_>| choice.delta.as_ref())?;
-        let mut document = Document::parse(event.data.clone()).ok()?;
-        document.set("obfuscation", json!({ SLOT: slot }).to_string()).ok()?;
-        Some(document.to_bytes())
-    };
-    match put() {
-        Some(data) => Event { data, ..event },
-        None => event,
+/// The same for the chunks of one stream. A thought comes in thousands of them, which differ in their text alone.
+#[derive(Default)]
+pub(super) struct IntoChunks {
+    alike: Alike,
+    /// What is put before the text of one that is alike, written as a part of the text that `obfuscation` is.
+    before: String,
+}
+
+impl IntoChunks {
+    pub(super) fn put(&mut self, event: Event) -> Event {
+        match self.with_slot(&event.data) {
+            Some(data) => Event { data, ..event },
+            None => event,
+        }
+    }
+
+    fn with_slot(&mut self, chunk: &Bytes) -> Option<Bytes> {
+        if let Some(text) = self.alike.text_of(chunk) {
+            let slot = (!text.is_empty()).then(|| [&self.before, &*escaped(text), AFTER].concat())?;
+            return with_obfuscation(&slot, chunk);
+        }
+        let look = look(chunk)?;
+        let thoughts = thoughts(&look, |choice| choice.delta.as_ref())?;
+        let slot = serde_json::to_string(&BTreeMap::from([(SLOT, thoughts)])).ok()?;
+        if look.obfuscation.is_some() {
+            let mut document = Document::parse(chunk.clone()).ok()?;
+            document.set("obfuscation", slot).ok()?;
+            return Some(document.to_bytes());
+        }
+        self.learn(chunk, &look);
+        with_obfuscation(&escaped(&slot), chunk)
+    }
+
+    fn learn(&mut self, chunk: &[u8], look: &Look<'_>) {
+        let [
+            Choice {
+                index, delta: Some(Said { reasoning_content: Some(Text(Cow::Borrowed(text))) }), ..
+            },
+        ] = look.choices.as_slice()
+        else {
+            return;
+        };
+        if self.alike.learn(chunk, text) {
+            let before = format!(r#"{{"{SLOT}":{{"reasoning_content":{{"{index}":""#);
+            self.before = escaped(&before).into_owned();
+        }
     }
 }
 
-/// The reasoning of each choice; `None` when there isn't any, found out by a look that costs next to nothing.
-fn slot(body: &[u8], pick: impl for<'a, 'b> Fn(&'b Choice<'a>) -> Option<&'b Said<'a>>) -> Option<Value> {
-    memchr::memmem::find(body, b"\"reasoning_content\":")?;
-    let look: Look<'_> = serde_json::from_slice(body).ok()?;
-    let texts: BTreeMap<String, &str> = look
+/// What closes the slot behind the text.
+const AFTER: &str = r#"\"}}}"#;
+
+/// A text without control characters, as it stands between quotes.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if memchr::memchr2(b'"', b'\\', text.as_bytes()).is_none() {
+        return text.into();
+    }
+    text.replace('\\', r"\\").replace('"', r#"\""#).into()
+}
+
+/// The chunk with a member before the others, which aren't taken apart; the slot is written as it stands between quotes.
+fn with_obfuscation(slot: &str, chunk: &[u8]) -> Option<Bytes> {
+    let others = chunk.trim_ascii_start().strip_prefix(b"{")?;
+    // There are choices, so it isn't the only member.
+    Some([b"{\"obfuscation\":\"", slot.as_bytes(), b"\",", others].concat().into())
+}
+
+/// What `reasoning_content` there is; `None` when there isn't any, found out by a look that costs next to nothing.
+fn look(body: &[u8]) -> Option<Look<'_>> {
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"reasoning_content\":"));
+    NAME.find(body)?;
+    serde_json::from_slice(body).ok()
+}
+
+/// The reasoning of each choice, by its index.
+type Thoughts<'a> = BTreeMap<&'static str, BTreeMap<u32, &'a str>>;
+
+fn thoughts<'a>(
+    look: &'a Look<'_>,
+    pick: impl Fn(&'a Choice<'_>) -> Option<&'a Said<'a>>,
+) -> Option<Thoughts<'a>> {
+    let texts: BTreeMap<u32, &str> = look
         .choices
         .iter()
         .filter_map(|choice| {
             let text = pick(choice)?.reasoning_content.as_ref()?.0.as_ref();
-            (!text.is_empty()).then(|| (choice.index.to_string(), text))
+            (!text.is_empty()).then_some((choice.index, text))
         })
         .collect();
-    (!texts.is_empty()).then(|| json!({ "reasoning_content": texts }))
+    (!texts.is_empty()).then(|| BTreeMap::from([("reasoning_content", texts)]))
 }
 
 #[derive(Deserialize)]
 struct Look<'a> {
     #[serde(borrow)]
     choices: Vec<Choice<'a>>,
+    #[serde(default)]
+    obfuscation: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +217,34 @@ mod tests {
         assert_eq!(reply.reasoning_content().as_deref(), Some("because \"a\"\n"));
         assert_eq!(reply.reasoning_content_of(1).as_deref(), Some("because b"));
         assert_eq!(serde_json::to_value(reply.metadata).unwrap()["mine"], "stays");
+    }
+
+    #[test]
+    fn the_reasoning_of_each_chunk_comes_through_whether_it_is_like_the_one_before_or_not() {
+        let mut chunks = IntoChunks::default();
+        let chunk = |thoughts: &[&str]| {
+            let choices = thoughts.iter().enumerate();
+            let choice = |(index, thought)| json!({"index":index,"delta":{"content":"","reasoning_content":thought},"finish_reason":null});
+            json!({"id":"1","object":"o","created":1,"model":"m","choices":choices.map(choice).collect::<Vec<_>>()})
+        };
+        for thoughts in [
+            &["hm"][..],
+            &["say \"9.8\"\n"],
+            &["C:\\dir"],
+            &[""],
+            &["tab\t, \u{1}, 数"],
+            &["a", "b\""],
+            &["so"],
+            &["so"],
+        ] {
+            let event = Event::new(chunk(thoughts).to_string());
+            let put = chunks.put(event.clone());
+            let read: CreateChatCompletionStreamResponse = put.json().unwrap();
+            for (index, thought) in (0..).zip(thoughts) {
+                assert_eq!(read.reasoning_content_of(index).unwrap_or_default(), *thought);
+            }
+            assert!(thoughts != [""] || put == event, "nothing was thought");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use async_openai::config::Config;
 use bytes::Bytes;
+use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use modelswitch_provider::{Document, Endpoint, Error, Payload, Request, Result};
@@ -16,11 +17,11 @@ use super::header;
 /// [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest) for what can't be a request.
 pub(super) async fn read(home: &Home, built: reqwest::Request) -> Result<(Request, Option<u64>)> {
     let endpoint = home.endpoint(&built)?;
-    let mut headers = built.headers().clone();
-    let content_type = headers.remove(CONTENT_TYPE);
-    let capture = headers.remove(header::CAPTURE).and_then(|value| value.to_str().ok()?.parse().ok());
-    let extra = headers.remove(header::EXTRA);
     let mut built = built;
+    let mut headers = std::mem::take(built.headers_mut());
+    let content_type = headers.remove(CONTENT_TYPE);
+    let capture = headers.remove(&header::CAPTURE).and_then(|value| value.to_str().ok()?.parse().ok());
+    let extra = headers.remove(&header::EXTRA);
     let bytes = match built.body_mut().take() {
         None => None,
         Some(body) => Some(collect(body).await?),
@@ -54,7 +55,11 @@ impl Home {
         let url = built.url();
         let path = url.path().strip_prefix(self.path.as_str()).unwrap_or(url.path());
         // A base URL with a slash at its end makes two of them.
-        let mut path = format!("/{}", path.trim_start_matches('/'));
+        let path = path.trim_start_matches('/');
+        if url.query().is_none() && *built.method() == Method::POST && path == "chat/completions" {
+            return Ok(Endpoint::CHAT_COMPLETIONS);
+        }
+        let mut path = format!("/{path}");
         // A query of the client's own may hold the key or the version of another service.
         let own = |pair: &(String, String)| !self.query.contains(pair) && pair.0 != "api-version";
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().filter(own).collect();
@@ -68,10 +73,8 @@ impl Home {
 }
 
 async fn collect(body: reqwest::Body) -> Result<Bytes> {
-    if let Some(bytes) = body.as_bytes() {
-        return Ok(Bytes::copy_from_slice(bytes));
-    }
-    // A form is collected, since a retry or a fallback needs it again.
+    // JSON is one piece, which is handed over and not copied. A form is collected, since a retry or a fallback needs it
+    // again.
     let collected = body.collect().await;
     collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
         Error::invalid_request("the request's form can't be read").with_source(error.without_url())

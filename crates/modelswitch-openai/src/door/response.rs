@@ -1,6 +1,6 @@
 //! A provider's answer, as what async-openai expects of HTTP.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_openai::types::responses::{self, ResponseStreamEvent};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -9,6 +9,7 @@ use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING,
 };
 use modelswitch_provider::{Body, Endpoint, Error, Event, EventStream, Head, Response, Result};
+use reqwest::{ResponseBuilderExt, Url};
 
 use super::capture::Sink;
 use super::reasoning;
@@ -51,7 +52,10 @@ pub(super) fn write(
         Body::Other(bytes) => ("", reqwest::Body::wrap_stream(bytes)),
         _ => ("", reqwest::Body::from("")),
     };
-    let mut response = http::Response::new(body);
+    let mut response = http::Response::builder()
+        .url(NOWHERE.clone())
+        .body(body)
+        .map_err(|_| Error::decode("the answer is no HTTP"))?;
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     for name in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING, CONNECTION] {
@@ -62,6 +66,12 @@ pub(super) fn write(
     }
     Ok(response.into())
 }
+
+/// Where reqwest says that a response came from which it didn't fetch. It would parse this anew for each.
+static NOWHERE: LazyLock<Url> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "it is a URL")]
+    Url::parse("http://no.url.provided.local").expect("a URL")
+});
 
 fn check_response(head: &Head, json: &[u8]) -> Result<()> {
     match serde_json::from_slice::<responses::Response>(json) {
@@ -98,8 +108,8 @@ struct Form {
 /// Events as bytes, one frame an event. A failure goes out as an `error` event and the stream stops without a
 /// terminator: failing the body instead would leave async-openai no more than a sentence.
 fn frames(events: EventStream, form: Form, capture: Option<Arc<Sink>>) -> reqwest::Body {
-    let state = (events, capture, false);
-    let frames = stream::unfold(state, move |(mut events, capture, is_over)| async move {
+    let state = (events, capture, reasoning::IntoChunks::default(), false);
+    let frames = stream::unfold(state, move |(mut events, capture, mut reasoning, is_over)| async move {
         if is_over {
             return None;
         }
@@ -111,7 +121,7 @@ fn frames(events: EventStream, form: Form, capture: Option<Arc<Sink>>) -> reqwes
                         capture.keep_piece(&event.data);
                     }
                 }
-                (frame(&if form.with_reasoning { reasoning::into_chunk(event) } else { event }), false)
+                (frame(&if form.with_reasoning { reasoning.put(event) } else { event }), false)
             }
             Some(Err(error)) => {
                 if let Some(capture) = &capture {
@@ -122,7 +132,7 @@ fn frames(events: EventStream, form: Form, capture: Option<Arc<Sink>>) -> reqwes
             None if form.has_terminator => (Bytes::from_static(b"data: [DONE]\n\n"), true),
             None => return None,
         };
-        Some((Ok::<_, std::convert::Infallible>(frame), (events, capture, is_over)))
+        Some((Ok::<_, std::convert::Infallible>(frame), (events, capture, reasoning, is_over)))
     });
     reqwest::Body::wrap_stream(frames)
 }
@@ -138,13 +148,22 @@ fn frame(event: &Event) -> Bytes {
         text.put_slice(name.as_bytes());
         text.put_u8(b'\n');
     }
-    for line in event.data.split(|byte| *byte == b'\n') {
-        text.put_slice(b"data: ");
-        text.put_slice(line);
-        text.put_u8(b'\n');
+    let mut rest = &event.data[..];
+    while let Some((line, more)) =
+        memchr::memchr(b'\n', rest).and_then(|end| Some((rest.get(..end)?, rest.get(end + 1..)?)))
+    {
+        put_data(&mut text, line);
+        rest = more;
     }
+    put_data(&mut text, rest);
     text.put_u8(b'\n');
     text.freeze()
+}
+
+fn put_data(text: &mut BytesMut, line: &[u8]) {
+    text.put_slice(b"data: ");
+    text.put_slice(line);
+    text.put_u8(b'\n');
 }
 
 #[cfg(test)]
