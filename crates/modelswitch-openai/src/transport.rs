@@ -115,6 +115,7 @@ impl Transport {
     /// What keeps the answer from coming, and answers that are failures by their status.
     pub(crate) async fn send(&self, profile: &Profile, scrub: &Scrub, request: &Request) -> Result<Answer> {
         let url = self.url_of(request)?;
+        self.tell_where();
         let mut outgoing = self
             .client
             .inner()
@@ -165,6 +166,18 @@ impl Transport {
             (ErrorKind::Connection, "the connection broke before an answer began".to_owned())
         };
         Error::new(kind, message).with_source(error)
+    }
+
+    /// Writes on the span of the attempt which machine is asked, under OpenTelemetry's names, where it has room for that.
+    fn tell_where(&self) {
+        let span = tracing::Span::current();
+        if !span.has_field("server.address") {
+            return;
+        }
+        if let Ok(url) = self.base_url.parse::<reqwest::Url>() {
+            span.record("server.address", url.host_str());
+            span.record("server.port", url.port_or_known_default());
+        }
     }
 
     /// Scheme, host and port of the service.
