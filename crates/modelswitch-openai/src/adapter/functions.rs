@@ -122,7 +122,11 @@ impl LegacyFunctions {
 
     /// The same of a piece of a stream.
     pub fn put_back_piece(&self, chunk: &mut ChatChunk) -> bool {
-        chunk.choices.iter_mut().fold(false, |changed, choice| piece_to_function(choice) || changed)
+        let mut changed = false;
+        for choice in &mut chunk.choices {
+            changed |= piece_to_function(choice);
+        }
+        changed
     }
 
     fn event(&self, event: Event) -> Result<Event> {
