@@ -8,6 +8,7 @@ use modelswitch::{ApiKey, ErrorKind, Registry};
 use modelswitch_openai::{JsonSchema, Policies, SchemaMismatch};
 use modelswitch_provider::{Body, ChatCompletion, Head, Request, Result};
 use modelswitch_sim::{Personality, Script, Sim};
+use modelswitch_tests::{all_embedded, one_try};
 use serde_json::{Value, json};
 
 /// A service of somebody's, which knows little.
@@ -233,4 +234,61 @@ async fn a_forced_call_and_an_empty_answer_are_dealt_with_as_the_configuration_s
     answers(&sim, "");
     let error = ask(&registry, request(json!({}))).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Decode, Some("empty_answer")));
+}
+
+/// An app of before tools, and the service's answer to it, whole and in pieces.
+fn functions() -> Request {
+    let function = json!({ "name": "look", "parameters": { "type": "object", "properties": {} } });
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Look!" }], "functions": [function], "function_call": "auto" });
+    Request::chat(&body).unwrap()
+}
+
+fn calls(sim: &Sim) {
+    sim.clear_requests();
+    let call = json!({ "index": 0, "id": "c", "type": "function", "function": { "name": "look", "arguments": "{}" } });
+    let message = json!({ "role": "assistant", "content": null, "tool_calls": [call] });
+    let choice = |name: &str| json!([{ "index": 0, name: message, "finish_reason": "tool_calls" }]);
+    let answer = |kind: &str, name: &str| json!({ "id": "1", "object": kind, "created": 1, "model": "m", "choices": choice(name) });
+    sim.script(Script::status(200).json(answer("chat.completion", "message")));
+    sim.script(Script::sse([answer("chat.completion.chunk", "delta").to_string(), "[DONE]".to_owned()]));
+}
+
+#[tokio::test]
+async fn functions_reach_every_service_as_it_knows_them_and_come_back_as_the_app_does() {
+    let sim = Sim::builder().personality(Personality::OpenAi).any_key(true).start().await.unwrap();
+    for profile in all_embedded().filter(|profile| !profile.gone_endpoints.contains_key("/chat/completions"))
+    {
+        let name = &profile.name;
+        let provider = one_try(&sim, name);
+        calls(&sim);
+        let (head, body) = provider.send(functions()).await.unwrap().into_json().unwrap();
+        let reply: Value = serde_json::from_slice(&body).unwrap();
+        let sent = sim.requests().pop().unwrap().json();
+        if profile.request.functions == Some(true) {
+            assert!(sent.get("functions").is_some() && sent.get("tools").is_none(), "{name}");
+            assert!(told(&head).is_empty(), "{name}: {:?}", head.adaptations);
+        } else {
+            assert!(sent.get("functions").is_none() && sent.get("function_call").is_none(), "{name}");
+            assert_eq!(sent["tools"][0]["function"]["name"], "look", "{name}");
+            assert!(["functions", "function_call"].iter().all(|one| told(&head).contains(one)), "{name}");
+            let choice = &reply["choices"][0];
+            assert_eq!(choice["message"]["function_call"]["name"], "look", "{name}");
+            assert!(choice["message"].get("tool_calls").is_none(), "{name}");
+            assert_eq!(choice["finish_reason"], "function_call", "{name}");
+        }
+        let mut streamed = functions();
+        streamed.document_mut().unwrap().set("stream", true).unwrap();
+        let Body::Events(events) = provider.send(streamed).await.unwrap().body else { panic!("{name}") };
+        let events: Vec<Value> = events.map(|event| event.unwrap().json().unwrap()).collect().await;
+        if profile.request.functions != Some(true) {
+            let choice = &events[0]["choices"][0];
+            assert_eq!(
+                choice["delta"]["function_call"],
+                json!({ "name": "look", "arguments": "{}" }),
+                "{name}"
+            );
+            assert_eq!(choice["finish_reason"], "function_call", "{name}");
+        }
+        sim.clear_scripts();
+    }
 }

@@ -17,67 +17,13 @@ use modelswitch::prelude::*;
 use modelswitch_sim::{Script, Sim};
 use modelswitch_tests::{ask, one_try};
 use proptest::prelude::*;
-use proptest::sample::Index;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 use serde_json::{Value, json};
 
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        proptest::sample::select(&["", "x", "stop", "tool_calls", "error", "{}"][..]).prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
-    ];
-    leaf.prop_recursive(3, 12, 3, |inner| {
-        let names = proptest::sample::select(
-            &[
-                "id",
-                "choices",
-                "message",
-                "delta",
-                "content",
-                "type",
-                "text",
-                "function",
-                "name",
-                "arguments",
-                "usage",
-                "x",
-            ][..],
-        );
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            proptest::collection::vec((names.prop_map(str::to_owned), inner), 0..3)
-                .prop_map(|members| Value::Object(members.into_iter().collect())),
-        ]
-    })
-}
+#[path = "../crates/modelswitch-openai/src/dialect/properties/any_json.rs"]
+mod properties;
 
-fn places(value: &Value, here: String, found: &mut Vec<String>) {
-    match value {
-        Value::Object(members) => {
-            members.iter().for_each(|(name, value)| places(value, format!("{here}/{name}"), found))
-        }
-        Value::Array(items) => {
-            items
-                .iter()
-                .enumerate()
-                .for_each(|(index, value)| places(value, format!("{here}/{index}"), found));
-        }
-        _ => {}
-    }
-    found.push(here);
-}
-
-fn changed(document: &Value, (place, new): &(Index, Value)) -> Value {
-    let (mut document, mut found) = (document.clone(), Vec::new());
-    places(&document, String::new(), &mut found);
-    let place: &String = place.get(&found);
-    *document.pointer_mut(place).unwrap() = new.clone();
-    document
-}
+use properties::{Change, changed, changes};
 
 /// What is checked, over one socket.
 struct World {
@@ -99,8 +45,8 @@ fn check(cases: u32, document: &Value, ask: impl Fn(&World, Value) -> Option<Ope
     // `PROPTEST_CASES` says how many of them: it stands in the default, and as many times more or less are run here.
     let cases = (cases * default.cases / 256).max(1);
     let config = ProptestConfig { cases, failure_persistence: None, ..default };
-    let run = |change: (Index, Value)| -> TestCaseResult {
-        let document = changed(document, &change);
+    let run = |changes: Vec<Change>| -> TestCaseResult {
+        let document = changed(document.clone(), &changes);
         world.sim.clear_scripts();
         world.sim.clear_requests();
         let error = ask(&world, document.clone());
@@ -108,7 +54,7 @@ fn check(cases: u32, document: &Value, ask: impl Fn(&World, Value) -> Option<Ope
         prop_assert!(is_known, "{document}\n{error:?}");
         Ok(())
     };
-    TestRunner::new(config).run(&(any::<Index>(), any_json()), run).unwrap();
+    TestRunner::new(config).run(&changes(), run).unwrap();
 }
 
 fn usage() -> Value {

@@ -172,6 +172,22 @@ async fn a_service_without_chat_is_checked_by_its_responses() {
 }
 
 #[test]
+fn each_service_says_where_its_facts_come_from_and_of_which_day_they_are() {
+    let is_day = |word: &str| {
+        let parts: Vec<&str> = word.trim_matches(|c: char| !c.is_ascii_digit()).split('-').collect();
+        parts.iter().map(|part| part.len()).eq([4, 2, 2])
+            && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    // That one stands for no service.
+    for name in Profile::embedded_names().filter(|name| *name != "openai-compatible") {
+        let text = Profile::embedded_toml(name).unwrap();
+        let head: String = text.lines().take_while(|line| line.starts_with('#')).collect();
+        assert!(head.split_whitespace().any(is_day), "{name} names no day");
+        assert!(head.contains("https://") || head.contains("other clients"), "{name} names no source");
+    }
+}
+
+#[test]
 fn a_service_that_is_gone_says_what_to_use_instead() {
     let token = || [("GITHUB_TOKEN".to_owned(), "sk-0123".to_owned())];
     let error =

@@ -4,12 +4,11 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use modelswitch_openai::adapter::LegacyFunctions;
 use modelswitch_provider::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-use crate::inward::LEGACY_ID;
 
 /// What DeepSeek thought in earlier turns, for apps whose message types can't say it.
 ///
@@ -152,7 +151,7 @@ impl ReasoningMemory {
     fn key(&self, trace: Trace, answer: &KnownBy<'_>) -> Option<u64> {
         if let Some(call) = &answer.call {
             // An id that was given here, where the app's own types have none, says nothing of the conversation.
-            let before = if call.0.starts_with(LEGACY_ID) { trace } else { self.begin() };
+            let before = if call.0.starts_with(LegacyFunctions::ID) { trace } else { self.begin() };
             return Some(self.shared.hasher.hash_one(("call", before.0, call)));
         }
         (!answer.text.is_empty()).then(|| self.shared.hasher.hash_one(("text", trace.0, &answer.text)))

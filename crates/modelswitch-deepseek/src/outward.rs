@@ -2,14 +2,12 @@
 //! remembered on the way. What an answer must be like besides is seen to before.
 
 use futures_util::StreamExt;
-use modelswitch_openai::adapter::to_json;
+use modelswitch_openai::adapter::{LegacyFunctions, to_json};
 use modelswitch_provider::{
-    Adaptation, Body, ChatChunk, ChatCompletion, Choice, Collector, Event, EventStream, FinishReason, Head,
-    Message, Response, Result,
+    Body, ChatChunk, ChatCompletion, Collector, Event, EventStream, Head, Message, Response, Result,
 };
-use serde_json::{Value, json};
 
-use crate::inward::{Legacy, Plan};
+use crate::inward::Plan;
 use crate::memory::{ReasoningMemory, Trace};
 
 /// # Errors
@@ -40,7 +38,7 @@ pub(crate) fn finish(response: Response, plan: Plan) -> Result<Response> {
 #[derive(Clone)]
 struct Work {
     memory: Option<(ReasoningMemory, Trace)>,
-    legacy: Option<Legacy>,
+    legacy: Option<LegacyFunctions>,
 }
 
 /// For a whole answer.
@@ -48,14 +46,8 @@ impl Work {
     /// The answer when it had to be changed.
     fn whole(&self, mut reply: ChatCompletion, head: &mut Head) -> Option<ChatCompletion> {
         self.remember(&reply);
-        self.legacy.as_ref()?;
-        for choice in &mut reply.choices {
-            let left_out = call_to_function(choice);
-            if left_out > 0 {
-                head.adaptations.push(Adaptation::new("functions", left_out_note(left_out)));
-            }
-        }
-        Some(reply)
+        let legacy = self.legacy.as_ref()?;
+        legacy.put_back(&mut reply, head).then_some(reply)
     }
 
     fn remember(&self, reply: &ChatCompletion) {
@@ -65,7 +57,7 @@ impl Work {
                 (Some(legacy), Some(_)) => {
                     let mut message: Message = choice.message.clone();
                     if let Some(call) = message.tool_calls.first_mut() {
-                        call.id.clone_from(&legacy.next_id);
+                        call.id = legacy.next_id().to_owned();
                     }
                     memory.remember_after(*trace, &message);
                 }
@@ -104,12 +96,16 @@ impl Flow {
         let Ok(mut chunk) = event.json::<ChatChunk>() else { return Ok(event) };
         self.count(event.data.len());
         let is_last = chunk.choices.iter().any(|choice| choice.finish_reason.is_some());
-        if self.work.legacy.is_none() {
+        let Some(legacy) = self.work.legacy.clone() else {
             self.collect(chunk, is_last);
             return Ok(event);
-        }
+        };
         self.collect(chunk.clone(), is_last);
-        if chunk_function(&mut chunk) { Ok(Event { data: to_json(&chunk)?, ..event }) } else { Ok(event) }
+        if legacy.put_back_piece(&mut chunk) {
+            Ok(Event { data: to_json(&chunk)?, ..event })
+        } else {
+            Ok(event)
+        }
     }
 
     /// Gives up remembering what has no end.
@@ -131,62 +127,11 @@ impl Flow {
     }
 }
 
-/// Gives back how many calls there were besides the one that has room.
-fn call_to_function(choice: &mut Choice) -> usize {
-    let calls = std::mem::take(&mut choice.message.tool_calls);
-    let left_out = calls.len().saturating_sub(1);
-    if let Some(call) = calls.into_iter().next() {
-        let function = json!({ "name": call.function.name, "arguments": call.function.arguments });
-        choice.message.extra.insert("function_call".to_owned(), function);
-    }
-    if choice.finish_reason == Some(FinishReason::ToolCalls) {
-        choice.finish_reason = Some(function_call());
-    }
-    left_out
-}
-
-fn left_out_note(count: usize) -> String {
-    format!(
-        "the model called {} functions at once; `function_call` holds one, and the others are left out",
-        count + 1
-    )
-}
-
-fn function_call() -> FinishReason {
-    FinishReason::Other("function_call".to_owned())
-}
-
-/// Says whether something was changed.
-fn chunk_function(chunk: &mut ChatChunk) -> bool {
-    let mut changed = false;
-    for choice in &mut chunk.choices {
-        for call in std::mem::take(&mut choice.delta.tool_calls) {
-            changed = true;
-            if call.index.unwrap_or_default() > 0 {
-                // The head has gone already; this is all that is left to tell.
-                tracing::trace!("{}", left_out_note(1));
-                continue;
-            }
-            let function = call.function.unwrap_or_default();
-            let mut piece = serde_json::Map::new();
-            if let Some(name) = function.name {
-                piece.insert("name".to_owned(), name.into());
-            }
-            piece.insert("arguments".to_owned(), function.arguments.unwrap_or_default().into());
-            choice.delta.extra.insert("function_call".to_owned(), Value::Object(piece));
-        }
-        if choice.finish_reason == Some(FinishReason::ToolCalls) {
-            choice.finish_reason = Some(function_call());
-            changed = true;
-        }
-    }
-    changed
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures_util::stream;
+    use serde_json::{Value, json};
 
     fn chunk(delta: Value, finish: Value) -> Event {
         Event::new(json!({"id":"1","choices":[{"index":0,"delta":delta,"finish_reason":finish}]}).to_string())

@@ -75,6 +75,31 @@ mod inward {
         put(bencher, "deepseek", &asked(json!({ "messages": messages })));
     }
 
+    fn tool() -> Value {
+        json!({ "name": "look", "strict": true, "parameters": { "type": "object", "properties": { "place": { "type": "string" } } } })
+    }
+
+    #[divan::bench]
+    fn effort_put_otherwise(bencher: Bencher<'_, '_>) {
+        put(bencher, "openrouter", &asked(json!({ "reasoning_effort": "high" })));
+    }
+
+    #[divan::bench]
+    fn parameter_left_out(bencher: Bencher<'_, '_>) {
+        put(bencher, "cerebras", &asked(json!({ "presence_penalty": 0.5 })));
+    }
+
+    #[divan::bench]
+    fn strict_taken_off_10_tools(bencher: Bencher<'_, '_>) {
+        let tools = vec![json!({ "type": "function", "function": tool() }); 10];
+        put(bencher, "minimax", &asked(json!({ "tools": tools })));
+    }
+
+    #[divan::bench]
+    fn functions_as_10_tools(bencher: Bencher<'_, '_>) {
+        put(bencher, "openai-compatible", &asked(json!({ "functions": vec![tool(); 10] })));
+    }
+
     #[divan::bench]
     fn reasoning_of_40_turns_renamed(bencher: Bencher<'_, '_>) {
         let turn = json!({ "role": "assistant", "content": "9.8", "reasoning_content": "hm ".repeat(200) });
@@ -157,6 +182,23 @@ mod thousand_chunks {
     }
 
     #[divan::bench]
+    fn in_a_thought_between_tags(bencher: Bencher<'_, '_>) {
+        let mut all = packets(&chunk(&json!({ "content": "hello" })), CHUNKS - 1);
+        all.insert(0, format!("data: {}\n\n", chunk(&json!({ "content": "<think>" }))).into());
+        read(bencher, &all, CHUNKS);
+    }
+
+    #[divan::bench]
+    fn with_usage_so_far(bencher: Bencher<'_, '_>) {
+        let mut chunk = chunk(&json!({ "content": "hello" }));
+        if let Some(members) = chunk.as_object_mut() {
+            let usage = json!({ "prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16 });
+            members.insert("usage".to_owned(), usage);
+        }
+        step(bencher, &chunk);
+    }
+
+    #[divan::bench]
     fn with_missing_fields(bencher: Bencher<'_, '_>) {
         step(bencher, &json!({ "choices": [{ "delta": { "content": "hello" } }] }));
     }
@@ -203,6 +245,18 @@ mod whole {
     #[divan::bench]
     fn conforming(bencher: Bencher<'_, '_>) {
         shape(bencher, &answer());
+    }
+
+    #[divan::bench]
+    fn with_a_thought_between_tags(bencher: Bencher<'_, '_>) {
+        let text = format!("<think>{}</think>{}", "hm ".repeat(70), "a word ".repeat(70));
+        let message = json!({ "role": "assistant", "content": text });
+        let choice = json!({ "index": 0, "finish_reason": "stop", "message": message });
+        let mut answer = answer();
+        if let Some(members) = answer.as_object_mut() {
+            members.insert("choices".to_owned(), json!([choice]));
+        }
+        shape(bencher, &answer);
     }
 
     #[divan::bench]

@@ -108,7 +108,7 @@ fn is_error(object: &Map<String, Value>) -> bool {
     let is = |name: &str, value: &str| object.get(name).and_then(Value::as_str) == Some(value);
     let error = object.get("error");
     // One that says nothing is one only where nothing else is said.
-    let is_alone = || !has_an_answer(object) && !is_there(object, "usage");
+    let is_alone = || !has_an_answer(object) && !is_there(object.get("usage"));
     error.is_some_and(says_something)
         || (error.is_some_and(has_members) && is_alone())
         || is("object", "error")
@@ -139,11 +139,12 @@ fn says_something(error: &Value) -> bool {
 /// The members that answers are made of.
 fn has_an_answer(object: &Map<String, Value>) -> bool {
     let names = ["choices", "data", "object", "output", "content", "result", "results", "models"];
-    names.iter().any(|name| is_there(object, name))
+    names.iter().any(|name| is_there(object.get(*name)))
 }
 
-fn is_there(object: &Map<String, Value>, name: &str) -> bool {
-    object.get(name).is_some_and(|value| match value {
+/// True for a member that holds something.
+pub(crate) fn is_there(member: Option<&Value>) -> bool {
+    member.is_some_and(|value| match value {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),
         Value::Array(items) => !items.is_empty(),
@@ -152,10 +153,11 @@ fn is_there(object: &Map<String, Value>, name: &str) -> bool {
     })
 }
 
-/// MiniMax's `base_resp`, which is in each of its answers.
+/// MiniMax's `base_resp`, which is in each of its answers, and none of whose codes but 0 goes with a good one
+/// (<https://platform.minimax.io/docs/api-reference/errorcode>). As with `error`, choices beside it make no difference: what
+/// they hold may have been held back (1027) or cut, and must not pass for a whole answer.
 fn base_fails(object: &Map<String, Value>) -> bool {
-    let code = object.get("base_resp").and_then(|base| base.get("status_code"));
-    code.is_some_and(is_failure) && !is_there(object, "choices")
+    object.get("base_resp").and_then(|base| base.get("status_code")).is_some_and(is_failure)
 }
 
 /// The flat forms: `{"code":20012,"message":"…"}`, `{"success":false,…}`.
@@ -208,8 +210,7 @@ impl Said {
     ) -> Error {
         let shown = cut(cleaner.without_pieces(message), LONGEST_MESSAGE);
         let mut error = Error::new(kind, self.sentence(&shown, status));
-        let name =
-            |name: &Option<String>| name.as_deref().map(|name| cut(cleaner.sentence(name), LONGEST_NAME));
+        let name = |text: &Option<String>| text.as_deref().map(|text| name(cleaner, text));
         if let Some(status) = status {
             error = error.with_status(status);
         }
@@ -262,6 +263,11 @@ impl Said {
             error
         }
     }
+}
+
+/// A name of what went wrong, fit to be shown.
+pub(crate) fn name(cleaner: &Cleaner<'_>, text: &str) -> String {
+    cut(cleaner.sentence(text), LONGEST_NAME)
 }
 
 /// The id in a sentence such as Ark's “… Request id: 0217…”.

@@ -49,7 +49,7 @@ pub use price::{Billing, Calendar, Cost, CostPart, Doubt, Hours, Peak, Price, Ra
 pub use profile::{
     Auth, AuthAt, BrokenOff, Capability, ContentRule, DefaultMaxOutput, Effort, FailureKind, FormatKind,
     Hidden, History, Modality, ModelFacts, ModelReasoning, ModelRequest, PassBack, Profile, ReasoningRules,
-    RequestRules, ResponseRules, Retired, ToolChoiceKind, Vectors,
+    RequestRules, ResponseRules, Retired, Takes, ToolChoiceKind, Vectors,
 };
 pub use provider::{OpenAiBuilder, OpenAiProvider, checked_base_url};
 pub use schema::{SchemaMismatch, SchemaProblem};

@@ -1,6 +1,7 @@
 mod hidden;
 mod layered;
 mod model;
+mod parameters;
 mod place;
 mod request;
 mod words;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 pub use hidden::Hidden;
 pub use model::{Capability, DefaultMaxOutput, Modality, ModelFacts, ModelReasoning, PassBack, Retired};
+pub use parameters::Takes;
 pub use request::{ContentRule, Effort, FormatKind, ModelRequest, RequestRules, ToolChoiceKind};
 
 /// A service described as data: where it is, how it is asked, and how it deviates from OpenAI's own.

@@ -24,6 +24,20 @@ const SHORTEST_PROMPT: usize = 8;
 /// More of a sentence isn't looked through, and not shown either.
 const LONGEST_SENTENCE: usize = 2_000;
 
+/// The members of requests that hold what a user wrote.
+const WRITTEN: [&str; 9] = [
+    "messages",
+    "input",
+    "prompt",
+    "suffix",
+    "instructions",
+    "system",
+    // What the answer is expected to be, and what a search goes through.
+    "prediction",
+    "query",
+    "documents",
+];
+
 /// Validation errors of FastAPI and pydantic repeat the input after these.
 const INPUT_MARKS: [&str; 3] = ["'input':", "\"input\":", "input_value="];
 
@@ -72,7 +86,7 @@ impl Scrub {
             return Vec::new();
         };
         let mut texts = Vec::new();
-        for name in ["messages", "input", "prompt", "suffix", "instructions", "system"] {
+        for name in WRITTEN {
             if let Ok(Some(value)) = document.get::<Value>(name) {
                 collect(&value, &mut texts);
             }
@@ -255,6 +269,15 @@ mod tests {
         assert_eq!(scrub().body(body), "[key] a secret plan");
         let packed = Bytes::from_static(b"\xff\x00sk-a/b-canary\xfe sk-a\\/b-canary");
         assert_eq!(scrub().body(packed), &b"\xff\x00[key]\xfe [key]"[..]);
+    }
+
+    #[test]
+    fn whatever_member_holds_what_the_user_wrote_it_is_struck() {
+        for member in WRITTEN {
+            let request = Request::chat(&json!({"model":"m", member:[{"content":"a secret plan"}]}));
+            let scrub = Scrub::new(None, request.unwrap());
+            assert_eq!(scrub.cleaner().sentence("bad: a secret plan"), "bad: […]", "{member}");
+        }
     }
 
     #[test]

@@ -6,17 +6,15 @@
 //! Everything looks before it parses: a request that DeepSeek takes as it is passes as the bytes it came in.
 
 mod format;
-mod functions;
 mod messages;
 mod parameters;
 mod responses;
 mod tools;
 
-use modelswitch_openai::adapter::{AnswerCheck, Notes};
+use modelswitch_openai::adapter::{AnswerCheck, LegacyFunctions, Notes};
 use modelswitch_openai::{EmptyAnswer, Policies, Profile};
 use modelswitch_provider::{Adaptation, Document, Endpoint, Result};
 
-pub(crate) use self::functions::{LEGACY_ID, Legacy};
 pub(crate) use self::responses::adapt as responses;
 
 use crate::fim;
@@ -41,7 +39,7 @@ pub(crate) struct Plan {
     /// A name that is retired was asked for.
     pub(crate) retired: Option<String>,
     /// The app speaks of functions where DeepSeek speaks of tools.
-    pub(crate) legacy: Option<Legacy>,
+    pub(crate) legacy: Option<LegacyFunctions>,
     /// What the answer must be like.
     pub(crate) answer: AnswerCheck,
 }
@@ -60,7 +58,7 @@ pub(crate) fn chat(body: &mut Document, terms: Terms<'_>) -> Result<Plan> {
     parameters::refuse_what_it_cannot(body)?;
     parameters::effort(body, &mut notes)?;
     parameters::user(body, &mut notes)?;
-    plan.legacy = functions::adapt(body, &mut notes)?;
+    plan.legacy = LegacyFunctions::take(body, &mut notes)?;
     tools::adapt(body, &mut notes)?;
     let instructions = format::adapt(body, &mut plan, &mut notes)?;
     tools::forced_choice(body, &mut notes)?;

@@ -328,7 +328,7 @@ fn functions_go_out_as_tools_with_their_history() {
     assert_eq!((&messages[1]["content"], &messages[2]["role"]), (&json!(""), &json!("tool")));
     assert_eq!(messages[1]["reasoning_content"], "");
     assert!(got.get("functions").is_none() && got.get("function_call").is_none());
-    assert_eq!(plan.legacy.unwrap().next_id, "call_legacy_1");
+    assert_eq!(plan.legacy.unwrap().next_id(), "call_legacy_1");
     let named = json!({"functions":[function],"function_call":{"name":"weather"},"thinking":off()});
     assert_eq!(
         adapted(named).unwrap().0["tool_choice"],
@@ -367,7 +367,7 @@ fn what_was_thought_before_a_function_was_called_is_found_in_its_own_conversatio
     };
     let (_, plan) = adapted_with(&ask("mine", false), Policies::default(), Some(&memory)).unwrap();
     let mut answer = Message::assistant("");
-    answer.tool_calls = vec![modelswitch_provider::ToolCall::new(plan.legacy.unwrap().next_id, "f", "{}")];
+    answer.tool_calls = vec![modelswitch_provider::ToolCall::new(plan.legacy.unwrap().next_id(), "f", "{}")];
     answer.reasoning_content = Some("thought".to_owned());
     memory.remember_after(plan.memory.unwrap().1, &answer);
     let thought = |question: &str| {

@@ -5,12 +5,14 @@
 mod answer;
 mod attached;
 mod form;
+mod functions;
 mod look;
 mod notes;
 
 pub use answer::{AnswerCheck, to_json};
 pub use attached::AttachedReasoning;
 pub use form::{WantedForm, insert_instructions, joined_text};
+pub use functions::LegacyFunctions;
 pub use look::{has_member, members};
 pub use notes::Notes;
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::calls::{self, Calls, Ids, Piece, Placed};
 use super::fit::fit;
 use super::look::{self, Look, Object, TextChoice};
-use super::seen::{Seen, SeenChoice};
+use super::seen::{Parts, Seen, SeenChoice};
 use super::{Context, Kind, finish, mend, reasoning, repair, whole};
 use crate::adapter::to_json;
 use crate::error;
@@ -85,7 +85,7 @@ pub(super) fn shape(context: &Context, seen: &mut Seen, data: Bytes, out: &mut V
 /// chunk.
 fn error_in(context: &Context, value: &Value) -> Option<Error> {
     let read = |value: &Value| error::from_success(&context.profile, &context.scrub, value);
-    let is_bare = is_nothing(value, "choices") && is_nothing(value, "usage");
+    let is_bare = !error::is_there(value.get("choices")) && !error::is_there(value.get("usage"));
     read(value).or_else(|| {
         let mut bare = value.as_object().filter(|_| is_bare)?.clone();
         bare.remove("object")?;
@@ -181,7 +181,7 @@ fn is_in_shape(context: &Context, seen: &mut Seen, choice: &look::Choice<'_>) ->
     let (delta, salt) = (seen.delta(), context.salt);
     let Some(seen) = seen.choice(choice.index) else { return true };
     let said = &choice.delta.0;
-    seen.said |= said.says_something();
+    seen.said = seen.said.and(said.parts());
     let has_text = said.content.as_ref().is_some_and(|text| !text.is_empty());
     let has_thought = (has_text || choice.finish_reason.is_some())
         && seen.thought(&context.profile).is_some_and(|thought| !thought.is_over());
@@ -227,15 +227,8 @@ fn shape_value(context: &Context, seen: &mut Seen, value: &mut Value) -> Result<
             members.iter().any(|(name, value)| !OF_EACH_CHUNK.contains(&name.as_str()) && !value.is_null())
         })
     };
-    Ok(!(had_usage && is_nothing(value, "usage") && is_nothing(value, "choices")) || says_more())
-}
-
-fn is_nothing(value: &Value, name: &str) -> bool {
-    match value.get(name) {
-        Some(Value::Array(items)) => items.is_empty(),
-        Some(Value::Null) | None => true,
-        Some(_) => false,
-    }
+    let says_any = error::is_there(value.get("usage")) || error::is_there(value.get("choices"));
+    Ok(!had_usage || says_any || says_more())
 }
 
 /// What is in every chunk, or is looked at by itself.
@@ -284,14 +277,14 @@ fn repair_choice(
     if context.kind == Kind::Chat {
         repair_delta(context, seen, choice, delta);
         finish::refuse_failed(context, choice)?;
-        finish::repair(&context.profile, choice, !seen.calls.is_empty())?;
+        finish::repair(context, choice, !seen.calls.is_empty())?;
         whole::finish_function_call(context, choice);
         end_thought(seen, choice);
         end_once(seen, choice, delta);
     } else {
         whole::repair_text(choice);
         finish::refuse_failed(context, choice)?;
-        finish::repair(&context.profile, choice, false)?;
+        finish::repair(context, choice, false)?;
         finish::of_text(choice);
     }
     seen.ended |= choice.get("finish_reason").is_some_and(Value::is_string);
@@ -311,6 +304,7 @@ fn repair_delta(context: &Context, seen: &mut SeenChoice, choice: &mut Map<Strin
         && let Some(text) = delta.get("content").and_then(Value::as_str)
     {
         let told = thought.push(text);
+        seen.said.thought |= !told.reasoning.is_empty();
         reasoning::add(delta, told);
     }
     repair::string_or_null(delta, "refusal");
@@ -326,7 +320,8 @@ fn repair_delta(context: &Context, seen: &mut SeenChoice, choice: &mut Map<Strin
     }
 }
 
-/// Puts what is said under `delta`, also where a message or a text stands for it. After deltas these say the whole once more.
+/// Puts what is said under `delta`, also where a message or a text stands for it. After deltas these say the whole once more,
+/// and of a message only what no delta said is new.
 fn fetch_delta(context: &Context, seen: &mut SeenChoice, choice: &mut Map<String, Value>) {
     let unified = |value: Value| {
         let mut delta = whole::as_message(value)?;
@@ -334,13 +329,16 @@ fn fetch_delta(context: &Context, seen: &mut SeenChoice, choice: &mut Map<String
         Some(delta)
     };
     let mut delta = choice.get_mut("delta").map(Value::take).and_then(unified);
-    let says = |delta: &Option<Map<_, _>>| delta.as_ref().is_some_and(whole::says_something);
-    if says(&delta) {
-        seen.said = true;
+    let parts = |delta: &Option<Map<_, _>>| delta.as_ref().map(Parts::of).unwrap_or_default();
+    seen.said = seen.said.and(parts(&delta));
+    if !seen.said.is_none() {
+        let message = choice.get("message").cloned().and_then(unified);
+        let unsaid = message.map(|message| seen.said.unsaid(message));
+        delta.get_or_insert_default().extend(unsaid.into_iter().flatten());
     }
-    for name in ["message", "text"].into_iter().filter(|_| !seen.said) {
+    for name in ["message", "text"].into_iter().filter(|_| seen.said.is_none()) {
         let other = choice.get(name).cloned().and_then(unified);
-        if says(&other) && !says(&delta) || delta.is_none() {
+        if !parts(&other).is_none() && parts(&delta).is_none() || delta.is_none() {
             delta = other;
         }
     }

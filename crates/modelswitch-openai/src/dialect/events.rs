@@ -148,6 +148,12 @@ impl Events {
             self.ready.push_back(Err(empty()));
             return;
         }
+        // As in a whole answer, though it may have said what was used.
+        if !self.seen.has_begun() {
+            let nothing = Error::decode("no chunk of the stream has `choices`").with_hint(outward::TRY_AGAIN);
+            self.ready.push_back(Err(nothing));
+            return;
+        }
         match chunk::last_words(&self.context, &mut self.seen) {
             Ok(chunks) => self.ready.extend(chunks.into_iter().map(|data| Ok(Event::new(data)))),
             Err(error) => self.ready.push_back(Err(error)),
@@ -304,6 +310,17 @@ mod tests {
             (1, Some(ErrorKind::Upstream))
         );
         assert_eq!(chat(&[TEXT, "\n\ndata: {broken\n\n"]).await, (1, Some(ErrorKind::Decode)));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_done_before_it_said_anything_is_no_answer() {
+        let usage = "data: {\"id\":\"1\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":0,\"total_tokens\":1}}\n\n";
+        for kind in [Kind::Chat, Kind::Completion] {
+            for before in ["", "data: {}\n\n", "event: ping\ndata: {}\n\n", usage] {
+                let (_, error) = read_all(kind, &[before, "data: [DONE]\n\n"]).await;
+                assert_eq!(error, Some(ErrorKind::Decode), "{kind:?} {before:?}");
+            }
+        }
     }
 
     #[tokio::test]

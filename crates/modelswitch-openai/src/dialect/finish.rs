@@ -12,7 +12,8 @@ use crate::{Profile, error};
 ///
 /// # Errors
 /// When the reason says that the answer failed.
-pub(super) fn repair(profile: &Profile, choice: &mut Map<String, Value>, calls_tools: bool) -> Result<()> {
+pub(super) fn repair(context: &Context, choice: &mut Map<String, Value>, calls_tools: bool) -> Result<()> {
+    let profile = &context.profile;
     let reason = match choice.get("finish_reason") {
         Some(Value::String(reason)) => reason.clone(),
         Some(Value::Null) | None => return Ok(()),
@@ -23,7 +24,7 @@ pub(super) fn repair(profile: &Profile, choice: &mut Map<String, Value>, calls_t
         Ok(meaning) => meaning,
         // Something is missing: whoever doesn't want an error must not take it for a whole answer.
         Err(_) if profile.response.broken_off == BrokenOff::FinishReason => Some("length"),
-        Err(kind) => return Err(failed_by_reason(kind, &reason)),
+        Err(kind) => return Err(failed_by_reason(context, kind, &reason)),
     };
     if meaning != Some(reason.as_str()) {
         choice.insert("finish_reason".to_owned(), meaning.into());
@@ -141,9 +142,11 @@ fn meaning_of(
     })
 }
 
-fn failed_by_reason(kind: ErrorKind, reason: &str) -> Error {
+/// Some services put a sentence there, with whatever they repeat.
+fn failed_by_reason(context: &Context, kind: ErrorKind, reason: &str) -> Error {
+    let reason = error::name(&context.scrub.cleaner(), reason);
     Error::new(kind, format!("the service broke the answer off with the finish reason `{reason}`"))
-        .with_code(reason)
+        .with_code(reason.clone())
 }
 
 #[cfg(test)]
@@ -153,8 +156,8 @@ mod tests {
 
     fn repaired(reason: Value, calls_tools: bool) -> Result<Value> {
         let mut choice = json!({ "finish_reason": reason });
-        let profile = Profile::embedded("openai-compatible").unwrap();
-        repair(&profile, choice.as_object_mut().unwrap(), calls_tools)?;
+        let context = Context::of_test("openai-compatible", super::super::Kind::Chat);
+        repair(&context, choice.as_object_mut().unwrap(), calls_tools)?;
         Ok(choice["finish_reason"].clone())
     }
 

@@ -7,6 +7,11 @@ use serde_path_to_error::{Path, Segment};
 
 /// Each round takes a member away, and reads the answer anew: four for each of the most choices that are told apart.
 const MOST_ROUNDS: usize = 4 * super::seen::MOST_CHOICES;
+/// Of an answer that takes long to read a few are set aside: whoever sends a large one that is wrong everywhere must not keep
+/// a core busy for minutes.
+const LEAST_ROUNDS: usize = 8;
+/// Values that are looked at in all rounds together: about a second's work.
+const MOST_VALUES: usize = 10_000_000;
 
 /// Makes a value one that async-openai decodes. A member that doesn't fit goes on under the name `native_…`, where
 /// nobody stumbles over it and whoever knows the service still finds it; the members in `essential` never do.
@@ -16,13 +21,30 @@ const MOST_ROUNDS: usize = 4 * super::seen::MOST_CHOICES;
 pub(super) fn fit<T: DeserializeOwned>(value: &mut Value, essential: &[&str], what: &str) -> Result<()> {
     // What is set aside stays in it, so one look is enough.
     let by_text = has_huge_number(value);
-    for _ in 0..MOST_ROUNDS {
-        let Err(error) = read::<T>(value, by_text) else { return Ok(()) };
+    let Err(mut error) = read::<T>(value, by_text) else { return Ok(()) };
+    for _ in 0..rounds(values(value)) {
         if !set_aside(value, error.path(), essential) {
             return Err(at(what, &error));
         }
+        match read::<T>(value, by_text) {
+            Ok(()) => return Ok(()),
+            Err(next) => error = next,
+        }
     }
-    read::<T>(value, by_text).map_err(|error| at(what, &error))
+    Err(at(what, &error))
+}
+
+fn rounds(values: usize) -> usize {
+    (MOST_VALUES / values.max(1)).clamp(LEAST_ROUNDS, MOST_ROUNDS)
+}
+
+/// How many values there are in one.
+fn values(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(values).sum::<usize>() + 1,
+        Value::Object(members) => members.values().map(values).sum::<usize>() + 1,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+    }
 }
 
 /// Decodes a value, by its text where it has a number beyond an `f32`: a value is decoded to an infinite one, and a text isn't.
@@ -108,6 +130,17 @@ mod tests {
         let item = json!({"text":"a","extra":"b"});
         let mut value = json!({"list":vec![item; super::super::seen::MOST_CHOICES]});
         assert!(fit::<Outer>(&mut value, &["list", "list.text"], "it").is_ok());
+    }
+
+    #[test]
+    fn a_large_answer_that_is_wrong_everywhere_is_given_up_and_a_small_one_is_not() {
+        assert_eq!(values(&json!({"list":[{"text":"a"}, null]})), 5);
+        assert_eq!((rounds(0), rounds(1_000), rounds(usize::MAX)), (MOST_ROUNDS, MOST_ROUNDS, LEAST_ROUNDS));
+        let filler = vec![0; MOST_VALUES / LEAST_ROUNDS];
+        let mut value =
+            json!({"filler":filler,"list":vec![json!({"text":"a","extra":"b"}); LEAST_ROUNDS + 1]});
+        let error = fit::<Outer>(&mut value, &["list", "list.text"], "it").unwrap_err();
+        assert!(error.message().contains(&format!("list[{LEAST_ROUNDS}].extra")), "{error}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::calls::Piece;
+use super::seen::Parts;
 use super::{finish, usage};
 use crate::Profile;
 
@@ -222,7 +223,8 @@ impl Look<'_> {
             let reason_is_plain =
                 choice.finish_reason.is_none() || !finish::calls_a_standard_one_a_failure(profile);
             let delta = &choice.delta.0;
-            let text_is_repeated = choice.text.as_ref().is_none_or(Text::is_empty) || delta.says_something();
+            let text_is_repeated =
+                choice.text.as_ref().is_none_or(Text::is_empty) || !delta.parts().is_none();
             choice.logprobs.is_none()
                 && choice.error.is_none()
                 && choice.message.is_none()
@@ -242,6 +244,13 @@ pub(super) struct OnlyText<'a> {
     pub(super) choice: u32,
     pub(super) text: &'a str,
     pub(super) is_reasoning: bool,
+}
+
+impl OnlyText<'_> {
+    /// What more of it says.
+    pub(super) fn part(&self) -> Parts {
+        Parts { text: !self.is_reasoning, thought: self.is_reasoning, ..Parts::default() }
+    }
 }
 
 impl Look<'_> {
@@ -291,7 +300,7 @@ impl<C> Look<'_, C> {
         // What these say may be a failure, and so may anything beside nothing.
         let may_fail = self.object.0 == "error"
             || self.kind.as_ref().is_some_and(|kind| kind.0 == "error")
-            || self.base_resp.as_ref().is_some_and(|base| !matches!(base.0.status_code, None | Some(0)))
+            || self.base_resp.as_ref().is_some_and(|base| base.0.fails())
             || (self.choices.is_empty() && self.usage.is_none());
         !may_fail
             && self.error.is_none()
@@ -301,6 +310,24 @@ impl<C> Look<'_, C> {
     }
 }
 
+impl BaseResp {
+    fn fails(&self) -> bool {
+        !matches!(self.status_code, None | Some(0))
+    }
+}
+
+/// True when MiniMax's member in a whole answer may say a failure.
+pub(super) fn base_may_fail(body: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"base_resp\"";
+    if memchr::memmem::find(body, NAME).is_none() {
+        return false;
+    }
+    let base = usage::last_member(body, NAME).map(|rest| {
+        serde_json::Deserializer::from_slice(rest).into_iter::<Option<Object<BaseResp>>>().next()
+    });
+    !matches!(base, Some(Some(Ok(base))) if base.as_ref().is_none_or(|base| !base.0.fails()))
+}
+
 impl Text<'_> {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -308,13 +335,18 @@ impl Text<'_> {
 }
 
 impl<'a> Delta<'a> {
-    /// True when something of an answer is in it.
-    pub(super) fn says_something(&self) -> bool {
-        let texts = [&self.content, &self.reasoning_content, &self.refusal];
-        texts.into_iter().flatten().any(|text| !text.is_empty())
-            || self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
-            || self.reasoning.is_some_and(|reasoning| reasoning.get() != "\"\"")
-            || self.reasoning_details.is_some_and(|details| details.get() != "[]")
+    /// What of an answer is in it.
+    pub(super) fn parts(&self) -> Parts {
+        let has = |text: &Option<Text<'_>>| text.as_ref().is_some_and(|text| !text.is_empty());
+        Parts {
+            text: has(&self.content),
+            thought: has(&self.reasoning_content)
+                || self.reasoning.is_some_and(|reasoning| reasoning.get() != "\"\"")
+                || self.reasoning_details.is_some_and(|details| details.get() != "[]"),
+            refusal: has(&self.refusal),
+            calls: self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty()),
+            audio: false,
+        }
     }
 
     /// The reasoning, as it is written, that has to stand under `reasoning_content` too.

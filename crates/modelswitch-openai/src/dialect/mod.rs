@@ -152,7 +152,8 @@ impl Dialect {
         let kind = Kind::of(&request.endpoint);
         let wants_usage = self.ask_usage(kind, &mut request)?;
         let policies = request.extensions.get::<Policies>().copied().unwrap_or(self.policies);
-        let Adapted { request, adaptations, answer } = inward::adapt(&self.profile, policies, kind, request)?;
+        let Adapted { request, adaptations, answer, functions } =
+            inward::adapt(&self.profile, policies, kind, request)?;
         for adaptation in &adaptations {
             let (parameter, change) = (&adaptation.parameter, &adaptation.change);
             tracing::debug!("gen_ai.provider.name" = &**name, parameter, change, "request adapted");
@@ -189,7 +190,10 @@ impl Dialect {
         match context.read(body).await {
             Ok(body) => {
                 let adaptations = head.adaptations.clone();
-                let applied = answer.apply(Response { head, body });
+                let applied = answer.apply(Response { head, body }).and_then(|response| match functions {
+                    Some(functions) => functions.apply(response),
+                    None => Ok(response),
+                });
                 applied.map_err(|error| self.explain(error).with_adaptations(adaptations))
             }
             Err(error) => Err(self.explain(head.blame(error).with_status(status))),

@@ -64,7 +64,7 @@ const WHAT: &str = "the answer";
 
 /// True when async-openai decodes the body as it is and nothing in it needs a closer look.
 pub(super) fn conforms(context: &Context, body: &[u8]) -> bool {
-    if may_have_error(body) {
+    if may_have_error(body) || look::base_may_fail(body) {
         return false;
     }
     match context.kind {
@@ -101,14 +101,16 @@ fn has_quirks(context: &Context, body: &[u8]) -> bool {
     context.places.are_in(body) || tags.is_some_and(|tags| has_tag(tags, body))
 }
 
-/// True when either tag may be in it. Go's encoder escapes the brackets of one.
+/// True when either tag may be in it. Go's encoder escapes the brackets of one, and .NET's does so in capitals.
 fn has_tag((open, close): &(String, String), body: &[u8]) -> bool {
+    const ESCAPE: &[u8] = b"\\u003c";
     let (open, close) = (open.as_bytes(), close.as_bytes());
     let (Some(first), Some(other)) = (open.first(), close.first()) else { return true };
     // In one pass, since each search of a word has to be set up.
     memchr::memchr3_iter(*first, *other, b'\\', body).any(|at| {
         let rest = body.get(at..).unwrap_or_default();
-        [open, close, b"\\u003c"].iter().any(|word| rest.starts_with(word))
+        let is_escape = || rest.get(..ESCAPE.len()).is_some_and(|text| text.eq_ignore_ascii_case(ESCAPE));
+        rest.starts_with(open) || rest.starts_with(close) || is_escape()
     })
 }
 
@@ -172,12 +174,12 @@ fn instead(context: &Context, value: &Value) -> Option<Error> {
     let names: &[&str] = match context.kind {
         Kind::Chat | Kind::Completion => &["choices"],
         Kind::Embeddings => &["data", "embeddings", "embedding"],
-        Kind::Models | Kind::Model | Kind::Responses | Kind::Messages | Kind::Other => return None,
+        Kind::Models => &["data", "models"],
+        Kind::Model => &["id"],
+        Kind::Responses => &["output"],
+        Kind::Messages | Kind::Other => return None,
     };
-    let is_there = |name: &&str| {
-        value.get(name).is_some_and(|value| value.as_array().is_none_or(|list| !list.is_empty()))
-    };
-    if names.iter().any(is_there) {
+    if names.iter().any(|name| error::is_there(value.get(*name))) {
         return None;
     }
     error::instead_of_answer(&context.profile, &context.scrub, value)
@@ -220,6 +222,9 @@ fn repair(context: &Context, value: &mut Value) -> Result<()> {
         }
         Kind::Model => {
             models::repair(object);
+            if !error::is_there(object.get("id")) {
+                return Err(Error::decode("`id` is missing in the model"));
+            }
             fit::<Model>(value, &models::ESSENTIAL, WHAT)
         }
         Kind::Responses => responses::repair(&context.head, value),
@@ -381,6 +386,70 @@ mod tests {
             let message = &shaped(Kind::Chat, &body).unwrap()["choices"][0]["message"];
             assert_eq!(message["reasoning_content"], "hm", "{text}");
             assert_eq!(message["content"], if is_known { text } else { "hi" });
+        }
+    }
+
+    #[test]
+    fn brackets_of_a_tag_may_be_escaped_in_either_case() {
+        let mut body = good();
+        body["choices"][0]["message"]["content"] = "<think>hm</think>hi".into();
+        let context = Context::of_test("openai-compatible", Kind::Chat);
+        // As Go's encoder does it, and as .NET's does.
+        for (open, close) in [("\\u003c", "\\u003e"), ("\\u003C", "\\u003E")] {
+            let text = body.to_string().replace('<', open).replace('>', close);
+            let out: Value = serde_json::from_slice(&shape(&context, text.into()).unwrap()).unwrap();
+            assert_eq!(out["choices"][0]["message"]["reasoning_content"], "hm", "{open}");
+        }
+    }
+
+    #[test]
+    fn a_text_beside_a_message_that_only_thought_takes_nothing_from_it() {
+        for message in [json!({"reasoning":"hm","content":""}), json!({"reasoning_content":"hm"})] {
+            let mut body = good();
+            body["choices"][0]["message"] = message;
+            body["choices"][0]["text"] = "hi".into();
+            let message = &shaped(Kind::Chat, &body).unwrap()["choices"][0]["message"];
+            assert_eq!((&message["reasoning_content"], &message["content"]), (&json!("hm"), &json!("hi")));
+        }
+    }
+
+    #[test]
+    fn what_is_said_where_an_answer_should_be_is_the_error() {
+        for (kind, body) in [
+            (Kind::Chat, json!({"choices":null,"message":"rate limit reached"})),
+            (Kind::Chat, json!({"choices":[],"detail":"rate limit reached"})),
+            (Kind::Completion, json!({"choices":null,"detail":"rate limit reached"})),
+            (Kind::Embeddings, json!({"data":null,"detail":"rate limit reached"})),
+            (Kind::Models, json!({"detail":"rate limit reached"})),
+            (Kind::Model, json!({"detail":"rate limit reached"})),
+            (Kind::Responses, json!({"detail":"rate limit reached"})),
+        ] {
+            assert_eq!(shaped(kind, &body).unwrap_err().kind(), ErrorKind::RateLimited, "{kind:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_failure_in_minimaxs_own_member_is_one_whatever_the_choices_hold() {
+        let mut body = good();
+        for choices in [
+            body["choices"].clone(),
+            json!([{"index":0,"message":{"role":"assistant","content":""}}]),
+            json!([]),
+        ] {
+            body["choices"] = choices;
+            for (code, fails) in [
+                (json!(1008), true),
+                (json!("1008"), true),
+                (json!(0), false),
+                (json!("0"), false),
+                (Value::Null, false),
+            ] {
+                body["base_resp"] = json!({"status_code":code,"status_msg":"insufficient balance"});
+                let kind = shaped(Kind::Chat, &body).map_err(|error| error.kind());
+                let is_empty = body["choices"].as_array().unwrap().is_empty();
+                assert!(kind.is_ok() == (!fails && !is_empty), "{body} {kind:?}");
+                assert!(!fails || kind == Err(ErrorKind::InsufficientBalance), "{body} {kind:?}");
+            }
         }
     }
 

@@ -19,8 +19,9 @@ pub(super) struct Seen {
     choices: Vec<SeenChoice>,
     /// The last chunk that conformed and told nothing but text.
     alike: Alike,
-    /// The choice that it was of.
+    /// The choice that it was of, and what of an answer it told.
     alike_choice: u32,
+    alike_part: Parts,
     /// How many deltas came.
     delta: u64,
     /// The usage that was handed on.
@@ -37,8 +38,8 @@ type Counts = (u32, u32, u32);
 pub(super) struct SeenChoice {
     pub(super) index: u32,
     pub(super) ended: bool,
-    /// Something of the answer came as a delta: a whole message after it says nothing new.
-    pub(super) said: bool,
+    /// What came as deltas.
+    pub(super) said: Parts,
     /// Why it ended, and the number of the delta that told so.
     reason: Option<(u64, String)>,
     pub(super) calls: Calls,
@@ -49,10 +50,75 @@ pub(super) struct SeenChoice {
     so_far: [String; 2],
 }
 
+/// What of an answer is said in a message or a delta, or was in those before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub(super) text: bool,
+    pub(super) thought: bool,
+    pub(super) refusal: bool,
+    pub(super) calls: bool,
+    pub(super) audio: bool,
+}
+
+impl Parts {
+    /// Reasoning counts where [`unify`](super::reasoning::unify) puts it.
+    pub(super) fn of(message: &Map<String, Value>) -> Self {
+        let has = |name: &str| match message.get(name) {
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(Value::Object(members)) => !members.is_empty(),
+            Some(Value::Null | Value::Bool(_) | Value::Number(_)) | None => false,
+        };
+        Self {
+            text: has("content"),
+            thought: has("reasoning_content"),
+            refusal: has("refusal"),
+            calls: has("tool_calls") || has("function_call"),
+            audio: has("audio"),
+        }
+    }
+
+    pub(super) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    /// True when more than thoughts are said.
+    pub(super) fn answers(self) -> bool {
+        !Self { thought: false, ..self }.is_none()
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            text: self.text || other.text,
+            thought: self.thought || other.thought,
+            refusal: self.refusal || other.refusal,
+            calls: self.calls || other.calls,
+            audio: self.audio || other.audio,
+        }
+    }
+
+    /// Of a message that says the whole once more, what isn't said yet.
+    pub(super) fn unsaid(self, message: Map<String, Value>) -> impl Iterator<Item = (String, Value)> {
+        message.into_iter().filter(move |(name, _)| match name.as_str() {
+            "content" => !self.text,
+            "reasoning_content" => !self.thought,
+            "refusal" => !self.refusal,
+            "tool_calls" | "function_call" => !self.calls,
+            "audio" => !self.audio,
+            _ => false,
+        })
+    }
+}
+
 /// More than any service answers; a stream that invents new ones for ever must not fill the memory.
 pub(super) const MOST_CHOICES: usize = 128;
 
 impl Seen {
+    /// True when a choice has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.choices.is_empty()
+    }
+
     /// True when each choice that began has ended.
     pub(super) fn is_finished(&self) -> bool {
         !self.choices.is_empty() && self.choices.iter().all(|choice| choice.ended)
@@ -67,6 +133,7 @@ impl Seen {
     pub(super) fn learn(&mut self, chunk: &[u8], only: &OnlyText<'_>) {
         if self.alike.learn(chunk, only.text) {
             self.alike_choice = only.choice;
+            self.alike_part = only.part();
         }
     }
 
@@ -75,10 +142,11 @@ impl Seen {
     pub(super) fn is_more_text(&mut self, chunk: &[u8]) -> bool {
         let Some(text) = self.alike.text_of(chunk) else { return false };
         self.next_delta();
+        let part = self.alike_part;
         if !text.is_empty()
             && let Some(choice) = self.choice(self.alike_choice)
         {
-            choice.said = true;
+            choice.said = choice.said.and(part);
         }
         true
     }

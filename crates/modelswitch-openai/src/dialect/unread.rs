@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::look::whole::Whole;
-use super::properties::{all_of, changed, changes, context, usage};
+use super::properties::any_json::{changed, changes};
+use super::properties::{all_of, context, usage};
 use super::seen::Seen;
 use super::{Context, Kind, chunk, events, outward};
 
@@ -114,7 +115,9 @@ fn chunk(shape: usize, text: &str) -> String {
         6 => format!(r#"{{"index":1,"delta":{{"content":"{text}"}}}}"#),
         7 => format!(r#"{{"index":0,"delta":{{"content":""}},"text":"{text}"}}"#),
         8 => format!(r#"{{"index":0,"delta":{{"content":"{text}"}},"text":"x"}}"#),
-        9 => format!(r#"{{"index":0,"message":{{"role":"assistant","content":"{text}"}}}}"#),
+        9 => format!(
+            r#"{{"index":0,"message":{{"role":"assistant","content":"{text}","reasoning_content":"{text}"}}}}"#
+        ),
         10 => format!(r#"{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":"stop"}}"#),
         11 => format!(
             r#"{{"index":0,"delta":{{"tool_calls":[{{"index":0,"id":"{text}","type":"function","function":{{"name":"f","arguments":"{text}"}}}}]}}}}"#

@@ -123,6 +123,10 @@ pub(super) struct Look {
     num_cached_tokens: Option<IgnoredAny>,
     #[serde(default)]
     reasoning_tokens: Option<IgnoredAny>,
+    #[serde(default)]
+    input_tokens_details: Option<IgnoredAny>,
+    #[serde(default)]
+    output_tokens_details: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -143,6 +147,10 @@ struct Details {
     _image: Option<i64>,
     #[serde(default, rename = "cache_write_tokens")]
     _written: Option<i64>,
+    #[serde(default, rename = "cache_read_tokens")]
+    read: Option<IgnoredAny>,
+    #[serde(default, rename = "thinking_tokens")]
+    thought: Option<IgnoredAny>,
 }
 
 impl Look {
@@ -153,23 +161,28 @@ impl Look {
 
     /// True when nothing is said elsewhere that OpenAI's own places don't say.
     pub(super) fn is_in_shape(&self) -> bool {
-        let cached = self.prompt_tokens_details.as_ref().is_some_and(|details| details.0.cached.is_some());
-        let reasoning =
-            self.completion_tokens_details.as_ref().is_some_and(|details| details.0.reasoning.is_some());
+        let asked = self.prompt_tokens_details.as_ref().map(|details| &details.0);
+        let said = self.completion_tokens_details.as_ref().map(|details| &details.0);
         let cached_elsewhere = [
             &self.prompt_cache_hit_tokens,
             &self.cached_tokens,
             &self.cache_read_input_tokens,
             &self.num_cached_tokens,
+            &self.input_tokens_details,
         ];
-        (cached || cached_elsewhere.iter().all(|place| place.is_none()))
-            && (reasoning || self.reasoning_tokens.is_none())
+        let is_cached_elsewhere = cached_elsewhere.iter().any(|place| place.is_some())
+            || asked.is_some_and(|asked| asked.read.is_some());
+        let is_thought_elsewhere = self.reasoning_tokens.is_some()
+            || self.output_tokens_details.is_some()
+            || said.is_some_and(|said| said.thought.is_some());
+        (!is_cached_elsewhere || asked.is_some_and(|asked| asked.cached.is_some()))
+            && (!is_thought_elsewhere || said.is_some_and(|said| said.reasoning.is_some()))
     }
 }
 
 /// What follows the last member of this name, its quotes included. Inside of a text they would be escaped, and a text of
 /// its own has no colon after it.
-fn last_member<'a>(body: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn last_member<'a>(body: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut before = body;
     while let Some(at) = memchr::memmem::rfind(before, name) {
         let rest = body.get(at + name.len()..)?.trim_ascii_start();
@@ -194,6 +207,24 @@ pub(super) fn is_in_shape(body: &[u8]) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_is_counted_in_another_place_is_never_in_shape() {
+        for ((group, name), ours) in CACHED
+            .into_iter()
+            .map(|place| (place, "/prompt_tokens_details/cached_tokens"))
+            .chain(REASONING.into_iter().map(|place| (place, "/completion_tokens_details/reasoning_tokens")))
+        {
+            let mut usage = json!({"prompt_tokens":9,"completion_tokens":9,"total_tokens":18});
+            if group.is_empty() {
+                usage[name] = 5.into();
+            } else {
+                usage[group] = json!({ name: 5 });
+            }
+            assert!(!is_in_shape(json!({ "usage": usage }).to_string().as_bytes()), "{usage}");
+            assert_eq!(repaired(usage.clone()).pointer(ours), Some(&json!(5)), "{usage}");
+        }
+    }
 
     fn repaired(usage: Value) -> Value {
         let mut object = json!({ "usage": usage });

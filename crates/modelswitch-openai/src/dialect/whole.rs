@@ -7,6 +7,7 @@ use modelswitch_provider::{Error, Head, Result};
 use serde_json::{Map, Value, json};
 
 use super::calls::{self, Ids};
+use super::seen::Parts;
 use super::{Context, finish, reasoning, repair, thought, usage};
 
 /// The members that an answer is nothing without.
@@ -43,7 +44,7 @@ pub(super) fn repair_chat(context: &Context, object: &mut Map<String, Value>) ->
         };
         let calls_tools = repair_message(context, message, number);
         finish::refuse_failed(context, choice)?;
-        finish::repair(&context.profile, choice, calls_tools)?;
+        finish::repair(context, choice, calls_tools)?;
         finish_function_call(context, choice);
         finish::complete(choice, calls_tools);
     }
@@ -52,13 +53,21 @@ pub(super) fn repair_chat(context: &Context, object: &mut Map<String, Value>) ->
 
 /// Puts what is said under `message`, also where a service that only streams answers with the whole in one delta, or with a text.
 fn fetch_message(choice: &mut Map<String, Value>) {
-    if choice.get("message").and_then(Value::as_object).is_some_and(says_something) {
+    let answers = |message: &Map<String, Value>| Parts::of(message).answers();
+    if choice.get("message").and_then(Value::as_object).is_some_and(answers) {
         return;
     }
     let places = ["message", "delta", "text"].into_iter();
-    let there: Vec<_> = places.filter_map(|name| as_message(choice.get(name)?.clone())).collect();
-    if let Some(message) = there.iter().find(|message| says_something(message)).or(there.first()) {
-        choice.insert("message".to_owned(), Value::Object(message.clone()));
+    let mut there: Vec<_> = places.filter_map(|name| as_message(choice.get(name)?.clone())).collect();
+    let says = |message: &Map<String, Value>| !Parts::of(message).is_none();
+    let best = there.iter().position(answers).or_else(|| there.iter().position(says)).unwrap_or_default();
+    if best < there.len() {
+        let mut message = there.swap_remove(best);
+        // One that doesn't answer may have thought, in a place of the service's own.
+        for (name, value) in there.into_iter().flatten() {
+            message.entry(name).or_insert(value);
+        }
+        choice.insert("message".to_owned(), Value::Object(message));
     }
 }
 
@@ -69,17 +78,6 @@ pub(super) fn as_message(value: Value) -> Option<Map<String, Value>> {
         Value::String(_) => Some(Map::from_iter([("content".to_owned(), value)])),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
     }
-}
-
-/// True when something of an answer is in a message or a delta.
-pub(super) fn says_something(message: &Map<String, Value>) -> bool {
-    let names = ["content", "reasoning_content", "refusal", "tool_calls", "function_call", "audio"];
-    names.iter().filter_map(|name| message.get(*name)).any(|value| match value {
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(members) => !members.is_empty(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    })
 }
 
 /// True when it calls tools.
@@ -143,7 +141,7 @@ pub(super) fn repair_completion(context: &Context, object: &mut Map<String, Valu
         repair_index(choice, position);
         repair_text(choice);
         finish::refuse_failed(context, choice)?;
-        finish::repair(&context.profile, choice, false)?;
+        finish::repair(context, choice, false)?;
         finish::complete(choice, false);
         finish::of_text(choice);
     }
@@ -216,5 +214,26 @@ fn choices(object: &mut Map<String, Value>) -> Result<&mut Vec<Value>> {
         Some(Value::Array(choices)) => Ok(choices),
         Some(_) => Err(Error::decode("`choices` is not a list")),
         None => Err(Error::decode("`choices` is missing")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kind;
+    use super::*;
+    use crate::scrub::Scrub;
+    use modelswitch_provider::{ApiKey, Request};
+
+    #[test]
+    fn a_reason_that_repeats_a_key_or_a_prompt_shows_neither() {
+        let request =
+            Request::chat(&json!({"model":"m","messages":[{"role":"user","content":"a secret plan"}]}));
+        let mut context = Context::of_test("openai", Kind::Chat);
+        context.scrub = Scrub::new(Some(ApiKey::new("sk-canary-1").unwrap()), request.unwrap());
+        let reason = format!("error: sk-canary-1 may not ask for a secret plan {}", "x".repeat(100_000));
+        let mut answer = json!({"choices":[{"message":{"content":"hi"},"finish_reason":reason}]});
+        let error = repair_chat(&context, answer.as_object_mut().unwrap()).unwrap_err();
+        let shown = format!("{error} {error:?} {}", error.report());
+        assert!(!shown.contains("canary") && !shown.contains("secret") && shown.len() < 2_000, "{shown}");
     }
 }

@@ -237,7 +237,10 @@ fn wait(object: &Map<String, Value>) -> Option<Duration> {
         .or_else(|| retry_after(&headers_in(object)?))
 }
 
-/// The headers that another service's answer had, where an error repeats them: gateways do that for want of others once a
+/// More limits has no service, and a map of headers panics when it is full.
+const MOST_HEADERS: usize = 256;
+
+/// The headers that another service's answer had and that say when to come again, where an error repeats them: gateways do that for want of others once a
 /// stream has begun.
 fn headers_in(object: &Map<String, Value>) -> Option<HeaderMap> {
     let names = ["headers", "response_headers", "responseHeaders"];
@@ -246,9 +249,13 @@ fn headers_in(object: &Map<String, Value>) -> Option<HeaderMap> {
         // Some write each as a list, since a header may be there more than once.
         let value = value.as_array().and_then(|values| values.first()).unwrap_or(value);
         let name: HeaderName = name.replace('_', "-").parse().ok()?;
+        let says_when = name.as_str().starts_with("retry-after") || name.as_str().contains("ratelimit");
+        if !says_when {
+            return None;
+        }
         Some((name, HeaderValue::try_from(plain(value)?).ok()?))
     };
-    Some(headers.iter().filter_map(read).collect())
+    Some(headers.iter().filter_map(read).take(MOST_HEADERS).collect())
 }
 
 /// A string or number as text.

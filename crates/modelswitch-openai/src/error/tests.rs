@@ -293,6 +293,16 @@ fn a_piece_of_what_the_user_wrote_is_not_in_the_message() {
 }
 
 #[test]
+fn headers_without_number_in_a_body_are_read_up_to_some() {
+    let mut headers: Map<String, Value> =
+        (0..100_000).map(|n| (format!("x-ratelimit-{n:06}"), "1".into())).collect();
+    headers.insert("retry-after".to_owned(), "7".into());
+    let body = json!({"error":{"message":"slow down","headers":headers,"metadata":{"headers":headers}}});
+    let error = from_success(&Profile::default(), &Scrub::default(), &body).unwrap();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+}
+
+#[test]
 fn an_answer_is_not_taken_for_an_error() {
     let profile = Profile::embedded("openai-compatible").unwrap();
     for answer in [

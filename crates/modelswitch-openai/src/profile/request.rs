@@ -69,6 +69,9 @@ pub struct RequestRules {
     pub response_format: Vec<FormatKind>,
     /// Whether a tool may be marked `strict`; else the mark is taken off.
     pub strict_tools: Option<bool>,
+    /// Whether `functions` and `function_call` are taken, which OpenAI's API had before tools. Without it they are sent as tools,
+    /// which all services know, and a call comes back as `function_call`.
+    pub functions: Option<bool>,
     /// Whether `stream_options` is taken; else it is left out.
     pub stream_options: Option<bool>,
     /// How many letters and digits the id of a tool call must have, where it must be exactly so many. Ids of others are put in
@@ -129,6 +132,8 @@ pub struct ModelRequest {
     pub response_format: Option<Vec<FormatKind>>,
     /// As [`RequestRules::strict_tools`].
     pub strict_tools: Option<bool>,
+    /// As [`RequestRules::functions`].
+    pub functions: Option<bool>,
     /// As [`RequestRules::stream_options`].
     pub stream_options: Option<bool>,
     /// As [`RequestRules::tool_id_length`].
@@ -155,6 +160,7 @@ impl ModelRequest {
             tool_choice: own.tool_choice.unwrap_or(rules.tool_choice),
             response_format: own.response_format.unwrap_or(rules.response_format),
             strict_tools: own.strict_tools.or(rules.strict_tools),
+            functions: own.functions.or(rules.functions),
             stream_options: own.stream_options.or(rules.stream_options),
             tool_id_length: own.tool_id_length.or(rules.tool_id_length),
         }
@@ -162,6 +168,12 @@ impl ModelRequest {
 }
 
 impl RequestRules {
+    /// True where functions go to the service as they are, or are refused or left out by name.
+    pub(crate) fn takes_functions(&self) -> bool {
+        let is_named = self.refuse.iter().chain(&self.drop).any(|name| name == "functions");
+        self.functions == Some(true) || is_named
+    }
+
     /// True for a word of `reasoning_effort` that the service takes as it is: a profile that says what it has for others
     /// names its own words so.
     pub(crate) fn takes_effort(&self, word: &str) -> bool {

@@ -6,52 +6,7 @@ use serde::de::{self, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use super::Effort;
-
-/// OpenAI's parameters of a chat, and those of others that resemble one of them.
-const PARAMETERS: &[&str] = &[
-    "audio",
-    "chat_template_kwargs",
-    "enable_thinking",
-    "frequency_penalty",
-    "function_call",
-    "functions",
-    "logit_bias",
-    "logprobs",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_tokens",
-    "messages[].name",
-    "metadata",
-    "min_tokens",
-    "modalities",
-    "n",
-    "parallel_tool_calls",
-    "prediction",
-    "presence_penalty",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "random_seed",
-    "reasoning",
-    "reasoning_effort",
-    "repetition_penalty",
-    "response_format",
-    "safety_identifier",
-    "seed",
-    "service_tier",
-    "stop",
-    "store",
-    "stream",
-    "stream_options",
-    "temperature",
-    "thinking",
-    "tool_choice",
-    "tools",
-    "top_logprobs",
-    "top_p",
-    "user",
-    "verbosity",
-    "web_search_options",
-];
+use super::parameters::PARAMETERS;
 
 /// OpenAI's words of `reasoning_effort`, and `default` of Groq's.
 const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max", "default"];
@@ -79,11 +34,12 @@ impl<'de> Deserialize<'de> for Name {
 
 /// The parameter that a misspelt one was meant to be: a letter is wrong, missing, doubled, swapped or a capital.
 fn meant(name: &str) -> Option<&'static str> {
-    if PARAMETERS.contains(&name) || name.len() < SHORTEST_MISSPELT {
+    let mut known = PARAMETERS.iter().map(|(known, _)| *known);
+    if name.len() < SHORTEST_MISSPELT || known.clone().any(|known| known == name) {
         return None;
     }
     let lower = name.to_lowercase();
-    PARAMETERS.iter().copied().find(|known| strsim::osa_distance(known, &lower) <= 1)
+    known.find(|known| strsim::osa_distance(known, &lower) <= 1)
 }
 
 struct Range(f64, f64);

@@ -1,103 +1,54 @@
 //! What values the parameters of a request take, as far as all services agree: a wrong one would fail every call of an alias.
 
+use modelswitch_openai::Takes;
 use serde_json::Value;
-
-/// What a parameter takes.
-#[derive(Clone, Copy)]
-enum Takes {
-    Number,
-    Whole,
-    Switch,
-    Text,
-    Table,
-    List,
-    TextOrList,
-    TextOrTable,
-}
-
-/// OpenAI's parameters (<https://platform.openai.com/docs/api-reference/chat/create>), and those of others that mean the same
-/// at each. What isn't here may be anything.
-const KNOWN: [(&str, Takes); 30] = [
-    ("temperature", Takes::Number),
-    ("top_p", Takes::Number),
-    ("min_p", Takes::Number),
-    ("top_k", Takes::Whole),
-    ("presence_penalty", Takes::Number),
-    ("frequency_penalty", Takes::Number),
-    ("repetition_penalty", Takes::Number),
-    ("max_tokens", Takes::Whole),
-    ("max_completion_tokens", Takes::Whole),
-    ("max_output_tokens", Takes::Whole),
-    ("n", Takes::Whole),
-    ("seed", Takes::Whole),
-    ("dimensions", Takes::Whole),
-    ("logprobs", Takes::Switch),
-    ("top_logprobs", Takes::Whole),
-    ("logit_bias", Takes::Table),
-    ("stop", Takes::TextOrList),
-    ("response_format", Takes::Table),
-    ("tools", Takes::List),
-    ("tool_choice", Takes::TextOrTable),
-    ("parallel_tool_calls", Takes::Switch),
-    ("reasoning_effort", Takes::Text),
-    ("verbosity", Takes::Text),
-    ("modalities", Takes::List),
-    ("metadata", Takes::Table),
-    ("store", Takes::Switch),
-    ("service_tier", Takes::Text),
-    ("user", Takes::Text),
-    ("prompt_cache_key", Takes::Text),
-    ("safety_identifier", Takes::Text),
-];
-
-impl Takes {
-    fn fits(self, value: &Value) -> bool {
-        match self {
-            Self::Number => value.is_number(),
-            // JSON has one kind of number, and some programs write 5 as 5.0.
-            Self::Whole => value.as_f64().is_some_and(|number| number.fract() == 0.0),
-            Self::Switch => value.is_boolean(),
-            Self::Text => value.is_string(),
-            Self::Table => value.is_object(),
-            Self::List => value.is_array(),
-            Self::TextOrList => value.is_string() || value.is_array(),
-            Self::TextOrTable => value.is_string() || value.is_object(),
-        }
-    }
-
-    fn shown(self) -> &'static str {
-        match self {
-            Self::Number => "a number",
-            Self::Whole => "a whole number",
-            Self::Switch => "true or false",
-            Self::Text => "a text in quotes",
-            Self::Table => "a table, such as { name = \"value\" }",
-            Self::List => "a list, such as [\"a\", \"b\"]",
-            Self::TextOrList => "a text in quotes, or a list of them",
-            Self::TextOrTable => "a text in quotes, or a table",
-        }
-    }
-}
 
 /// True for a name that a parameter of requests has.
 pub(crate) fn is_parameter(name: &str) -> bool {
-    name == "thinking" || KNOWN.iter().any(|(known, _)| *known == name)
+    name == "thinking" || Takes::of(name).is_some()
 }
 
 /// What is wrong with the value of a parameter, which isn't repeated, and what to write.
 pub(crate) fn wrong_type(parameter: &str, value: &Value) -> Option<(String, String)> {
-    let (_, takes) = KNOWN.iter().find(|(name, _)| *name == parameter)?;
+    let takes = Takes::of(parameter)?;
     // `logprobs` is a switch of chats and a number of completions.
     let is_other_endpoints = parameter == "logprobs" && value.is_number();
-    if takes.fits(value) || value.is_null() || is_other_endpoints {
+    if fits(takes, value) || value.is_null() || is_other_endpoints {
         return None;
     }
     let would_fit = value.as_str().and_then(|text| serde_json::from_str(text.trim()).ok());
     let hint = match would_fit {
-        Some(inside) if takes.fits(&inside) => "leave the quotes out".to_owned(),
-        _ => format!("write {}", takes.shown()),
+        Some(inside) if fits(takes, &inside) => "leave the quotes out".to_owned(),
+        _ => format!("write {}", shown(takes)),
     };
-    Some((format!("must be {}, not {}", takes.shown(), kind(value, *takes)), hint))
+    Some((format!("must be {}, not {}", shown(takes), kind(value, takes)), hint))
+}
+
+fn fits(takes: Takes, value: &Value) -> bool {
+    match takes {
+        Takes::Number => value.is_number(),
+        // JSON has one kind of number, and some programs write 5 as 5.0.
+        Takes::Whole => value.as_f64().is_some_and(|number| number.fract() == 0.0),
+        Takes::Switch => value.is_boolean(),
+        Takes::Text => value.is_string(),
+        Takes::Table => value.is_object(),
+        Takes::List => value.is_array(),
+        Takes::TextOrList => value.is_string() || value.is_array(),
+        Takes::TextOrTable => value.is_string() || value.is_object(),
+    }
+}
+
+fn shown(takes: Takes) -> &'static str {
+    match takes {
+        Takes::Number => "a number",
+        Takes::Whole => "a whole number",
+        Takes::Switch => "true or false",
+        Takes::Text => "a text in quotes",
+        Takes::Table => "a table, such as { name = \"value\" }",
+        Takes::List => "a list, such as [\"a\", \"b\"]",
+        Takes::TextOrList => "a text in quotes, or a list of them",
+        Takes::TextOrTable => "a text in quotes, or a table",
+    }
 }
 
 fn kind(value: &Value, wanted: Takes) -> &'static str {

@@ -516,6 +516,32 @@ fn a_text_and_a_string_are_what_is_said() {
 }
 
 #[test]
+fn a_whole_message_at_the_end_says_what_no_delta_said() {
+    let call = json!([{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]);
+    let mut last = finish(json!({}), "stop");
+    last["choices"][0]["message"] =
+        json!({"role":"assistant","reasoning_content":"hm","content":"hi","tool_calls":call});
+    for (first, thought, text, calls) in [
+        (json!({"reasoning_content":"hm"}), "hm", "hi", 1),
+        (json!({"reasoning":"hm"}), "hm", "hi", 1),
+        (json!({"content":"hi"}), "hm", "hi", 1),
+        (json!({"content":"<think>hm</think>hi"}), "hm", "hi", 1),
+        (
+            json!({"reasoning_content":"hm","content":"hi","tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]}),
+            "hm",
+            "hi",
+            1,
+        ),
+    ] {
+        let out = run("openai-compatible", &[good(first.clone()), last.clone()]).unwrap();
+        assert_eq!(joined(&out, 0, "reasoning_content"), thought, "{first}");
+        assert_eq!(joined(&out, 0, "content"), text, "{first}");
+        let pieces = out.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["tool_calls"].as_array());
+        assert_eq!(pieces.flatten().count(), calls, "{first}");
+    }
+}
+
+#[test]
 fn a_reason_that_is_given_again_is_none() {
     let mut last = finish(json!({}), "stop");
     last["usage"] = json!({"prompt_tokens":1,"completion_tokens":2,"total_tokens":3});

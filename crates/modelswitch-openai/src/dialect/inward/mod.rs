@@ -13,7 +13,7 @@ mod tools;
 use modelswitch_provider::{Adaptation, Document, Error, Request, Result};
 
 use super::Kind;
-use crate::adapter::{AnswerCheck, Notes};
+use crate::adapter::{AnswerCheck, LegacyFunctions, Notes};
 use crate::profile::RequestRules;
 use crate::{EmptyAnswer, Policies, Profile};
 
@@ -23,6 +23,8 @@ pub(super) struct Adapted {
     pub(super) request: Request,
     pub(super) adaptations: Vec<Adaptation>,
     pub(super) answer: AnswerCheck,
+    /// The app speaks of functions where the service speaks of tools.
+    pub(super) functions: Option<LegacyFunctions>,
 }
 
 /// # Errors
@@ -34,7 +36,6 @@ pub(super) fn adapt(
     kind: Kind,
     mut request: Request,
 ) -> Result<Adapted> {
-    let mut adapted = (Vec::new(), AnswerCheck::default());
     let names_model = request.checked_model()?.is_some();
     if let Some(document) = request.document_mut() {
         if !names_model && matches!(kind, Kind::Chat | Kind::Completion | Kind::Embeddings | Kind::Responses)
@@ -42,11 +43,11 @@ pub(super) fn adapt(
             document.set("model", default_model(profile)?)?;
         }
         if kind == Kind::Chat {
-            adapted = chat(profile, policies, document)?;
+            let (adaptations, answer, functions) = chat(profile, policies, document)?;
+            return Ok(Adapted { request, adaptations, answer, functions });
         }
     }
-    let (adaptations, answer) = adapted;
-    Ok(Adapted { request, adaptations, answer })
+    Ok(Adapted { request, adaptations: Vec::new(), answer: AnswerCheck::default(), functions: None })
 }
 
 fn default_model(profile: &Profile) -> Result<&str> {
@@ -61,7 +62,7 @@ fn chat(
     profile: &Profile,
     policies: Policies,
     document: &mut Document,
-) -> Result<(Vec<Adaptation>, AnswerCheck)> {
+) -> Result<(Vec<Adaptation>, AnswerCheck, Option<LegacyFunctions>)> {
     let model = document.str("model").unwrap_or_default().into_owned();
     let rules: &RequestRules = &profile.request_rules(&model);
     let mut notes = Notes::new(policies);
@@ -69,12 +70,13 @@ fn chat(
     if policies.empty_answer == EmptyAnswer::Error {
         answer = answer.refusing_empty();
     }
+    let functions = if rules.takes_functions() { None } else { LegacyFunctions::take(document, &mut notes)? };
     let instructions = form::adapt(rules, document, &mut answer, &mut notes)?;
     tools::adapt(rules, document, &mut notes)?;
     effort::adapt(rules, document, &mut notes)?;
     parameters::adapt(rules, document, &mut notes)?;
     messages::adapt(profile, rules, &model, document, instructions, &mut notes)?;
-    Ok((notes.finish()?, answer))
+    Ok((notes.finish()?, answer, functions))
 }
 
 #[cfg(test)]

@@ -23,6 +23,24 @@ fn the_token_limit_goes_out_under_the_name_that_the_service_knows() {
 }
 
 #[test]
+fn functions_go_as_tools_but_to_services_that_know_them_and_a_profile_may_refuse_them() {
+    let ask = || json!({"model":"m","messages":[],"functions":[{"name":"f"}],"function_call":"none"});
+    let tools = json!({"model":"m","messages":[],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none"});
+    let told = ["functions", "function_call"].map(str::to_owned).to_vec();
+    assert_eq!(adapted("openai-compatible", ask()), (tools, told));
+    assert_eq!(adapted("openai", ask()), (ask(), vec![]));
+    let mine =
+        profile("[request]\nrefuse = ['functions']\n[model.m2.request]\nrefuse = []\nfunctions = true");
+    let put = |model: &str| {
+        let mut body = ask();
+        body["model"] = model.into();
+        adapt(&mine, Policies::default(), Kind::Chat, Request::chat(&body).unwrap())
+    };
+    assert_eq!(put("m").unwrap_err().param(), Some("functions"));
+    assert!(put("m2").unwrap().adaptations.is_empty());
+}
+
+#[test]
 fn the_developer_role_is_mapped_where_it_is_unknown_and_text_that_mentions_it_is_not_touched() {
     let ask = |role: &str| json!({"model":"m","messages":[{"role":role,"content":"the \"developer\""}]});
     assert_eq!(adapted("deepseek", ask("developer")), (ask("system"), vec!["role".to_owned()]));
