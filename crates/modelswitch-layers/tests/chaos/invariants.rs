@@ -82,7 +82,9 @@ impl World {
         let targets: Vec<_> = (0..dice.random_range(1..4))
             .map(|number| Limits::throw(number, seed, &mut dice, &diary))
             .collect();
-        let (ledger, purse) = (MemoryLedger::new(), Purse::default());
+        // A store that others keep busy, sometimes.
+        let wait = if dice.random_bool(0.25) { dice.random_range(0..5000) } else { 0 };
+        let (ledger, purse) = (MemoryLedger::new(), Purse::slow(Duration::from_millis(wait)));
         // Sometimes there isn't enough for a second target, once the first is charged.
         let most = if dice.random_bool(0.25) { ESTIMATE * 3 / 2 } else { ESTIMATE * 99 };
         let ready = targets.iter().map(|target| {
@@ -348,12 +350,17 @@ fn run(seed: u64) {
     });
 }
 
+/// `CHAOS_SEEDS=2000` tries more of them than there is time for each time.
+fn seeds() -> u64 {
+    std::env::var("CHAOS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(400)
+}
+
 /// Each call has one outcome, nothing is repeated after it was handed on, nothing leaks, no more is asked than is told, each
 /// call is written down and charged once, and no deadline is passed.
 #[test]
 fn every_stack_keeps_its_promises_whatever_its_providers_do() {
     let tell = |seed: u64| move |cause| (seed, cause);
-    for seed in 0..400 {
+    for seed in 0..seeds() {
         let run = std::panic::catch_unwind(|| run(seed)).map_err(tell(seed));
         if let Err((seed, cause)) = run {
             eprintln!("seed {seed}");

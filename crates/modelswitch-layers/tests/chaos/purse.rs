@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use modelswitch_layers::{Allowance, Budget, Counter, Layer, Money, Scope, Stack, Taken, layer_fn};
 use modelswitch_provider::{Provider, Request, Result, Usage};
 use rust_decimal::Decimal;
+use tokio::time::sleep;
 
 use crate::provider::Call;
 
@@ -27,11 +28,17 @@ pub(crate) fn noon() -> SystemTime {
 /// What each call was charged, and how often it passed a budget.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Purse {
+    /// How long it takes until money is reserved.
+    wait: Duration,
     sums: Arc<Mutex<BTreeMap<String, Decimal>>>,
     passes: Arc<Mutex<Vec<u32>>>,
 }
 
 impl Purse {
+    pub(crate) fn slow(wait: Duration) -> Self {
+        Self { wait, ..Self::default() }
+    }
+
     /// A target within a budget that has so much for each call.
     pub(crate) fn around(&self, most: u32, target: Arc<dyn Provider>) -> Arc<dyn Provider> {
         let budget = Budget::new("b", prices, "USD").each(Scope::Tag).day(most);
@@ -61,6 +68,7 @@ fn owner(allowance: &Allowance) -> String {
 #[async_trait]
 impl Counter for Purse {
     async fn take(&self, _: SystemTime, amount: Decimal, from: &[Allowance]) -> Result<Taken> {
+        sleep(self.wait).await;
         let mut sums = self.sums.lock().unwrap();
         for (which, allowance) in from.iter().enumerate() {
             let sum = sums.entry(owner(allowance)).or_default();
