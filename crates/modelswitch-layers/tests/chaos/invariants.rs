@@ -52,7 +52,7 @@ impl Limits {
         let few = Concurrency::new(dice.random_range(1..6)).queue(dice.random_range(0..9));
         let few = few.max_wait(SECOND * dice.random_range(0..90));
         let few = if adapts { few.adaptive(1..=8) } else { few };
-        let rate = RateLimit::new().requests(dice.random_range(3..40)).tokens(dice.random_range(300..20_000));
+        let rate = RateLimit::new().requests(dice.random_range(3..40)).tokens(dice.random_range(500..20_000));
         let rate = rate.max_wait(SECOND * dice.random_range(0..150)).answer_tokens(100);
         let breaker = Breaker::new().minimum_calls(dice.random_range(2..8)).probes(dice.random_range(1..3));
         Self {
