@@ -10,7 +10,7 @@ use modelswitch_layers::{
     RateLimit, Retry, Stack, Strategy, Tag, Target, Timeout,
 };
 use modelswitch_provider::mock::MockProvider;
-use modelswitch_provider::{Body, Error, Provider, ProviderExt, Request, TimeLeft};
+use modelswitch_provider::{Body, Error, ErrorKind, Provider, ProviderExt, Request, TimeLeft};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use rust_decimal::Decimal;
@@ -157,6 +157,8 @@ struct Outcome {
     attempts: Option<u32>,
     failed: Option<Error>,
     content: Vec<String>,
+    /// When the last event was taken.
+    last_event: Duration,
 }
 
 async fn make(world: &World, plan: Plan) -> Outcome {
@@ -169,6 +171,7 @@ async fn make(world: &World, plan: Plan) -> Outcome {
         attempts: None,
         failed: None,
         content: Vec::new(),
+        last_event: Duration::ZERO,
         plan,
     };
     let leaves = outcome.plan.leaves.unwrap_or(Duration::MAX);
@@ -198,7 +201,10 @@ async fn follow(world: &World, outcome: &mut Outcome, started: Instant) {
                 let Some(event) = events.next().await else { break };
                 assert!(outcome.failed.is_none(), "nothing comes after an error");
                 match event {
-                    Ok(event) => outcome.content.push(content(&event.json().unwrap())),
+                    Ok(event) => {
+                        outcome.last_event = started.elapsed();
+                        outcome.content.push(content(&event.json().unwrap()));
+                    }
                     Err(error) => outcome.failed = Some(error),
                 }
             }
@@ -228,6 +234,7 @@ impl Outcome {
 
     fn check(&self, world: &World) {
         self.has_one_end();
+        self.begins_with_content();
         let asked: Vec<u64> = world
             .diary
             .asked()
@@ -257,7 +264,23 @@ impl Outcome {
         assert!(!self.is_whole() || self.content.len() == wanted, "what is cut is not whole");
     }
 
+    /// What fails before its first content is asked again, or elsewhere, and is an error in the end. Only who is late to take it
+    /// finds a stream without.
+    fn begins_with_content(&self) {
+        let is_late = self.failed.as_ref().is_some_and(|error| error.kind() == ErrorKind::Timeout);
+        let has_content = self.content.iter().any(|content| !content.is_empty());
+        assert!(
+            self.handed_on.is_none() || has_content || is_late || self.is_left(),
+            "handed on without content: {:?}",
+            self.failed
+        );
+    }
+
     fn is_in_time(&self, world: &World) {
+        if let Some(whole) = world.deadline {
+            let end = self.plan.left.map_or(whole, |left| left.min(whole));
+            assert!(self.last_event <= end + TICKS, "an event at {:?}, after {end:?}", self.last_event);
+        }
         let deadline = [world.deadline, self.plan.left, self.plan.leaves].into_iter().flatten().min();
         assert!(
             deadline.is_none_or(|deadline| self.took <= deadline.max(self.resumed) + TICKS),
