@@ -33,7 +33,8 @@ pub enum Scope {
     /// One for all that passes.
     #[default]
     All,
-    /// One for each [`Tag`], and one for the calls that have none.
+    /// One for each [`Tag`], and one for the calls that have none. Whoever chooses the tag chooses the sum, and a new tag has a new
+    /// one: let the app say it, not those whom it is to hold.
     Tag,
     /// One for each [`Alias`], or model that is asked for.
     Alias,

@@ -241,6 +241,23 @@ async fn an_answer_from_a_cache_and_what_is_no_question_cost_nothing() {
     assert_eq!(counter.sum("test/USD/day/1970-01-01/").await.unwrap(), Decimal::ZERO);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_lost_is_charged_what_it_may_have_cost_and_the_winner_what_it_did() {
+    let counter = MemoryCounter::new();
+    let target = |model: &str, seconds: u64| {
+        let slow = layer_fn("slow", move |inner, request| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            inner.send(request).await
+        });
+        let each = budget().day(9).each(Scope::Target).counter(counter.clone());
+        Target::new(Stack::new().layer(each).layer(slow).over(MockProvider::reply("Yes."))).model(model)
+    };
+    let llm = Fallback::new("f", [target("slow", 60), target("fast", 1)]).hedge_after(Duration::from_secs(5));
+    llm.send(question("f", 50)).await.unwrap();
+    let of = async |model: &str| counter.sum(&format!("test/USD/day/1970-01-01/mock/{model}")).await.unwrap();
+    assert_eq!((of("slow").await, of("fast").await), (Decimal::new(50, 2), Decimal::new(1, 2)));
+}
+
 /// A store that is gone.
 #[derive(Debug)]
 struct Gone;
