@@ -374,6 +374,7 @@ fn run(seed: u64) {
 }
 
 /// `CHAOS_SEEDS=2000` tries more of them than there is time for each time.
+#[expect(clippy::disallowed_methods, reason = "a test that is run by hand is told so")]
 fn seeds() -> u64 {
     std::env::var("CHAOS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(400)
 }
