@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::{StreamExt, stream};
 use modelswitch_layers::{
-    Balance, Breaker, Budget, Cache, Concurrency, Cost, Fallback, Log, MemoryLedger, Money, RateLimit, Retry,
-    Stack, Strategy, Target, Timeout,
+    Balance, Breaker, Budget, Cache, Concurrency, Cost, Fallback, Log, MemoryLedger, Metrics, Money, Observe,
+    RateLimit, Retry, Stack, Strategy, Target, Timeout, Trace,
 };
 use modelswitch_openai::{HttpClient, OpenAiProvider, Profile, Timeouts};
 use modelswitch_provider::{ApiKey, Body, Error, ErrorKind, Provider, Request, Usage};
@@ -173,7 +173,7 @@ async fn run(calls: usize, seed: u64) -> Ends {
     let in_order: Arc<dyn Provider> = Arc::new(Fallback::new("both", ready()));
     let ledger = MemoryLedger::new();
     let stack = Stack::new()
-        .layer(Log::new())
+        .layer(Observe::new().trace(Trace::new()).log(Log::new()).metrics(Metrics::new()))
         .layer(Cost::new(prices).ledger(ledger.clone()))
         .layer(Cache::new().max_size(1 << 20));
     let doors = [stack.over(balanced), stack.over(in_order)];

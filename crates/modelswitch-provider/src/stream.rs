@@ -13,13 +13,14 @@ use crate::{Body, Error, Response, Result};
 /// A stream of server-sent events that ends in one of two ways: properly (`None`), or with an `Err` and nothing after.
 ///
 /// A stream that was cut is never mistaken for a finished one. The terminator (`[DONE]`) is not an item. It pulls:
-/// there is no task behind it and nothing is buffered without bound; dropping it closes the upstream connection.
-pub struct EventStream(UntilError<Event>);
+/// there is no task behind it and nothing is buffered without bound; dropping it closes the upstream connection. At its end, be
+/// it good or bad, it lets go of whatever it is made of by itself: a reader who keeps a stream that failed keeps nothing else.
+pub struct EventStream(UntilEnd<Event>);
 
 impl EventStream {
     /// A stream of events. After an `Err` nothing more is taken from it.
     pub fn new(events: impl Stream<Item = Result<Event>> + Send + 'static) -> Self {
-        Self(UntilError::new(events))
+        Self(UntilEnd::new(events))
     }
 
     /// Changes the stream, and keeps its promise.
@@ -41,13 +42,13 @@ impl fmt::Debug for EventStream {
     }
 }
 
-/// A stream of bytes that ends properly (`None`), or with an `Err` and nothing after.
-pub struct ByteStream(UntilError<Bytes>);
+/// A stream of bytes that ends properly (`None`), or with an `Err` and nothing after; then it lets go of whatever it is made of.
+pub struct ByteStream(UntilEnd<Bytes>);
 
 impl ByteStream {
     /// A stream of bytes. After an `Err` nothing more is taken from it.
     pub fn new(bytes: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Self {
-        Self(UntilError::new(bytes))
+        Self(UntilEnd::new(bytes))
     }
 }
 
@@ -67,6 +68,27 @@ impl Stream for ByteStream {
 impl fmt::Debug for ByteStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ByteStream(…)")
+    }
+}
+
+/// Items up to the end or the first failure, and nothing after it.
+///
+/// What they come from is dropped there, and not only when the reader drops this: layers outside take the end for the end of
+/// the call and give its place away, so nothing of it may go on.
+struct UntilEnd<T>(Option<Pin<Box<dyn Stream<Item = Result<T>> + Send>>>);
+
+impl<T> UntilEnd<T> {
+    fn new(items: impl Stream<Item = Result<T>> + Send + 'static) -> Self {
+        Self(Some(Box::pin(items)))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
+        let Some(items) = &mut self.0 else { return Poll::Ready(None) };
+        let next = ready!(items.as_mut().poll_next(cx));
+        if !matches!(next, Some(Ok(_))) {
+            self.0 = None;
+        }
+        Poll::Ready(next)
     }
 }
 
@@ -213,27 +235,6 @@ pub(crate) fn read_json<'a, T: Deserialize<'a>>(data: &'a [u8]) -> serde_json::R
     }
 }
 
-/// Ends after an error, and stays at its end.
-struct UntilError<T> {
-    items: Pin<Box<dyn Stream<Item = Result<T>> + Send>>,
-    is_over: bool,
-}
-
-impl<T> UntilError<T> {
-    fn new(items: impl Stream<Item = Result<T>> + Send + 'static) -> Self {
-        Self { items: Box::pin(items), is_over: false }
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
-        if self.is_over {
-            return Poll::Ready(None);
-        }
-        let next = ready!(self.items.as_mut().poll_next(cx));
-        self.is_over = !matches!(next, Some(Ok(_)));
-        Poll::Ready(next)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -293,6 +294,24 @@ mod tests {
     async fn nothing_comes_after_an_error() {
         let events = EventStream::new(stream::iter([cut(), Ok(Event::new("late"))]));
         assert_eq!(events.collect::<Vec<_>>().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_a_stream_is_made_of_is_let_go_at_its_end_and_not_only_with_it() {
+        for ending in [None, Some(cut())] {
+            let held = Arc::new(());
+            let holds = held.clone();
+            let items = stream::iter([Ok(Event::new("1"))].into_iter().chain(ending)).inspect(move |_| {
+                let _ = &holds;
+            });
+            // However deep it lies.
+            let mut events = EventStream::new(items).map_events(|event| event);
+            while matches!(events.next().await, Some(Ok(_))) {
+                assert_eq!(Arc::strong_count(&held), 2);
+            }
+            assert_eq!(Arc::strong_count(&held), 1);
+            assert!(events.next().await.is_none());
+        }
     }
 
     #[tokio::test]

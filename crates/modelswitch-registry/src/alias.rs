@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::choice::Choice;
 use crate::config::{AliasConfig, AliasLayers, Config, Free, NotEmpty, Word};
 use crate::connect::{Connected, is_credential};
-use crate::contradictions::{of_budget, of_limits};
+use crate::contradictions::{limits_of_an_alias, of_budget, of_limits};
 use crate::load::{Places, Spoilt};
 use crate::mistake::{Mistake, dotted, quoted};
 use crate::parameters::{Parameters, wrong_type};
@@ -124,7 +124,7 @@ fn is_misspelt(nothing: &Nothing, names: &Names) -> bool {
 fn written(config: &Config, notes: &mut Notes<'_>) -> Written {
     let mut written = Written { broken: notes.spoilt.names_in("models"), ..Written::default() };
     for (name, alias) in &config.models {
-        let mistakes = mistakes_of(name, alias, notes);
+        let mistakes = mistakes_of((name, alias), config, notes);
         // A text that isn't there stands where a mistake was taken out.
         let is_spoilt = notes.spoilt.is_inside(&["models", name]);
         let has_target = alias.targets().iter().any(|target| !target.is_empty());
@@ -140,7 +140,7 @@ fn written(config: &Config, notes: &mut Notes<'_>) -> Written {
 }
 
 /// What is wrong with an alias in itself, wherever it points.
-fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistake> {
+fn mistakes_of((name, alias): (&str, &AliasConfig), config: &Config, notes: &Notes<'_>) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     let mut wrong = |setting: &[&str], what: &str, hint: String| {
         let path: Vec<&str> = ["models", name].iter().chain(setting).copied().collect();
@@ -209,7 +209,8 @@ fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistak
         );
     }
     let has_all = !notes.spoilt.is_inside(&["models", name, "budget"]);
-    for (path, what, hint) in of_limits(limits).into_iter().chain(of_budget(budget.as_ref(), has_all)) {
+    let limits = of_limits(limits, limits_of_an_alias(name, config));
+    for (path, what, hint) in limits.into_iter().chain(of_budget(budget.as_ref(), has_all)) {
         wrong(&path, &what, hint);
     }
     let both: BTreeSet<&String> =

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::alias::{Notes, resolve_aliases, resolve_default};
 use crate::config::{Config, ProviderConfig};
 use crate::connect::{Connected, Shared, WouldOwn, connect, not_a_name, profile_of, would_own};
-use crate::contradictions::{Contradiction, idle_settings, of_budget, of_limits};
+use crate::contradictions::{Contradiction, idle_settings, limits_at_the_top, of_budget, of_limits};
 use crate::env_file;
 use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
@@ -649,7 +649,7 @@ impl fmt::Debug for RegistryBuilder {
 /// What is wrong with the settings at the top by themselves.
 fn contradictions(config: &Config, places: &Places, spoilt: &Spoilt) -> Vec<Mistake> {
     let budget = of_budget(config.budget.as_ref(), !spoilt.is_inside(&["budget"]));
-    let found = of_limits(&config.limits).into_iter().chain(budget);
+    let found = of_limits(&config.limits, limits_at_the_top(config)).into_iter().chain(budget);
     let mistake = |(path, what, hint): Contradiction| {
         Mistake::new(places.of(&path), format!("`{}` {what}", dotted(&path)), hint)
     };

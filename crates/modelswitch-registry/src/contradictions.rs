@@ -30,14 +30,48 @@ pub(crate) fn no_time_for_another(
     })
 }
 
-pub(crate) fn of_limits(limits: &LimitsConfig) -> Option<Contradiction> {
-    (limits.adaptive == Some(Flag(true)) && limits.concurrent.is_none()).then(|| {
+/// Limits that say how many calls run at once, and nobody says from how many on. `settled` is what counts together with them.
+pub(crate) fn of_limits(
+    limits: &LimitsConfig,
+    settled: impl IntoIterator<Item = LimitsConfig>,
+) -> Option<Contradiction> {
+    let has_number = settled.into_iter().any(|limits| limits.concurrent.is_some());
+    (limits.adaptive == Some(Flag(true)) && !has_number).then(|| {
         (
             vec!["limits", "adaptive"],
             "adapts how many calls run at once, and no number is given".to_owned(),
             "write concurrent = 8 beside it, the most that there may be".to_owned(),
         )
     })
+}
+
+/// What counts of the limits at the top: of each provider together with its own, and alone.
+pub(crate) fn limits_at_the_top(config: &Config) -> impl Iterator<Item = LimitsConfig> {
+    let of_providers = config.providers.values().map(|provider| provider.limits.or(config.limits));
+    of_providers.chain([config.limits])
+}
+
+/// What counts of an alias's limits: alone, and under each alias that only stands for it and has more to say.
+pub(crate) fn limits_of_an_alias(name: &str, config: &Config) -> Vec<LimitsConfig> {
+    let settled = config.models.keys().filter_map(|outer| {
+        let chain = stands_for(outer, config);
+        let limits = chain.iter().filter_map(|alias| Some(config.models.get(*alias)?.layers.limits));
+        chain.contains(&name).then(|| limits.fold(LimitsConfig::default(), LimitsConfig::or))
+    });
+    settled.collect()
+}
+
+/// The alias, and those that it only stands for, in their order.
+fn stands_for<'a>(alias: &'a str, config: &'a Config) -> Vec<&'a str> {
+    let mut chain = vec![alias];
+    let next = |name: &str| match config.models.get(name)?.targets().as_slice() {
+        [only] => config.models.get_key_value(only).map(|(name, _)| name.as_str()),
+        _ => None,
+    };
+    while let Some(inner) = chain.last().and_then(|last| next(last)).filter(|inner| !chain.contains(inner)) {
+        chain.push(inner);
+    }
+    chain
 }
 
 /// One of which a part was taken out for a mistake may have had its amount there.
@@ -61,21 +95,19 @@ pub(crate) fn of_budget(budget: Option<&BudgetConfig>, is_whole: bool) -> Option
 /// A warning for each setting that does nothing as it stands.
 pub(crate) fn idle_settings(config: &Config) -> Vec<String> {
     let mut told = Vec::new();
-    let settled: Vec<LimitsConfig> =
-        config.providers.values().map(|provider| provider.limits.or(config.limits)).collect();
     // What stands at the top may be for limits that providers have.
-    told.extend(idle_limits(&[], &config.limits, settled.iter().copied().chain([config.limits])));
+    told.extend(idle_limits(&[], &config.limits, limits_at_the_top(config)));
     told.extend(idle_breaker(&[], config.breaker, None));
     told.extend(idle_budget(&[], config.budget.as_ref()));
-    for ((name, provider), settled) in config.providers.iter().zip(settled) {
+    for (name, provider) in &config.providers {
         let path = ["providers", name];
-        told.extend(idle_limits(&path, &provider.limits, [settled]));
+        told.extend(idle_limits(&path, &provider.limits, [provider.limits.or(config.limits)]));
         told.extend(idle_breaker(&path, provider.breaker, config.breaker));
         told.extend(idle_budget(&path, provider.budget.as_ref()));
     }
     for (name, alias) in &config.models {
         let (path, layers) = (["models", name], &alias.layers);
-        told.extend(idle_limits(&path, &layers.limits, [layers.limits]));
+        told.extend(idle_limits(&path, &layers.limits, limits_of_an_alias(name, config)));
         told.extend(idle_breaker(&path, layers.breaker, config.breaker));
         told.extend(idle_budget(&path, layers.budget.as_ref()));
         told.extend(idle_choice(&path, alias));

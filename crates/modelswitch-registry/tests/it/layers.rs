@@ -419,7 +419,10 @@ fn settings_that_do_nothing_are_told() {
         "[limits]\nwait = '1s'\n[providers.a.limits]\nconcurrent = 3",
         "[limits]\nconcurrent = 3\n[providers.a.limits]\nwait = '1s'",
         "[breaker]\nrest = '2m'\nmax_rest = '2m'",
+        "[limits]\nadaptive = true\n[providers.a.limits]\nconcurrent = 3",
         "[models]\nouter = ['fast', 'a/z']\nfast = 'a/y'",
+        "[models]\nouter = { target = 'fast', limits = { wait = '1s', adaptive = true } }\n[models.fast]\ntargets = ['a/y', 'a/z']\nlimits.concurrent = 2",
+        "[models]\nouter = { target = 'fast', limits = { concurrent = 2 } }\n[models.fast]\ntargets = ['a/y', 'a/z']\nlimits.wait = '1s'",
         "[models]\nouter = { target = 'fast', retry = { attempts = 1 } }\n[models.fast]\ntargets = ['a/y', 'a/z']\nstrategy = 'cheapest'",
     ] {
         let warnings =
