@@ -70,7 +70,7 @@
 //! # Invariants
 //!
 //! * A layer spawns nothing: dropping the call or the stream ends whatever it was doing. The file of a ledger (`Sqlite`, with
-//!   the feature `sqlite`) has a thread of its own, which no call waits for.
+//!   the feature `sqlite`) has a thread of its own, which calls wait for only to have money of a [`Budget`] reserved.
 //! * State lives in the layer. One layer around several providers is one policy over all of them.
 //! * [`committed`](modelswitch_provider::committed) is the one idea of "too late to try again".
 //! * No prompt, answer, key or upstream message is in a layer's log or `Debug`, unless [`Log::with_content`] or
