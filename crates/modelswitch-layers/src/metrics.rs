@@ -1,4 +1,4 @@
-use metrics::{Label, Unit, describe_histogram, histogram};
+use metrics::{Label, SharedString, Unit, describe_histogram, histogram};
 use modelswitch_provider::ErrorKind;
 
 use crate::genai;
@@ -88,15 +88,20 @@ impl Metrics {
 fn labels(call: &Call, told: &Told) -> Vec<Label> {
     let mut labels = Vec::with_capacity(6);
     labels.push(Label::from_static_parts(genai::OPERATION_NAME, call.operation));
-    labels.push(Label::new(genai::PROVIDER_NAME, call.provider.clone()));
+    labels.push(shared(genai::PROVIDER_NAME, &call.provider));
     let is_missing = call.outcome.error() == Some(ErrorKind::ModelNotFound.as_str());
     if let Some(model) = call.requested().filter(|_| !is_missing) {
-        labels.push(Label::new(genai::REQUEST_MODEL, model.to_owned()));
+        labels.push(shared(genai::REQUEST_MODEL, model));
     }
     if let Some(model) = &told.model {
-        labels.push(Label::new(genai::RESPONSE_MODEL, model.clone()));
+        labels.push(shared(genai::RESPONSE_MODEL, model));
     }
     labels
+}
+
+/// Each measure has the label: its text is copied once and then counted.
+fn shared(name: &'static str, value: &str) -> Label {
+    Label::new(name, SharedString::from_shared(value.into()))
 }
 
 fn with(labels: &[Label], name: &'static str, value: &'static str) -> Vec<Label> {

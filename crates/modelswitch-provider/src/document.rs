@@ -87,6 +87,11 @@ impl Document {
             .and_then(|member| std::str::from_utf8(&member.value).ok())
     }
 
+    /// The same as bytes, for whoever only searches or measures it: nobody has to see that they are text.
+    pub fn get_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.members.iter().find(|member| &*member.name == name).map(|member| &*member.value)
+    }
+
     /// A member decoded; `None` when it is missing or `null`.
     ///
     /// # Errors
@@ -160,6 +165,11 @@ impl Document {
             self.put(to, value);
         }
         true
+    }
+
+    /// The members in order, with the JSON text that they are.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.members.iter().map(|member| (&*member.name, &*member.value))
     }
 
     /// The names of the members, in order.
@@ -259,7 +269,7 @@ impl<'de> Deserialize<'de> for Spans<'de> {
 
 /// `Cow<str>` alone would always be read as owned.
 #[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// Keeps the last of members with one name, and says whether there were any such.
 fn drop_doubled(members: &mut Vec<Member>) -> bool {

@@ -7,30 +7,38 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Body, Error, Response, Result};
+use crate::flow::Flow;
+use crate::{Body, Error, Follow, Response, Result};
 
 /// A stream of server-sent events that ends in one of two ways: properly (`None`), or with an `Err` and nothing after.
 ///
 /// A stream that was cut is never mistaken for a finished one. The terminator (`[DONE]`) is not an item. It pulls:
 /// there is no task behind it and nothing is buffered without bound; dropping it closes the upstream connection.
-pub struct EventStream(Pin<Box<dyn Stream<Item = Result<Event>> + Send>>);
+pub struct EventStream(Box<Flow>);
 
 impl EventStream {
     /// A stream of events. After an `Err` nothing more is taken from it.
     pub fn new(events: impl Stream<Item = Result<Event>> + Send + 'static) -> Self {
-        Self(Box::pin(until_error(events)))
+        Self(Box::new(Flow::new(events)))
     }
 
     /// Changes the stream, and keeps its promise.
     pub fn map_events(self, map: impl FnMut(Result<Event>) -> Result<Event> + Send + 'static) -> Self {
-        Self::new(self.0.map(map))
+        Self::new(self.map(map))
+    }
+
+    /// Lets somebody go along with it, after those who do already: what they keep back the new one doesn't meet.
+    #[must_use]
+    pub fn followed_by(mut self, follower: impl Follow) -> Self {
+        self.0.follow(follower);
+        self
     }
 }
 
 impl Stream for EventStream {
     type Item = Result<Event>;
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(cx)
+        self.0.poll(cx)
     }
 }
 
@@ -146,20 +154,25 @@ impl fmt::Debug for Event {
 pub async fn committed(response: Response) -> Result<Response> {
     let Response { head, body } = response;
     let Body::Events(mut events) = body else { return Ok(Response { head, body }) };
-    let mut held = Vec::new();
-    let mut size = 0_usize;
-    while let Some(event) = events.next().await {
-        let event = event?;
-        let is_content = is_content(&event);
-        size = size.saturating_add(event.data.len());
-        held.push(Ok(event));
-        // A service that sends empty chunks for ever, or huge ones, must not fill the memory.
-        if is_content || held.len() >= MOST_EVENTS_HELD || size >= MOST_BYTES_HELD {
-            break;
-        }
+    // Somebody further in has waited for it, and nobody has touched it since.
+    if !events.0.is_committed() {
+        read_ahead(&mut events).await?;
     }
-    let body = Body::Events(EventStream::new(stream::iter(held).chain(events)));
-    Ok(Response { head, body })
+    Ok(Response { head, body: Body::Events(events) })
+}
+
+async fn read_ahead(events: &mut EventStream) -> Result<()> {
+    let (mut read, mut size, mut is_committed) = (Vec::new(), 0_usize, false);
+    while !is_committed && let Some(event) = events.next().await {
+        let event = event?;
+        size = size.saturating_add(event.data.len());
+        let is_content = is_content(&event);
+        read.push(event);
+        // A service that sends empty chunks for ever, or huge ones, must not fill the memory.
+        is_committed = is_content || read.len() >= MOST_EVENTS_HELD || size >= MOST_BYTES_HELD;
+    }
+    events.0.put_back(read, is_committed);
+    Ok(())
 }
 
 const MOST_EVENTS_HELD: usize = 256;
