@@ -324,7 +324,8 @@ impl Provider for Wrapped<Cache> {
         if !matches!(response.head.extensions.get(), Some(CacheStatus::Hit { .. })) {
             response.head.extensions.insert(CacheStatus::Miss);
         }
-        Ok(watch.hide(self.layer.keeping(key, turn, response)))
+        self.layer.keeping(key, turn, &mut response);
+        Ok(watch.hide(response))
     }
 }
 
@@ -357,34 +358,22 @@ impl Wrapped<Cache> {
 
 impl Cache {
     /// Keeps an answer once it has ended well, and then lets the next one in line look for it.
-    fn keeping(&self, key: Key, turn: Option<Turn>, response: Response) -> Response {
-        match &response.body {
-            Body::Json(json) if json.len() <= self.max_answer => {
-                self.keep(key, Stored::whole(&response.head, json.clone()));
-                response
-            }
-            Body::Events(_) => self.collecting(key, turn, response),
-            _ => {
-                turn.into_iter().for_each(Turn::let_all_go);
-                response
-            }
-        }
-    }
-
-    fn collecting(&self, key: Key, turn: Option<Turn>, response: Response) -> Response {
+    fn keeping(&self, key: Key, turn: Option<Turn>, response: &mut Response) {
         let Response { head, body } = response;
-        let body = match body {
-            Body::Events(events) => Body::Events(events.followed_by(Heard {
+        match body {
+            Body::Json(json) if json.len() <= self.max_answer => {
+                self.keep(key, Stored::whole(head, json.clone()));
+            }
+            Body::Events(events) => events.follow(Heard {
                 events: Vec::new(),
                 left: Some(self.max_answer),
                 turn,
                 cache: self.clone(),
                 key,
                 head: head.clone(),
-            })),
-            other => other,
-        };
-        Response { head, body }
+            }),
+            _ => turn.into_iter().for_each(Turn::let_all_go),
+        }
     }
 }
 

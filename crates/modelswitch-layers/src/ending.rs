@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::Stream;
+use futures_util::{Stream, stream};
 use modelswitch_provider::{Body, ByteStream, Ending, Follow, Response, Usage};
 
 /// Runs `act` when an answer has ended: at once for a whole one, at its last event for a stream, and when a stream is
@@ -33,19 +33,17 @@ use modelswitch_provider::{Body, ByteStream, Ending, Follow, Response, Usage};
 /// # Ok::<(), modelswitch_provider::Error>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn on_end(response: Response, act: impl FnOnce(Ending) + Send + 'static) -> Response {
-    let Response { head, body } = response;
-    let body = match body {
-        Body::Events(events) => Body::Events(events.followed_by(OnEnd(act))),
+#[inline]
+pub fn on_end(mut response: Response, act: impl FnOnce(Ending) + Send + 'static) -> Response {
+    match &mut response.body {
+        Body::Events(events) => events.follow(OnEnd(act)),
         Body::Other(bytes) => {
-            Body::Other(ByteStream::new(Watched { stream: bytes, last: Last(Some(Box::new(act))) }))
+            let stream = std::mem::replace(bytes, ByteStream::new(stream::empty()));
+            *bytes = ByteStream::new(Watched { stream, last: Last(Some(Box::new(act))) });
         }
-        whole => {
-            act(Ending::Finished);
-            whole
-        }
-    };
-    Response { head, body }
+        _ => act(Ending::Finished),
+    }
+    response
 }
 
 struct OnEnd<F>(F);
@@ -103,7 +101,7 @@ where
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use futures_util::{StreamExt, stream};
+    use futures_util::StreamExt;
     use modelswitch_provider::mock::reply;
     use modelswitch_provider::{Error, ErrorKind, Event, EventStream};
 

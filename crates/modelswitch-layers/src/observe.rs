@@ -135,16 +135,21 @@ impl Provider for Wrapped<Observe> {
 }
 
 /// Follows an answer to its end.
-fn watched(mut call: Box<Call>, response: Response) -> Response {
+fn watched(mut call: Box<Call>, mut response: Response) -> Response {
+    call.take_head(&response.head);
+    if let Body::Events(events) = &mut response.body
+        && call.span.is_disabled()
+    {
+        events.follow(Heard(call));
+        return response;
+    }
     let Response { head, body } = response;
-    call.take_head(&head);
     let body = match body {
         Body::Json(json) => {
             call.hear_whole(&json);
             call.outcome = Outcome::Ok;
             Body::Json(json)
         }
-        Body::Events(events) if call.span.is_disabled() => Body::Events(events.followed_by(Heard(call))),
         // What is said on the way to an event belongs into the span, so that has to stand around the stream.
         Body::Events(events) => {
             let heard = |call: &mut Call, event: &Event| call.hear_event(&Passing::new(event));

@@ -124,9 +124,10 @@ impl Provider for Wrapped<ReasoningOrigin> {
             Some(body) => self.layer.leave_out_of(body, self.name())?,
             None => LeftOut::default(),
         };
-        let Response { mut head, body } = self.inner.send(request).await?;
-        head.adaptations.splice(0..0, left_out.adaptations());
-        Ok(Response { head, body: self.layer.listen(body, self.name()) })
+        let mut response = self.inner.send(request).await?;
+        response.head.adaptations.splice(0..0, left_out.adaptations());
+        self.layer.listen(&mut response.body, self.name());
+        Ok(response)
     }
 }
 
@@ -251,21 +252,20 @@ impl ReasoningOrigin {
 
 /// On the way out.
 impl ReasoningOrigin {
-    fn listen(&self, body: Body, provider: &str) -> Body {
+    fn listen(&self, body: &mut Body, provider: &str) {
         if self.0.most_thoughts == 0 {
-            return body;
+            return;
         }
         let listener = || Listener { layer: self.clone(), provider: provider.into(), heard: Vec::new() };
         match body {
             Body::Json(json) => {
-                let reasons = Reasons::of(&json);
+                let reasons = Reasons::of(json);
                 if reasons.reasoning {
-                    listener().hear(&json, reasons);
+                    listener().hear(json, reasons);
                 }
-                Body::Json(json)
             }
-            Body::Events(events) => Body::Events(events.followed_by(listener())),
-            other => other,
+            Body::Events(events) => events.follow(listener()),
+            _ => {}
         }
     }
 

@@ -139,7 +139,7 @@ impl Document {
 
     /// Sets a member to a text, which never fails.
     pub(crate) fn set_str(&mut self, name: &str, text: &str) {
-        self.put(name, quoted(text).into());
+        self.put(name, quoted(text));
     }
 
     /// Takes a member out, and says whether it was there.
@@ -197,7 +197,7 @@ impl Document {
             if position > 0 {
                 text.put_u8(b',');
             }
-            text.put_slice(quoted(&member.name).as_bytes());
+            text.put_slice(&quoted(&member.name));
             text.put_u8(b':');
             text.put_slice(&member.value);
         }
@@ -287,8 +287,9 @@ pub(crate) fn to_json(value: &(impl Serialize + ?Sized)) -> Result<Bytes> {
         .map_err(|_| Error::invalid_request("the value can't be written as JSON"))
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// A text is always JSON.
+fn quoted(text: &str) -> Bytes {
+    serde_json::to_vec(text).unwrap_or_default().into()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub enum Ending {
 }
 
 /// Goes along with a stream of events and hears how it ends, without being a stream around it
-/// ([`EventStream::followed_by`](crate::EventStream::followed_by)).
+/// ([`EventStream::follow`](crate::EventStream::follow)).
 ///
 /// A stream around a stream costs a box, and takes each event out and puts it in again; a dozen layers are a dozen of
 /// those. Those who follow stand in a row instead, and what they look for in an event is looked for once ([`Passing`]).
@@ -40,8 +40,8 @@ pub enum Ending {
 /// }
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let bytes = Arc::new(AtomicUsize::new(0));
-/// let events = EventStream::new(stream::iter([Ok(Event::new("{}")), Ok(Event::new("[]"))]));
-/// let events = events.followed_by(Bytes(0, bytes.clone()));
+/// let mut events = EventStream::new(stream::iter([Ok(Event::new("{}")), Ok(Event::new("[]"))]));
+/// events.follow(Bytes(0, bytes.clone()));
 /// assert_eq!((events.count().await, bytes.load(Ordering::Relaxed)), (2, 4));
 /// # });
 /// ```

@@ -28,10 +28,8 @@ impl EventStream {
     }
 
     /// Lets somebody go along with it, after those who do already: what they keep back the new one doesn't meet.
-    #[must_use]
-    pub fn followed_by(mut self, follower: impl Follow) -> Self {
+    pub fn follow(&mut self, follower: impl Follow) {
         self.0.follow(follower);
-        self
     }
 }
 

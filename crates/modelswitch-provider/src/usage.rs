@@ -72,25 +72,22 @@ impl UsageWatch {
         if let Some(usage) = response.usage() {
             heard(usage);
         }
-        let Response { head, body } = response;
-        let body = match body {
-            Body::Events(events) => {
-                Body::Events(events.followed_by(Observed { seen: UsageSeen::default(), heard }))
-            }
-            other => other,
-        };
-        self.hide(Response { head, body })
+        if let Body::Events(events) = &mut response.body {
+            events.follow(Observed { seen: UsageSeen::default(), heard });
+        }
+        self.hide(response)
     }
 
     /// Hides what the caller didn't ask for, for a layer that has heard it in its own way.
     #[must_use]
-    pub fn hide(self, response: Response) -> Response {
-        let Response { head, body } = response;
-        let body = match body {
-            Body::Events(events) if self.hides => Body::Events(events.followed_by(Hidden)),
-            other => other,
-        };
-        Response { head, body }
+    #[inline]
+    pub fn hide(self, mut response: Response) -> Response {
+        if let Body::Events(events) = &mut response.body
+            && self.hides
+        {
+            events.follow(Hidden);
+        }
+        response
     }
 }
 

@@ -26,6 +26,10 @@ pub(super) enum Json<'a> {
 pub(super) struct Canonical(Vec<u8>);
 
 impl Canonical {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     pub(super) fn value(&mut self, value: &Json<'_>) {
         match value {
             Json::Null => self.0.push(b'n'),

@@ -25,7 +25,8 @@ const DONT_MATTER: [&str; 8] = [
 /// The key of a question; `None` for what caches aren't for.
 pub(super) fn key_of(cache: &Cache, provider: &str, request: &Request) -> Option<Key> {
     let body = request.document().filter(|body| can_be_kept(cache, request, body))?;
-    let mut text = Canonical::default();
+    let length: usize = body.members().map(|(name, json)| name.len() + json.len()).sum();
+    let mut text = Canonical::with_capacity(2 * length);
     text.text(provider);
     text.text(request.endpoint.path_and_query());
     text.text(request.extensions.get::<Tag>().filter(|_| cache.per_tag).map_or("", |tag| &tag.0));
