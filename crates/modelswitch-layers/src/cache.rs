@@ -1,4 +1,5 @@
 mod canonical;
+mod events;
 mod key;
 mod stored;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use modelswitch_provider::{
 };
 use tokio::time::timeout;
 
+use self::events::Events;
 use self::key::{Key, key_of};
 use self::stored::{Form, Stored};
 use self::turn::{Turn, Turns};
@@ -365,7 +367,7 @@ impl Cache {
                 self.keep(key, Stored::whole(head, json.clone()));
             }
             Body::Events(events) => events.follow(Heard {
-                events: Vec::new(),
+                events: Events::default(),
                 left: Some(self.max_answer),
                 turn,
                 cache: self.clone(),
@@ -379,7 +381,7 @@ impl Cache {
 
 /// The events of a stream so far, as long as they aren't too many.
 struct Heard {
-    events: Vec<Event>,
+    events: Events,
     left: Option<usize>,
     /// Until it is known that the answer isn't kept.
     turn: Option<Turn>,

@@ -1,3 +1,5 @@
+mod place;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
@@ -9,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use self::place::Place;
 use crate::document::Name;
 use crate::{Body, Document, Ending, Error, Event, Follow, Passing, Request, Response, Result, Usage};
 
@@ -60,9 +63,12 @@ pub struct UsageWatch {
 impl UsageWatch {
     /// Asks for the usage of the answer. Only a stream has to be asked for it.
     pub fn ask(request: &mut Request) -> Self {
+        if !request.is_stream() {
+            return Self { hides: false };
+        }
         let is_asked_for = request.includes_usage() || request.extensions.get::<WantsUsage>().is_some();
         request.extensions.insert(WantsUsage);
-        Self { hides: request.is_stream() && !is_asked_for }
+        Self { hides: !is_asked_for }
     }
 
     /// Hears the usage of an answer, of a stream while it is read, and hides what the caller didn't ask for. A service that
@@ -192,8 +198,14 @@ pub struct UsageSeen {
 impl UsageSeen {
     /// Takes in a whole answer. False when it tells nothing.
     pub fn hear(&mut self, json: &[u8]) -> bool {
-        // What can't be read tells nothing.
-        serde_json::from_slice::<Answer<'_>>(json).is_ok_and(|answer| self.take_answer(&answer))
+        match Place::of(json) {
+            Place::Nowhere => false,
+            Place::Outermost(usage) => self.take(usage),
+            // What can't be read tells nothing.
+            Place::Unclear => {
+                serde_json::from_slice::<Answer<'_>>(json).is_ok_and(|answer| self.take_answer(&answer))
+            }
+        }
     }
 
     /// Takes in an event, which is parsed only if there is something in it. False when there isn't.
@@ -331,20 +343,25 @@ struct Answer<'a> {
 /// assert!(!has_member(br#"{"usage":null}"#, "\"usage\"", b'{'));
 /// ```
 pub fn has_member(json: &[u8], quoted: &str, begins: u8) -> bool {
-    // Made once: several layers ask for this one in every event of a stream.
-    static USAGE_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(USAGE));
-    let is_followed = |at: usize| {
-        let rest = json.get(at + quoted.len()..).unwrap_or_default().trim_ascii_start();
-        let rest = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
-        rest.first() == Some(&begins)
-    };
-    match quoted {
-        USAGE => USAGE_FINDER.find_iter(json).any(is_followed),
-        other => memchr::memmem::find_iter(json, other).any(is_followed),
-    }
+    memchr::memmem::find_iter(json, quoted)
+        .any(|at| value_at(json, at + quoted.len()).first() == Some(&begins))
+}
+
+/// What stands behind the colon after a name; nothing if there is none.
+fn value_at(json: &[u8], end_of_name: usize) -> &[u8] {
+    let rest = json.get(end_of_name..).unwrap_or_default().trim_ascii_start();
+    rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start()
 }
 
 const USAGE: &str = "\"usage\"";
+
+/// The values of members with the name `usage` that are objects, each with all that stands behind it.
+fn usages(json: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // Made once: it is looked for in every event of a stream.
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(USAGE));
+    let values = FINDER.find_iter(json).map(move |at| value_at(json, at + USAGE.len()));
+    values.filter(|value| value.first() == Some(&b'{'))
+}
 
 impl Event {
     /// True for a chunk that tells the tokens of a stream and nothing else: it has no choices.
@@ -368,7 +385,7 @@ impl Event {
     }
 
     pub(crate) fn tells_usage(&self) -> bool {
-        has_member(&self.data, USAGE, b'{')
+        usages(&self.data).next().is_some()
     }
 }
 
