@@ -10,7 +10,7 @@ mod polled;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use modelswitch::{ApiKey, Error, Registry};
+use modelswitch::{ApiKey, Error, ErrorKind, Registry, RegistryBuilder};
 use modelswitch_openai::HttpClient;
 use modelswitch_provider::{Body, Request};
 use modelswitch_sim::{Personality, Script, Sim};
@@ -73,6 +73,10 @@ impl World {
 
     /// All layers new, over the same connections; the first try of the first service fails.
     fn registry(&self) -> Registry {
+        self.builder().build().unwrap()
+    }
+
+    fn builder(&self) -> RegistryBuilder {
         let busy = json!({ "error": { "message": "busy" } });
         self.services[0].clear_scripts();
         self.services[0].script(Script::status(503).json(busy));
@@ -85,9 +89,7 @@ impl World {
             .environment([])
             .http_client(self.http.clone());
         let named = SERVICES.iter().zip(&self.services);
-        let builder = named
-            .fold(builder, |builder, (name, sim)| builder.api_key(*name, ApiKey::new(sim.key()).unwrap()));
-        builder.build().unwrap()
+        named.fold(builder, |builder, (name, sim)| builder.api_key(*name, ApiKey::new(sim.key()).unwrap()))
     }
 
     /// Whatever a dropped call held is free again, at once or when whoever reads for the app has noticed.
@@ -164,6 +166,28 @@ async fn drop_at_every_poll(
         return polls;
     }
     panic!("it never ends")
+}
+
+/// What the other tests go by: a place and reservations that somebody keeps refuse the next call.
+#[tokio::test]
+async fn what_is_held_is_noticed() {
+    let world = World::start().await;
+    for (places, refusal) in [(1, "concurrency_limit"), (9, "budget_exceeded")] {
+        let registry = world.builder().set("limits.concurrent", places).build().unwrap();
+        let mut held = Vec::new();
+        let mut refused = None;
+        while refused.is_none() && held.len() < 9 {
+            let question = format!("question {}", held.len());
+            match registry.router().send(request("one/sim-small", &question, true)).await {
+                Ok(response) => held.push(response),
+                Err(error) => refused = Some(error),
+            }
+        }
+        let held = held.len();
+        let Some(refused) = refused else { panic!("{held} calls are held, and none is refused") };
+        assert_eq!((refused.kind(), refused.code()), (ErrorKind::Rejected, Some(refusal)));
+        assert!(held <= 2, "only after {held} calls: {}", refused.message());
+    }
 }
 
 #[tokio::test]

@@ -8,11 +8,14 @@ mod tests;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use modelswitch_provider::{Error, ErrorKind, Provider, Request, Response, Result, Usage, UsageWatch};
+use modelswitch_provider::{
+    Error, ErrorKind, Provider, Request, Response, Result, TimeLeft, Usage, UsageWatch,
+};
 use rust_decimal::Decimal;
+use tokio::time::timeout;
 
 use self::allowances::Known;
 use self::estimate::estimated_usage;
@@ -21,6 +24,7 @@ use crate::money::Clock;
 use crate::observe::shown as shown_name;
 use crate::period::{shown, shown_offset};
 use crate::repeatable::{asks_a_model, may_be_billed};
+use crate::spent::Spent;
 use crate::usage::{hide, on_usage};
 use crate::{
     Alias, Allowance, CacheStatus, Counter, Ending, Layer, MemoryCounter, Period, Prices, Tag, Taken,
@@ -33,7 +37,8 @@ pub enum Scope {
     /// One for all that passes.
     #[default]
     All,
-    /// One for each [`Tag`], and one for the calls that have none.
+    /// One for each [`Tag`], and one for the calls that have none. Whoever chooses the tag chooses the sum, and a new tag has a new
+    /// one: let the app say it, not those whom it is to hold.
     Tag,
     /// One for each [`Alias`], or model that is asked for.
     Alias,
@@ -72,13 +77,14 @@ pub enum Scope {
 ///
 /// A model whose price isn't known can't be held to a budget and is refused, with the code `budget_unpriced`; another target
 /// may be asked then. [`let_unpriced_pass`](Self::let_unpriced_pass) is for those that cost nothing. A counter that can't be
-/// reached refuses nothing: it is told at `WARN`, and the call goes on.
+/// reached refuses nothing: it is told at `WARN`, and the call goes on. What a call waits for the counter is taken off its
+/// [`TimeLeft`]; one whose time is over by then is refused with the code `counter_wait`, and nothing is charged.
 ///
 /// It belongs below a router, where the target is known, and above [`Retry`](crate::Retry), or a call would be charged once a
 /// try.
 ///
 /// ```
-/// use std::time::SystemTime;
+/// use std::time::{Duration, SystemTime};
 /// use modelswitch_layers::{Budget, Money, Scope, Stack, Tag};
 /// use modelswitch_provider::mock::MockProvider;
 /// use modelswitch_provider::{ChatRequest, ErrorKind, Provider, Usage};
@@ -267,7 +273,7 @@ impl Budget {
             charge: estimate,
             allowances,
         };
-        match self.counter.take(now, estimate, &reserved.allowances).await {
+        match self.take_in_time(&reserved, TimeLeft::of(request)).await? {
             Ok(Taken::Yes) => Ok(Some(reserved)),
             Ok(Taken::No { which, sum }) => {
                 let refused = self.refused(&reserved, which, sum);
@@ -286,6 +292,22 @@ impl Budget {
                 Ok(Some(reserved))
             }
         }
+    }
+
+    /// What the counter says. The outer error is of a call that has no more time for it.
+    async fn take_in_time(&self, wanted: &Reservation, left: Option<Duration>) -> Result<Result<Taken>> {
+        let taken = self.counter.take(wanted.when, wanted.reserved, &wanted.allowances);
+        let Some(left) = left else { return Ok(taken.await) };
+        timeout(left, taken).await.map_err(|_| {
+            let message = format!(
+                "the call's time was over before the budget `{}` could be read: it had {} s",
+                self.name,
+                left.as_secs_f64()
+            );
+            Error::new(ErrorKind::Rejected, message)
+                .with_code("counter_wait")
+                .with_hint("allow the call more time, or look at what keeps the budget's counter busy")
+        })
     }
 
     fn refused(&self, wanted: &Reservation, which: usize, sum: Decimal) -> Error {
@@ -359,7 +381,9 @@ impl Provider for Wrapped<Arc<Budget>> {
         if !asks_a_model(&request) {
             return self.inner.send(request).await;
         }
+        let spent = Spent::begin(&request);
         let reserved = self.layer.reserve(self.name(), &request).await;
+        spent.take_off(&mut request);
         let Some(mut reserved) = reserved.map_err(|error| error.with_provider(self.name()))? else {
             return self.inner.send(request).await;
         };

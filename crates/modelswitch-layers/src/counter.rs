@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use modelswitch_provider::Result;
@@ -100,6 +100,25 @@ pub enum Taken {
 /// How long sums are kept after their window has ended, for calls that end later.
 pub(crate) const KEPT: Duration = Duration::from_secs(86_400);
 
+/// When a store has looked last for sums that can be forgotten. That takes a look at all of them while a call waits, so it is done
+/// once in a while.
+#[derive(Debug, Default)]
+pub(crate) struct Tidied(Option<SystemTime>);
+
+/// As long as the shortest window: then there may be sums to forget again.
+const TIDY_EACH: Duration = Duration::from_secs(3600);
+
+impl Tidied {
+    /// The end of the windows whose sums can be forgotten now, if it is time to.
+    pub(crate) fn is_due(&mut self, now: SystemTime) -> Option<SystemTime> {
+        let is_due = self.0.is_none_or(|last| now.duration_since(last).is_ok_and(|since| since >= TIDY_EACH));
+        is_due.then(|| {
+            self.0 = Some(now);
+            now.checked_sub(KEPT).unwrap_or(UNIX_EPOCH)
+        })
+    }
+}
+
 /// What becomes of the sums when an amount is taken: the rule of every store that adds by itself.
 pub(crate) fn weigh(amount: Decimal, from: &[Allowance], sums: &[Decimal]) -> Taken {
     let over = from.iter().zip(sums).position(|(allowance, sum)| sum.saturating_add(amount) > allowance.most);
@@ -123,8 +142,7 @@ pub struct MemoryCounter(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     sums: HashMap<String, (Decimal, SystemTime)>,
-    /// Looking for what can be forgotten takes a look at all sums, so it is done once in a while.
-    tidied: Option<SystemTime>,
+    tidied: Tidied,
 }
 
 impl MemoryCounter {
@@ -175,10 +193,8 @@ impl State {
     }
 
     fn tidy(&mut self, now: SystemTime) {
-        let is_due = self.tidied.is_none_or(|last| now.duration_since(last).is_ok_and(|since| since >= KEPT));
-        if is_due {
-            self.tidied = Some(now);
-            self.sums.retain(|_, (_, end)| end.checked_add(KEPT).is_none_or(|forgotten| forgotten > now));
+        if let Some(ended) = self.tidied.is_due(now) {
+            self.sums.retain(|_, (_, end)| *end > ended);
         }
     }
 }
@@ -193,8 +209,6 @@ impl fmt::Debug for MemoryCounter {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::time::UNIX_EPOCH;
-
     use super::*;
 
     fn until(key: &str, most: i64, day: u64) -> Allowance {
@@ -223,6 +237,16 @@ pub(crate) mod tests {
         let later = UNIX_EPOCH + KEPT * 3;
         assert_eq!(counter.take(later, Decimal::ONE, &[until("new", 1, 4)]).await.unwrap(), Taken::Yes);
         assert_eq!(counter.sum("day").await.unwrap(), Decimal::ZERO);
+    }
+
+    #[test]
+    fn sums_are_looked_through_once_an_hour() {
+        let mut tidied = Tidied::default();
+        let at = |hours: u32| UNIX_EPOCH + KEPT + TIDY_EACH * hours;
+        assert_eq!(tidied.is_due(at(0)), Some(UNIX_EPOCH));
+        assert_eq!(tidied.is_due(at(1) - Duration::from_secs(1)), None);
+        assert_eq!(tidied.is_due(at(1)), Some(UNIX_EPOCH + TIDY_EACH));
+        assert_eq!(tidied.is_due(at(1)), None);
     }
 
     #[tokio::test]

@@ -97,6 +97,9 @@ pub const SERVER_PORT: &str = "server.port";
 
 /// The model that the app asked for, an alias for example, where it isn't [`REQUEST_MODEL`].
 pub const ASKED_MODEL: &str = "modelswitch.asked_model";
+/// What the conventions write in place of a value where there are too many of them.
+pub const OTHER: &str = "_OTHER";
+
 /// How a call ended: `ok`, `error` or `cancelled`.
 pub const OUTCOME: &str = "modelswitch.outcome";
 /// The service's id of the request, for its support.

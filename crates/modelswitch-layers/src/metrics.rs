@@ -1,3 +1,7 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use metrics::{Label, SharedString, Unit, describe_histogram, histogram};
 use modelswitch_provider::ErrorKind;
 
@@ -15,7 +19,8 @@ use crate::observe::{Call, Told};
 ///
 /// Each has the labels `gen_ai.operation.name`, `gen_ai.provider.name`, `gen_ai.request.model` and `gen_ai.response.model`
 /// as far as they are known. The duration also has `modelswitch.outcome` (`ok`, `error`, `cancelled`) and, of a call that
-/// failed, `error.type`. A model that nobody has is no label: who asks for a thousand of them makes no thousand rows.
+/// failed, `error.type`. A model that nobody has is no label, and of the others the first 500 are: some services answer to any
+/// name, and a caller who thinks up a thousand must not make a thousand rows. All further ones are `_OTHER`.
 ///
 /// Tokens are those that somebody pays for. An answer out of [`Cache`](crate::Cache) has none here, and what isn't told isn't
 /// counted: services tell the tokens of a stream when they are asked, by the app or [by this layer](Self::with_usage).
@@ -38,9 +43,10 @@ use crate::observe::{Call, Told};
 /// # Ok::<(), modelswitch_provider::Error>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Metrics {
     pub(crate) usage: bool,
+    models: Models,
 }
 
 impl Metrics {
@@ -67,8 +73,8 @@ impl Metrics {
         describe_histogram!(genai::TOKEN_USAGE, Unit::Count, "Tokens of requests and answers.");
     }
 
-    pub(crate) fn record(self, call: &Call, told: &Told) {
-        let labels = labels(call, told);
+    pub(crate) fn record(&self, call: &Call, told: &Told) {
+        let labels = self.labels(call, told);
         for (kind, tokens) in [("input", told.input), ("output", told.output)] {
             if let Some(tokens) = tokens.filter(|_| !call.is_cached) {
                 let typed = with(&labels, genai::TOKEN_TYPE, kind);
@@ -85,23 +91,54 @@ impl Metrics {
     }
 }
 
-fn labels(call: &Call, told: &Told) -> Vec<Label> {
-    let mut labels = Vec::with_capacity(6);
-    labels.push(Label::from_static_parts(genai::OPERATION_NAME, call.operation));
-    labels.push(shared(genai::PROVIDER_NAME, &call.provider));
-    let is_missing = call.outcome.error() == Some(ErrorKind::ModelNotFound.as_str());
-    if let Some(model) = call.requested().filter(|_| !is_missing) {
-        labels.push(shared(genai::REQUEST_MODEL, model));
+impl Metrics {
+    fn labels(&self, call: &Call, told: &Told) -> Vec<Label> {
+        let mut labels = Vec::with_capacity(6);
+        labels.push(Label::from_static_parts(genai::OPERATION_NAME, call.operation));
+        labels.push(shared(genai::PROVIDER_NAME, call.provider.as_str().into()));
+        let is_missing = call.outcome.error() == Some(ErrorKind::ModelNotFound.as_str());
+        let requested = call.requested().filter(|_| !is_missing);
+        for (name, model) in
+            [(genai::REQUEST_MODEL, requested), (genai::RESPONSE_MODEL, told.model.as_deref())]
+        {
+            labels.extend(model.map(|model| self.models.label(name, model)));
+        }
+        labels
     }
-    if let Some(model) = &told.model {
-        labels.push(shared(genai::RESPONSE_MODEL, model));
-    }
-    labels
 }
 
-/// Each measure has the label: its text is copied once and then counted.
-fn shared(name: &'static str, value: &str) -> Label {
-    Label::new(name, SharedString::from_shared(value.into()))
+/// The models that have labels of their own. Clones know the same.
+#[derive(Clone, Default)]
+struct Models(Arc<Mutex<HashSet<Arc<str>>>>);
+
+/// More than a program has in use. OpenTelemetry's own libraries stop at 2000 rows of a measure, and a model has several.
+const MOST_MODELS: usize = 500;
+
+impl Models {
+    fn label(&self, name: &'static str, model: &str) -> Label {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = known.get(model) {
+            return shared(name, model.clone());
+        }
+        if known.len() >= MOST_MODELS {
+            return Label::from_static_parts(name, genai::OTHER);
+        }
+        let model: Arc<str> = model.into();
+        known.insert(model.clone());
+        shared(name, model)
+    }
+}
+
+/// How many there are: a list of all is no help.
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} models", self.0.lock().unwrap_or_else(PoisonError::into_inner).len())
+    }
+}
+
+/// Each measure has the label: its text is counted and not copied.
+fn shared(name: &'static str, value: Arc<str>) -> Label {
+    Label::new(name, SharedString::from_shared(value))
 }
 
 fn with(labels: &[Label], name: &'static str, value: &'static str) -> Vec<Label> {

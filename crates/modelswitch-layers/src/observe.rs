@@ -40,7 +40,7 @@ mod told;
 /// # Ok::<(), modelswitch_provider::Error>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Observe {
     trace: Option<Trace>,
     log: Option<Log>,
@@ -74,16 +74,16 @@ impl Observe {
         self
     }
 
-    fn asks_for_usage(self) -> bool {
+    fn asks_for_usage(&self) -> bool {
         self.trace.is_some_and(|trace| trace.usage)
             || self.log.is_some_and(|log| log.usage)
-            || self.metrics.is_some_and(|metrics| metrics.usage)
+            || self.metrics.as_ref().is_some_and(|metrics| metrics.usage)
     }
 }
 
 impl Layer for Observe {
     fn wrap(&self, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
-        Arc::new(Wrapped { layer: *self, inner })
+        Arc::new(Wrapped { layer: self.clone(), inner })
     }
 }
 
@@ -101,7 +101,7 @@ impl Layer for Log {
 
 impl Layer for Metrics {
     fn wrap(&self, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
-        Observe::new().metrics(*self).wrap(inner)
+        Observe::new().metrics(self.clone()).wrap(inner)
     }
 }
 
@@ -112,7 +112,7 @@ impl Provider for Wrapped<Observe> {
     }
 
     async fn send(&self, mut request: Request) -> Result<Response> {
-        let Some(mut call) = Call::begin(self.layer, self.name(), &request) else {
+        let Some(mut call) = Call::begin(&self.layer, self.name(), &request) else {
             return self.inner.send(request).await;
         };
         let asks = self.layer.asks_for_usage() && call.told.is_some();

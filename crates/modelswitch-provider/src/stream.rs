@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -13,7 +13,8 @@ use crate::{Body, Error, Follow, Response, Result};
 /// A stream of server-sent events that ends in one of two ways: properly (`None`), or with an `Err` and nothing after.
 ///
 /// A stream that was cut is never mistaken for a finished one. The terminator (`[DONE]`) is not an item. It pulls:
-/// there is no task behind it and nothing is buffered without bound; dropping it closes the upstream connection.
+/// there is no task behind it and nothing is buffered without bound; dropping it closes the upstream connection. At its end, be
+/// it good or bad, it lets go of whatever it is made of by itself: a reader who keeps a stream that failed keeps nothing else.
 pub struct EventStream(Box<Flow>);
 
 impl EventStream {
@@ -46,13 +47,13 @@ impl fmt::Debug for EventStream {
     }
 }
 
-/// A stream of bytes that ends properly (`None`), or with an `Err` and nothing after.
-pub struct ByteStream(Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>);
+/// A stream of bytes that ends properly (`None`), or with an `Err` and nothing after; then it lets go of whatever it is made of.
+pub struct ByteStream(UntilEnd<Bytes>);
 
 impl ByteStream {
     /// A stream of bytes. After an `Err` nothing more is taken from it.
     pub fn new(bytes: impl Stream<Item = Result<Bytes>> + Send + 'static) -> Self {
-        Self(Box::pin(until_error(bytes)))
+        Self(UntilEnd::new(bytes))
     }
 }
 
@@ -65,13 +66,39 @@ impl From<Bytes> for ByteStream {
 impl Stream for ByteStream {
     type Item = Result<Bytes>;
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(cx)
+        self.0.poll_next(cx)
     }
 }
 
 impl fmt::Debug for ByteStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ByteStream(…)")
+    }
+}
+
+/// Items up to the end or the first failure, and nothing after it.
+///
+/// What they come from is dropped there, and not only when the reader drops this: layers outside take the end for the end of
+/// the call and give its place away, so nothing of it may go on.
+pub(crate) struct UntilEnd<T>(Option<Pin<Box<dyn Stream<Item = Result<T>> + Send>>>);
+
+impl<T> UntilEnd<T> {
+    pub(crate) fn new(items: impl Stream<Item = Result<T>> + Send + 'static) -> Self {
+        Self(Some(Box::pin(items)))
+    }
+
+    /// Lets go of what they come from before their end.
+    pub(crate) fn close(&mut self) {
+        self.0 = None;
+    }
+
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
+        let Some(items) = &mut self.0 else { return Poll::Ready(None) };
+        let next = ready!(items.as_mut().poll_next(cx));
+        if !matches!(next, Some(Ok(_))) {
+            self.0 = None;
+        }
+        Poll::Ready(next)
     }
 }
 
@@ -215,17 +242,6 @@ fn is_blank(value: &Value) -> bool {
     }
 }
 
-fn until_error<T>(items: impl Stream<Item = Result<T>>) -> impl Stream<Item = Result<T>> {
-    let mut failed = false;
-    items
-        .take_while(move |item| {
-            let go_on = !failed;
-            failed |= item.is_err();
-            std::future::ready(go_on)
-        })
-        .fuse()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -285,6 +301,24 @@ mod tests {
     async fn nothing_comes_after_an_error() {
         let events = EventStream::new(stream::iter([cut(), Ok(Event::new("late"))]));
         assert_eq!(events.collect::<Vec<_>>().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_a_stream_is_made_of_is_let_go_at_its_end_and_not_only_with_it() {
+        for ending in [None, Some(cut())] {
+            let held = Arc::new(());
+            let holds = held.clone();
+            let items = stream::iter([Ok(Event::new("1"))].into_iter().chain(ending)).inspect(move |_| {
+                let _ = &holds;
+            });
+            // However deep it lies.
+            let mut events = EventStream::new(items).map_events(|event| event);
+            while matches!(events.next().await, Some(Ok(_))) {
+                assert_eq!(Arc::strong_count(&held), 2);
+            }
+            assert_eq!(Arc::strong_count(&held), 1);
+            assert!(events.next().await.is_none());
+        }
     }
 
     #[tokio::test]

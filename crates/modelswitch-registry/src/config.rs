@@ -16,9 +16,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer};
 
 pub(crate) use access::{EndpointRule, ModelPattern, without_version};
-#[cfg(test)]
-pub(crate) use alias::Weighted;
-pub(crate) use alias::{AliasConfig, AliasLayers, Sticky, Strategy, Weight};
+pub(crate) use alias::{AliasConfig, AliasLayers, Sticky, Strategy, Weight, Weighted};
 pub(crate) use key::{KeyConfig, KeyEntry, LITERAL_KEY, NAMED_VARIABLE};
 pub(crate) use layers::{
     Amount, BreakerConfig, BudgetConfig, CacheConfig, Each, LedgerConfig, LimitsConfig, Section, Share, Size,

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::config::{
     AliasConfig, BreakerConfig, BudgetConfig, CacheConfig, Count, Each, Flag, LedgerConfig, LimitsConfig,
-    LogConfig, Period, RetryConfig, Share, Size, Sticky, Strategy, Temperature, TimeoutConfig, TraceConfig,
-    Unpriced, Weight, Word,
+    LogConfig, NotEmpty, Period, RetryConfig, Share, Size, Sticky, Strategy, Temperature, TimeoutConfig,
+    TraceConfig, Unpriced, Weight, Weighted, Word,
 };
 
 /// A setting of a section, what it is set to, and what it is where nobody sets it. Without either it isn't there.
@@ -155,8 +155,18 @@ pub(crate) fn choice(config: &AliasConfig) -> Vec<Row> {
         Sticky::User => json!("user"),
         Sticky::Conversation => json!("conversation"),
     });
+    let weights =
+        config.weights.as_ref().map(|NotEmpty(all)| all.iter().map(|Weight(weight)| json!(weight)).collect());
+    // Only where they say how much each has; the targets themselves are told one by one.
+    let weighted = config.targets.as_ref().filter(|_| !config.weighted().is_empty());
+    let weighted = weighted.map(|NotEmpty(targets)| {
+        let weight = |target: &Weighted| target.weight.map_or(1.0, |Weight(weight)| weight);
+        targets.iter().map(|target| json!({ "model": target.model, "weight": weight(target) })).collect()
+    });
     vec![
         ("strategy", strategy, Some(json!("fallback"))),
+        ("weights", weights, None),
+        ("targets", weighted, None),
         ("sticky", sticky, None),
         ("hedge_after", period(config.hedge_after), None),
     ]

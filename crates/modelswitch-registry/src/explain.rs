@@ -4,7 +4,7 @@ use modelswitch_provider::Result;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::{AliasConfig, AliasLayers, RetryConfig, Switch, TimeoutConfig};
+use crate::config::{AliasConfig, AliasLayers, RetryConfig, Section, Switch, TimeoutConfig, TraceConfig};
 use crate::connect::Connected;
 use crate::describe::{self, Row};
 use crate::registry::Registry;
@@ -99,6 +99,10 @@ impl Registry {
     }
 }
 
+/// What a provider says that isn't told as its service.
+const ELSEWHERE: [&str; 8] =
+    ["models", "default_model", "retry", "timeout", "limits", "breaker", "cache", "budget"];
+
 /// A section's path, from the innermost to the outermost that may set it.
 type Scopes = Vec<Vec<String>>;
 
@@ -130,22 +134,23 @@ impl<'a> Explained<'a> {
     fn call(&self, first: &Target) -> Vec<ExplainedLayer> {
         let config = &self.snapshot.config;
         let top = || vec![Vec::new()];
-        let spans = config.spans().map(describe::trace).unwrap_or_default();
+        let spans = Some(Switch::On(TraceConfig::default()));
         let mut layers = vec![
-            self.layer("trace", "trace", &top(), spans),
+            self.section("trace", &top(), (config.trace, spans), describe::trace),
             self.layer("log", "log", &top(), describe::log(config.log)),
             self.layer("metrics", "metrics", &top(), describe::metrics(config.metrics)),
         ];
-        if let Some(Switch::On(ledger)) = &config.ledger {
-            layers.push(self.layer("cost", "ledger", &top(), describe::ledger(ledger)));
-        }
+        let ledger = config.ledger.as_ref().map(|ledger| match ledger {
+            Switch::On(ledger) => describe::ledger(ledger),
+            Switch::Off => off(),
+        });
+        layers.push(self.layer("cost", "ledger", &top(), ledger.unwrap_or_default()));
         let total = self.layers.timeout.total.or(config.timeout.total);
         let total = TimeoutConfig { total, ..TimeoutConfig::default() };
         layers.push(self.layer("timeout", "timeout", &self.scopes(None), describe::total(total)));
         let of_all = config.cache.filter(|_| !self.say_of_a_cache(first));
-        if let Some(cache) = Switch::settle(self.layers.cache, of_all) {
-            layers.push(self.layer("cache", "cache", &self.scopes(None), describe::cache(cache)));
-        }
+        let cache = (self.layers.cache, of_all);
+        layers.push(self.section("cache", &self.scopes(None), cache, describe::cache));
         let own = self.aliases();
         layers.push(self.layer("limits", "limits", &own, describe::limits(self.layers.limits)));
         if let Some((name, alias)) = self.chain.last()
@@ -190,15 +195,13 @@ impl<'a> Explained<'a> {
             }
         }
         if let Some(made) = made {
-            if let Some(cache) = Switch::settle(made.cache, None) {
-                layers.push(self.layer("cache", "cache", &own, describe::cache(cache)));
-            }
+            layers.push(self.section("cache", &own, (made.cache, None), describe::cache));
             layers.push(self.layer("limits", "limits", &both, describe::limits(made.limits)));
         }
-        let common = made.and_then(|made| made.breaker);
-        if let Some(breaker) = Switch::settle(self.layers.breaker, common) {
-            layers.push(self.layer("breaker", "breaker", &all, describe::breaker(breaker)));
-        }
+        // One that is off is no longer there in what was made of it.
+        let written = config.providers.get(name).and_then(|provider| provider.breaker);
+        let common = made.and_then(|made| made.breaker.or(written).or(config.breaker));
+        layers.push(self.section("breaker", &all, (self.layers.breaker, common), describe::breaker));
         if let Some(made) = made {
             layers.push(self.layer("timeout", "timeout", &own, describe::total(made.timeout)));
         }
@@ -214,6 +217,19 @@ impl<'a> Explained<'a> {
         layers.push(self.service(one));
         layers.retain(|layer| !layer.settings.is_empty());
         Some(layers)
+    }
+
+    /// A section that can be switched off, of the alias and of what stands further out. One that is off is told where somebody says so.
+    fn section<T: Section>(
+        &self,
+        name: &str,
+        scopes: &[Vec<String>],
+        (own, common): (Option<Switch<T>>, Option<Switch<T>>),
+        rows: fn(T) -> Vec<Row>,
+    ) -> ExplainedLayer {
+        let is_said = own.is_some() || common.is_some();
+        let rows = Switch::settle(own, common).map(rows);
+        self.layer(name, name, scopes, rows.unwrap_or_else(|| if is_said { off() } else { Vec::new() }))
     }
 
     /// A section's settings, each from the innermost scope that says it.
@@ -252,10 +268,12 @@ impl<'a> Explained<'a> {
             let setting = Setting { path, value: json!("(given in code)"), origin: Origin::Code };
             return ExplainedLayer { name: "service".to_owned(), settings: vec![setting] };
         }
-        let wanted =
-            ["profile", "kind", "base_url", "api_key"].map(|what| prefix(&["providers", name, what]));
+        // What is told as a layer, and what is for names and not for calls.
+        let told = ELSEWHERE.map(|what| prefix(&["providers", name, what]));
+        let own = prefix(&["providers", name]);
         self.shown("service", |path| {
-            wanted.iter().any(|wanted| format!("{path}.").starts_with(wanted.as_str()))
+            let path = format!("{path}.");
+            path.starts_with(&own) && !told.iter().any(|told| path.starts_with(told.as_str()))
         })
     }
 
@@ -277,6 +295,11 @@ impl<'a> Explained<'a> {
         scopes.push(Vec::new());
         scopes
     }
+}
+
+/// The one row of a section that is switched off.
+fn off() -> Vec<Row> {
+    vec![("", Some(json!(false)), None)]
 }
 
 fn prefix(path: &[&str]) -> String {

@@ -328,8 +328,8 @@ fn wants_the_default(request: &Request) -> bool {
 
 impl fmt::Debug for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let observe = self.current.get().observe;
-        f.debug_struct("Logged").field("observe", &observe).field("inner", &self.inner).finish()
+        let snapshot = self.current.get();
+        f.debug_struct("Logged").field("observe", &snapshot.observe).field("inner", &self.inner).finish()
     }
 }
 

@@ -6,7 +6,7 @@ use modelswitch_provider::{Body, Document, Endpoint, ProviderExt};
 use serde_json::json;
 
 use super::*;
-use crate::{Fallback, Money, Retry, Stack, Target};
+use crate::{Fallback, Money, Retry, Stack, Target, layer_fn};
 
 /// A cent for each token of an answer; nobody knows what `secret` costs, and `yuan` is sold for others.
 fn prices(_: &str, model: &str, usage: &Usage, _: SystemTime) -> Option<Money> {
@@ -241,6 +241,23 @@ async fn an_answer_from_a_cache_and_what_is_no_question_cost_nothing() {
     assert_eq!(counter.sum("test/USD/day/1970-01-01/").await.unwrap(), Decimal::ZERO);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_lost_is_charged_what_it_may_have_cost_and_the_winner_what_it_did() {
+    let counter = MemoryCounter::new();
+    let target = |model: &str, seconds: u64| {
+        let slow = layer_fn("slow", move |inner, request| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            inner.send(request).await
+        });
+        let each = budget().day(9).each(Scope::Target).counter(counter.clone());
+        Target::new(Stack::new().layer(each).layer(slow).over(MockProvider::reply("Yes."))).model(model)
+    };
+    let llm = Fallback::new("f", [target("slow", 60), target("fast", 1)]).hedge_after(Duration::from_secs(5));
+    llm.send(question("f", 50)).await.unwrap();
+    let of = async |model: &str| counter.sum(&format!("test/USD/day/1970-01-01/mock/{model}")).await.unwrap();
+    assert_eq!((of("slow").await, of("fast").await), (Decimal::new(50, 2), Decimal::new(1, 2)));
+}
+
 /// A store that is gone.
 #[derive(Debug)]
 struct Gone;
@@ -261,4 +278,52 @@ async fn a_counter_that_is_gone_fails_no_call() {
     let llm = budget().day(1).counter(Gone).wrap(Arc::new(MockProvider::reply("Yes.")));
     let answer = llm.send(question("m", 1_000_000)).await.unwrap();
     assert!(matches!(answer.body, Body::Json(_)));
+}
+
+/// A store that takes three seconds.
+#[derive(Debug, Default)]
+struct Slow(MemoryCounter);
+
+#[async_trait]
+impl Counter for Slow {
+    async fn take(&self, now: SystemTime, amount: Decimal, from: &[Allowance]) -> Result<Taken> {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        self.0.take(now, amount, from).await
+    }
+    fn correct(&self, difference: Decimal, of: &[Allowance]) {
+        self.0.correct(difference, of);
+    }
+    async fn sum(&self, key: &str) -> Result<Decimal> {
+        self.0.sum(key).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_the_counter_is_taken_off_the_deadline_and_is_never_longer() {
+    let left_below = Arc::new(Mutex::new(Vec::new()));
+    let seen = left_below.clone();
+    let note = layer_fn("note", move |inner, request| {
+        seen.lock().unwrap().push(TimeLeft::of(&request));
+        async move { inner.send(request).await }
+    });
+    let slow = Arc::new(Slow::default());
+    let llm = Stack::new()
+        .layer(budget().day(1).counter(slow.clone()))
+        .layer(note)
+        .over(MockProvider::error(Error::interrupted("x")));
+    let ask = async |left: Option<u64>| {
+        let mut request = question("m", 50);
+        if let Some(left) = left {
+            TimeLeft::limit(&mut request, Duration::from_secs(left));
+        }
+        let begun = Instant::now();
+        let error = llm.send(request).await.unwrap_err();
+        (error.kind(), begun.elapsed().as_secs())
+    };
+    assert_eq!(ask(Some(10)).await, (ErrorKind::Interrupted, 3));
+    assert_eq!(ask(Some(2)).await, (ErrorKind::Rejected, 2));
+    assert_eq!(ask(None).await, (ErrorKind::Interrupted, 3));
+    assert_eq!(*left_below.lock().unwrap(), [Some(Duration::from_secs(7)), None]);
+    // Both that were sent are charged, and the one that wasn't isn't.
+    assert_eq!(slow.sum("test/USD/day/1970-01-01/").await.unwrap(), Decimal::ONE);
 }

@@ -151,6 +151,28 @@ fn a_failure_has_its_kind_and_a_model_that_nobody_has_is_no_label() {
     }
 }
 
+/// A server of one model answers to every name.
+#[test]
+fn names_without_end_make_no_rows_without_end() {
+    let measured = measured(async || {
+        let service = MockProvider::answering(|request| {
+            Response::json(&json!({ "model": request.model(), "choices": [] }))
+        });
+        let llm = Metrics::new().wrap(std::sync::Arc::new(service));
+        llm.chat(question()).await.unwrap();
+        for number in 0..3 * MOST_MODELS {
+            llm.chat(question().model(format!("thought-up-{number}"))).await.unwrap();
+        }
+        llm.chat(question()).await.unwrap();
+    });
+    assert_eq!(measured.len(), MOST_MODELS + 1);
+    let calls = |model: &str| {
+        let who = format!("{MOCK} gen_ai.response.model=fast").replace("=fast", &format!("={model}"));
+        measured[&format!("{} {who} modelswitch.outcome=ok", genai::OPERATION_DURATION)].len()
+    };
+    assert_eq!((calls("fast"), calls(genai::OTHER)), (2, 2 * MOST_MODELS + 1));
+}
+
 #[test]
 fn the_tokens_of_an_answer_out_of_the_cache_are_not_counted_again() {
     let measured = measured(async || {

@@ -47,8 +47,8 @@ pub(crate) enum Outcome {
 
 impl Call {
     /// `None` while nobody listens.
-    pub(super) fn begin(tellers: Observe, provider: &str, request: &Request) -> Option<Box<Self>> {
-        let Observe { trace, log, metrics } = tellers;
+    pub(super) fn begin(tellers: &Observe, provider: &str, request: &Request) -> Option<Box<Self>> {
+        let Observe { trace, log, metrics } = tellers.clone();
         let has_line = log.is_some() && tracing::enabled!(target: TARGET, Level::WARN);
         let has_span = trace.is_some() && tracing::span_enabled!(target: TARGET, Level::INFO);
         if !has_line && !has_span && metrics.is_none() {
@@ -63,7 +63,7 @@ impl Call {
         let content = trace.is_some_and(|trace| trace.content && !span.is_disabled())
             || log.is_some_and(|log| log.content && tracing::enabled!(target: CONTENT, Level::DEBUG));
         Some(Box::new(Self {
-            tellers,
+            tellers: Observe { trace, log, metrics },
             outside: Span::current(),
             span,
             started: Instant::now(),
@@ -151,7 +151,7 @@ impl Drop for Call {
         let messages = self.conversation.take().map(Conversation::finish);
         let nothing = Told::default();
         let told = self.told.as_ref().unwrap_or(&nothing);
-        let Observe { trace, log, metrics } = self.tellers;
+        let Observe { trace, log, metrics } = &self.tellers;
         if let Some(trace) = trace {
             trace.fill_in(self, told, messages.as_ref());
         }

@@ -7,7 +7,7 @@ use modelswitch_provider::{Error, ErrorKind, Result};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use rust_decimal::Decimal;
 
-use crate::counter::{KEPT, weigh};
+use crate::counter::{Tidied, weigh};
 use crate::ledger::Sums;
 use crate::{Allowance, Entry, Money, Outcome, Priced, Query, Sum, Taken, Tokens};
 
@@ -33,13 +33,16 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 const MOST_TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
-pub(super) struct File(Connection);
+pub(super) struct File {
+    connection: Connection,
+    tidied: Tidied,
+}
 
 impl File {
     /// How long is waited from now on while somebody else has the file; [`PATIENCE`] unless set.
     pub(super) fn wait_at_most(&self, patience: Duration) {
         // It only sets a number.
-        let _ = self.0.busy_timeout(patience);
+        let _ = self.connection.busy_timeout(patience);
     }
 
     /// Opens a file, or makes it. Programs that make one at the same time are in each other's way for a moment, without any
@@ -68,7 +71,7 @@ impl File {
             all.pragma_update(None, "user_version", VERSION)?;
             all.commit()?;
         }
-        Ok(Self(connection))
+        Ok(Self { connection, tidied: Tidied::default() })
     }
 
     pub(super) fn insert<'a>(&mut self, entries: impl Iterator<Item = &'a Entry>) -> Result<()> {
@@ -84,7 +87,7 @@ impl File {
         let (since, until) = query.span();
         let mut sums = Sums::new(query);
         let mut select = self
-            .0
+            .connection
             .prepare("SELECT * FROM entries WHERE time >= ?1 AND time <= ?2 ORDER BY time, id")
             .map_err(unreadable)?;
         let bounds = params![since.map_or(i64::MIN, millis), until.map_or(i64::MAX, millis)];
@@ -96,9 +99,11 @@ impl File {
     }
 
     pub(super) fn take(&mut self, now: SystemTime, amount: Decimal, from: &[Allowance]) -> Result<Taken> {
+        let ended = self.tidied.is_due(now);
         self.in_one_step(|all| {
-            all.prepare_cached("DELETE FROM sums WHERE ends <= ?1")?
-                .execute([millis(now.checked_sub(KEPT).unwrap_or(UNIX_EPOCH))])?;
+            if let Some(ended) = ended {
+                all.execute("DELETE FROM sums WHERE ends <= ?1", [millis(ended)])?;
+            }
             let mut sums = Vec::with_capacity(from.len());
             for allowance in from {
                 sums.push(sum_of(all, &allowance.key)?.unwrap_or_default());
@@ -133,13 +138,14 @@ impl File {
     }
 
     pub(super) fn sum(&self, key: &str) -> Result<Decimal> {
-        sum_of(&self.0, key).map(Option::unwrap_or_default).map_err(unreadable)
+        sum_of(&self.connection, key).map(Option::unwrap_or_default).map_err(unreadable)
     }
 
     /// All or nothing, and nobody else in between. It has the lock from its beginning: one that reads first and writes then
     /// could fail in the middle.
     fn in_one_step<T>(&mut self, act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
-        let all = self.0.transaction_with_behavior(TransactionBehavior::Immediate).map_err(unreadable)?;
+        let all =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(unreadable)?;
         let done = act(&all).map_err(unreadable)?;
         all.commit().map_err(unreadable)?;
         Ok(done)
@@ -307,6 +313,6 @@ fn moment(millis: i64) -> SystemTime {
 impl File {
     /// Makes the disk seem full: no more than so many pages, or as many as there are.
     pub(super) fn limit_pages(&self, most: i64) -> i64 {
-        self.0.query_row(&format!("PRAGMA max_page_count = {most}"), [], |row| row.get(0)).unwrap()
+        self.connection.query_row(&format!("PRAGMA max_page_count = {most}"), [], |row| row.get(0)).unwrap()
     }
 }

@@ -52,6 +52,20 @@ async fn an_amount_is_taken_from_all_or_none_and_corrected_afterwards() {
     check_counter(&Sqlite::open(&path).unwrap()).await;
 }
 
+/// Looking for them is a look at all sums, and each call waits for it.
+#[tokio::test]
+async fn sums_that_have_ended_are_looked_for_once_an_hour() {
+    let (_folder, path) = folder();
+    let store = Sqlite::open(&path).unwrap();
+    let now = |minutes: u64| UNIX_EPOCH + Duration::from_secs(3 * 86_400 + minutes * 60);
+    let ended = [Allowance::new("ended", Decimal::TEN, UNIX_EPOCH + Duration::from_secs(86_400))];
+    for (minutes, sum) in [(0, 1), (1, 2), (59, 3), (60, 1), (61, 2)] {
+        // The first of an hour forgets what was there, and then begins anew.
+        assert_eq!(store.take(now(minutes), Decimal::ONE, &ended).await.unwrap(), Taken::Yes);
+        assert_eq!(store.sum("ended").await.unwrap(), Decimal::from(sum), "{minutes}");
+    }
+}
+
 #[tokio::test]
 async fn money_that_nobody_waits_for_any_longer_is_given_back() {
     let (_folder, path) = folder();

@@ -6,17 +6,20 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use modelswitch_layers::{
-    Balance, Breaker, Concurrency, Fallback, RateLimit, Retry, Stack, Strategy, Target, Timeout,
+    Balance, Breaker, Concurrency, Cost, Fallback, MemoryLedger, Money, Outcome as Written, Priced,
+    RateLimit, Retry, Stack, Strategy, Tag, Target, Timeout,
 };
 use modelswitch_provider::mock::MockProvider;
-use modelswitch_provider::{Body, Error, Provider, ProviderExt, Request, TimeLeft};
+use modelswitch_provider::{Body, Error, ErrorKind, Provider, ProviderExt, Request, TimeLeft};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::paused;
 use crate::provider::{Call, Chaos, Diary};
+use crate::purse::{COST, ESTIMATE, Purse, noon, prices};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Timers of tokio go by milliseconds, and several may stand in a row.
@@ -37,7 +40,8 @@ struct World {
     diary: Diary,
     targets: Vec<Limits>,
     llm: Arc<dyn Provider>,
-    hedged: bool,
+    ledger: MemoryLedger,
+    purse: Purse,
     /// Of a whole call, by a layer on top.
     deadline: Option<Duration>,
 }
@@ -48,7 +52,7 @@ impl Limits {
         let few = Concurrency::new(dice.random_range(1..6)).queue(dice.random_range(0..9));
         let few = few.max_wait(SECOND * dice.random_range(0..90));
         let few = if adapts { few.adaptive(1..=8) } else { few };
-        let rate = RateLimit::new().requests(dice.random_range(3..40)).tokens(dice.random_range(300..20_000));
+        let rate = RateLimit::new().requests(dice.random_range(3..40)).tokens(dice.random_range(500..20_000));
         let rate = rate.max_wait(SECOND * dice.random_range(0..150)).answer_tokens(100);
         let breaker = Breaker::new().minimum_calls(dice.random_range(2..8)).probes(dice.random_range(1..3));
         Self {
@@ -78,8 +82,14 @@ impl World {
         let targets: Vec<_> = (0..dice.random_range(1..4))
             .map(|number| Limits::throw(number, seed, &mut dice, &diary))
             .collect();
+        // A store that others keep busy, sometimes.
+        let wait = if dice.random_bool(0.25) { dice.random_range(0..5000) } else { 0 };
+        let (ledger, purse) = (MemoryLedger::new(), Purse::slow(Duration::from_millis(wait)));
+        // Sometimes there isn't enough for a second target, once the first is charged.
+        let most = if dice.random_bool(0.25) { ESTIMATE * 3 / 2 } else { ESTIMATE * 99 };
         let ready = targets.iter().map(|target| {
-            Target::new(target.stack(seed, target.service.clone())).model(target.service.name())
+            let one = purse.around(most, target.stack(seed, target.service.clone()));
+            Target::new(one).model(target.service.name())
         });
         let hedge = dice.random_bool(0.25).then(|| SECOND * dice.random_range(1..10));
         let patience = hedge.unwrap_or(Duration::MAX);
@@ -89,11 +99,11 @@ impl World {
             None => Arc::new(Fallback::new("all", ready).hedge_after(patience)),
         };
         let deadline = dice.random::<bool>().then(|| SECOND * dice.random_range(1..200));
-        let llm = match deadline {
-            Some(deadline) => Stack::new().layer(Timeout::new().total(deadline)).over(top),
-            None => top,
-        };
-        (Self { diary, targets, llm, hedged: hedge.is_some(), deadline }, dice)
+        let llm = Stack::new()
+            .layer(Cost::new(prices).ledger(ledger.clone()).clock(noon))
+            .layer(deadline.map(|deadline| Timeout::new().total(deadline)))
+            .over(top);
+        (Self { diary, targets, llm, ledger, purse, deadline }, dice)
     }
 }
 
@@ -105,6 +115,8 @@ struct Plan {
     left: Option<Duration>,
     /// When the caller goes away.
     leaves: Option<Duration>,
+    /// What a reader does before it takes each event, the end included.
+    pauses: [Duration; 5],
 }
 
 impl Plan {
@@ -115,12 +127,17 @@ impl Plan {
             streams: dice.random(),
             left: dice.random_bool(0.4).then(|| Duration::from_millis(dice.random_range(0..120_000))),
             leaves: dice.random_bool(0.2).then(|| Duration::from_millis(dice.random_range(0..30_000))),
+            pauses: [0; 5].map(|_: u8| match dice.random_range(0..10) {
+                0 => Duration::from_millis(dice.random_range(0..60_000)),
+                _ => Duration::ZERO,
+            }),
         }
     }
 
     fn request(&self) -> Request {
-        let body = json!({ "model": "all", "messages": [{ "role": "user", "content": "?" }], "stream": self.streams });
+        let body = json!({ "model": "all", "messages": [{ "role": "user", "content": "?" }], "stream": self.streams, "max_tokens": ESTIMATE });
         let mut request = Request::chat(&body).unwrap();
+        request.extensions.insert(Tag(self.id.to_string()));
         request.extensions.insert(Call(self.id));
         if let Some(left) = self.left {
             TimeLeft::limit(&mut request, left);
@@ -133,11 +150,15 @@ impl Plan {
 struct Outcome {
     plan: Plan,
     took: Duration,
+    /// When the reader's last pause is over.
+    resumed: Duration,
     /// The number of when the answer was handed on.
     handed_on: Option<u64>,
     attempts: Option<u32>,
     failed: Option<Error>,
     content: Vec<String>,
+    /// When the last event was taken.
+    last_event: Duration,
 }
 
 async fn make(world: &World, plan: Plan) -> Outcome {
@@ -145,20 +166,22 @@ async fn make(world: &World, plan: Plan) -> Outcome {
     let started = Instant::now();
     let mut outcome = Outcome {
         took: Duration::ZERO,
+        resumed: Duration::ZERO,
         handed_on: None,
         attempts: None,
         failed: None,
         content: Vec::new(),
+        last_event: Duration::ZERO,
         plan,
     };
     let leaves = outcome.plan.leaves.unwrap_or(Duration::MAX);
-    let _left = timeout(leaves, follow(world, &mut outcome)).await;
+    let _left = timeout(leaves, follow(world, &mut outcome, started)).await;
     outcome.took = started.elapsed();
     outcome
 }
 
 /// Sends the call and reads the answer to its end.
-async fn follow(world: &World, outcome: &mut Outcome) {
+async fn follow(world: &World, outcome: &mut Outcome, started: Instant) {
     let response = match world.llm.send(outcome.plan.request()).await {
         Ok(response) => response,
         Err(error) => {
@@ -172,10 +195,16 @@ async fn follow(world: &World, outcome: &mut Outcome) {
     match response.body {
         Body::Json(json) => outcome.content.push(content(&serde_json::from_slice(&json).unwrap())),
         Body::Events(mut events) => {
-            while let Some(event) = events.next().await {
+            let mut pauses = outcome.plan.pauses.into_iter();
+            loop {
+                outcome.pause(pauses.next(), started).await;
+                let Some(event) = events.next().await else { break };
                 assert!(outcome.failed.is_none(), "nothing comes after an error");
                 match event {
-                    Ok(event) => outcome.content.push(content(&event.json().unwrap())),
+                    Ok(event) => {
+                        outcome.last_event = started.elapsed();
+                        outcome.content.push(content(&event.json().unwrap()));
+                    }
                     Err(error) => outcome.failed = Some(error),
                 }
             }
@@ -195,8 +224,17 @@ fn content(answer: &Value) -> String {
 }
 
 impl Outcome {
+    async fn pause(&mut self, pause: Option<Duration>, started: Instant) {
+        if let Some(pause) = pause.filter(|pause| !pause.is_zero()) {
+            // Before it, since a caller may leave in the middle.
+            self.resumed = started.elapsed().saturating_add(pause);
+            sleep(pause).await;
+        }
+    }
+
     fn check(&self, world: &World) {
         self.has_one_end();
+        self.begins_with_content();
         let asked: Vec<u64> = world
             .diary
             .asked()
@@ -215,23 +253,41 @@ impl Outcome {
         assert!(sources.len() <= 1, "an answer is of one try: {sources:?}");
         self.is_in_time(world);
         self.tells_its_tries(world, asked.len());
+        self.is_written_down_once(world, asked.len());
+        self.is_charged_once(world);
     }
 
     fn has_one_end(&self) {
         let ended = self.attempts.is_some();
-        assert!(ended || self.plan.leaves.is_some_and(|leaves| self.took >= leaves), "a call ends");
-        let is_whole = self.handed_on.is_some() && self.failed.is_none();
-        let is_left = self.plan.leaves.is_some_and(|leaves| self.took >= leaves);
+        assert!(ended || self.is_left(), "a call ends");
         let wanted = if self.plan.streams { 4 } else { 1 };
-        assert!(!is_whole || is_left || self.content.len() == wanted, "what is cut is not whole");
+        assert!(!self.is_whole() || self.content.len() == wanted, "what is cut is not whole");
+    }
+
+    /// What fails before its first content is asked again, or elsewhere, and is an error in the end. Only who is late to take it
+    /// finds a stream without.
+    fn begins_with_content(&self) {
+        let is_late = self.failed.as_ref().is_some_and(|error| error.kind() == ErrorKind::Timeout);
+        let has_content = self.content.iter().any(|content| !content.is_empty());
+        assert!(
+            self.handed_on.is_none() || has_content || is_late || self.is_left(),
+            "handed on without content: {:?}",
+            self.failed
+        );
     }
 
     fn is_in_time(&self, world: &World) {
+        if let Some(whole) = world.deadline {
+            let end = self.plan.left.map_or(whole, |left| left.min(whole));
+            assert!(self.last_event <= end + TICKS, "an event at {:?}, after {end:?}", self.last_event);
+        }
         let deadline = [world.deadline, self.plan.left, self.plan.leaves].into_iter().flatten().min();
         assert!(
-            deadline.is_none_or(|deadline| self.took <= deadline + TICKS),
-            "took {:?} of {deadline:?}",
-            self.took
+            deadline.is_none_or(|deadline| self.took <= deadline.max(self.resumed) + TICKS),
+            "took {:?} of {deadline:?}, the last pause until {:?}: {:?}",
+            self.took,
+            self.resumed,
+            self.failed
         );
     }
 
@@ -239,9 +295,38 @@ impl Outcome {
         let asked = u32::try_from(asked).unwrap();
         let most = TRIES * u32::try_from(world.targets.len()).unwrap();
         assert!(asked <= most, "asked {asked} times");
-        // Who loses the race of a hedge is dropped, and no failure.
-        if let Some(attempts) = self.attempts.filter(|_| !world.hedged) {
+        if let Some(attempts) = self.attempts {
             assert!(asked <= attempts, "asked {asked} times and told of {attempts}: {:?}", self.failed);
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.handed_on.is_some() && self.failed.is_none() && !self.is_left()
+    }
+
+    fn is_left(&self) -> bool {
+        self.plan.leaves.is_some_and(|leaves| self.took >= leaves)
+    }
+
+    fn is_written_down_once(&self, world: &World, asked: usize) {
+        let (entries, tag) = (world.ledger.entries(), self.plan.id.to_string());
+        let mut mine = entries.iter().filter(|entry| entry.tag.as_ref() == Some(&tag));
+        let entry = mine.next().expect("a call is written down");
+        assert!(mine.next().is_none(), "and once");
+        if self.is_whole() {
+            assert_eq!((entry.outcome, &entry.cost), (Written::Ok, &Priced::Known(Money::new(COST, "USD"))));
+        }
+        let asked = u32::try_from(asked).unwrap();
+        assert!(self.is_left() || asked <= entry.attempts, "asked {asked} times: {entry:?}");
+    }
+
+    /// A target's budget charges a call once, whatever its retries are.
+    fn is_charged_once(&self, world: &World) {
+        let (charged, passes) = (world.purse.charged(self.plan.id), world.purse.passes(self.plan.id));
+        assert!(charged <= Decimal::from(ESTIMATE) * Decimal::from(passes), "{charged} of {passes}");
+        if self.is_whole() {
+            assert!(charged >= Decimal::from(COST), "an answer costs something");
+            assert!(passes > 1 || charged == Decimal::from(COST), "one answer, and charged {charged}");
         }
     }
 }
@@ -288,12 +373,17 @@ fn run(seed: u64) {
     });
 }
 
-/// Each call has one outcome, nothing is repeated after it was handed on, nothing leaks, no more is asked than is told, and no
-/// deadline is passed.
+/// `CHAOS_SEEDS=2000` tries more of them than there is time for each time.
+fn seeds() -> u64 {
+    std::env::var("CHAOS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(400)
+}
+
+/// Each call has one outcome, nothing is repeated after it was handed on, nothing leaks, no more is asked than is told, each
+/// call is written down and charged once, and no deadline is passed.
 #[test]
 fn every_stack_keeps_its_promises_whatever_its_providers_do() {
     let tell = |seed: u64| move |cause| (seed, cause);
-    for seed in 0..400 {
+    for seed in 0..seeds() {
         let run = std::panic::catch_unwind(|| run(seed)).map_err(tell(seed));
         if let Err((seed, cause)) = run {
             eprintln!("seed {seed}");

@@ -11,6 +11,7 @@
 mod five_providers;
 mod invariants;
 mod provider;
+mod purse;
 
 /// A run of simulated time.
 fn paused<T>(run: impl Future<Output = T>) -> T {

@@ -14,6 +14,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::purse::COST;
+
 /// In a request's extensions: which call of the test it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Call(pub(crate) u32);
@@ -167,7 +169,7 @@ fn whole(at: u64) -> Response {
     let message = json!({ "role": "assistant", "content": at.to_string() });
     Response::json(&json!({
         "choices": [{ "index": 0, "finish_reason": "stop", "message": message }],
-        "usage": { "prompt_tokens": 5, "completion_tokens": 5 }
+        "usage": { "prompt_tokens": 5, "completion_tokens": COST }
     }))
     .unwrap()
 }
@@ -175,7 +177,11 @@ fn whole(at: u64) -> Response {
 fn streamed(at: u64, waits: &[Duration; 4], breaks_after: usize, hangs: bool) -> Response {
     let chunk = |delta: Value| json!({ "choices": [{ "index": 0, "delta": delta }] }).to_string();
     let content = chunk(json!({ "content": at.to_string() }));
-    let pieces = [chunk(json!({ "role": "assistant" })), content.clone(), content.clone(), content];
+    let last = json!({
+        "choices": [{ "index": 0, "delta": { "content": at.to_string() } }],
+        "usage": { "prompt_tokens": 5, "completion_tokens": COST }
+    });
+    let pieces = [chunk(json!({ "role": "assistant" })), content.clone(), content, last.to_string()];
     let waits = *waits;
     let pieces = stream::iter(pieces.into_iter().enumerate()).then(move |(number, piece)| async move {
         sleep(waits[number]).await;

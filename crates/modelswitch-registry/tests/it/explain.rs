@@ -1,6 +1,7 @@
 //! What a request for a model goes through, as a person is shown it.
 
-use modelswitch_registry::{ExplainedLayer, Explanation};
+use modelswitch_provider::ApiKey;
+use modelswitch_registry::{ExplainedLayer, Explanation, Origin};
 use serde_json::json;
 
 use crate::support::*;
@@ -64,7 +65,8 @@ fn each_layer_is_told_in_its_order_with_where_every_setting_comes_from() {
     assert_eq!((a.provider.as_str(), a.model.as_str(), a.weight), ("a", "x", Some(3)));
     assert_eq!((b.provider.as_str(), b.weight), ("b", Some(1)));
     assert_eq!(names(&a.layers), ["budget", "limits", "breaker", "retry", "timeout", "service"]);
-    assert_eq!(names(&b.layers), ["budget", "retry", "timeout", "service"]);
+    assert_eq!(names(&b.layers), ["budget", "breaker", "retry", "timeout", "service"]);
+    assert!(lines(&b.layers).contains(&"breaker providers.b.breaker = false (line 7)".to_owned()));
     let of_a = lines(&a.layers);
     for line in [
         "budget budget.day = \"5 USD\" (line 20)",
@@ -134,5 +136,68 @@ fn what_tells_of_calls_is_explained_with_where_it_was_switched() {
         assert!(told.iter().any(|told| told == line), "{line} in {told:#?}");
     }
     assert!(lines(&call("")).contains(&"metrics metrics = false (default)".to_owned()));
-    assert_eq!(names(&call("trace = false")), ["log", "metrics"]);
+    let off = lines(&call("trace = false\nledger = false"));
+    assert!(off.contains(&"trace trace = false (line 1)".to_owned()));
+    assert!(off.contains(&"cost ledger = false (line 2)".to_owned()));
+}
+
+/// Whatever is written somewhere for a call is found again.
+#[test]
+fn every_setting_of_a_call_is_told_with_its_line() {
+    let file = r#"[providers.deepseek]
+timeout = { connect = "3s", total = "5m" }
+policy = { strict = true }
+allow_models = ["deepseek-*"]
+deny_models = ["deepseek-old"]
+allow_endpoints = ["/chat/completions"]
+auth = { scheme = "Token" }
+headers = { x-a = "b" }
+query = { v = "1" }
+cache = { per_tag = true }
+limits = { concurrent = 3, wait = "1s", adaptive = true }
+breaker = { probes = 3 }
+retry = { max_delay = "1s" }
+budget = { day = "10 USD", utc_offset = "+02:00", answer_tokens = 5 }
+[models.smart]
+targets = ["deepseek/deepseek-flash", "deepseek/deepseek-v4-pro"]
+strategy = "round_robin"
+weights = [3, 1]
+sticky = "conversation"
+hedge_after = "20s"
+defaults = { temperature = 0.2 }
+overrides = { max_tokens = 7 }
+retry = { attempts = 2, base_delay = "1s", max_retry_after = "2s", budget = 0.5 }
+timeout = { first_byte = "30s", total = "2m", idle = "4s" }
+budget = { hour = "5 USD", each = "tag", unpriced = "pass" }
+limits = { requests_per_minute = 9, tokens_per_minute = 900, answer_tokens = 9 }
+cache = { time_to_live = "5m", max_size = "1MB", max_answer = "1kB", max_wait = "1s", max_temperature = 0 }
+breaker = { failure_rate = 0.4, window = "9s", minimum_calls = 2, rest = "1s", max_rest = "2s", max_retry_after = "3s" }
+[ledger]
+[log]
+usage = true
+content = true
+[trace]
+content = true
+"#;
+    let registry = text(file).api_key("deepseek", ApiKey::new("a-key").unwrap()).build().unwrap();
+    let explanation = registry.explain("smart").unwrap();
+    let mut told = lines(&explanation.call);
+    told.extend(explanation.targets.iter().flat_map(|target| lines(&target.layers)));
+    for setting in registry.settings().iter().filter(|setting| matches!(setting.origin, Origin::File { .. }))
+    {
+        let (path, origin) = (format!(" {} = ", setting.path), format!("({})", setting.origin));
+        let is_told = told.iter().any(|line| line.contains(&path) && line.ends_with(&origin));
+        // The targets stand one by one, and a section with nothing in it is told by its defaults.
+        let is_elsewhere = setting.path == "models.smart.targets" || setting.value == json!({});
+        assert!(is_told || is_elsewhere, "{path}{origin} in {told:#?}");
+    }
+}
+
+#[test]
+fn weights_beside_their_targets_are_told_too() {
+    let file = "[providers.a]\nprofile = 'llamacpp'\n[models.m]\nstrategy = 'balance'\ntargets = ['a/x', { model = 'a/y', weight = 3 }]";
+    let told = lines(&text(file).build().unwrap().explain("m").unwrap().call);
+    let line =
+        r#"choice models.m.targets = [{"model":"a/x","weight":1.0},{"model":"a/y","weight":3.0}] (line 5)"#;
+    assert!(told.iter().any(|told| told == line), "{told:#?}");
 }
