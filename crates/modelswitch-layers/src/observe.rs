@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt};
 use modelswitch_provider::{
-    Body, ByteStream, Ending, Event, EventStream, Follow, Passing, Provider, Request, Response, Result, Usage,
-    UsageWatch,
+    Body, ByteStream, Ending, Event, EventStream, Follow, Passing, Provider, Request, Response, Result,
+    Usage, UsageWatch,
 };
 use tracing::Instrument;
 

@@ -36,7 +36,8 @@ pub struct Document {
 
 #[derive(Clone)]
 struct Member {
-    name: Box<str>,
+    /// A clone of the members copies no names.
+    name: Arc<str>,
     /// Valid JSON text: a slice of the source, or a value that was set.
     value: Bytes,
 }

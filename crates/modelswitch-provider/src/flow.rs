@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_util::Stream;
 
@@ -62,15 +62,15 @@ impl Flow {
             }
         }
         loop {
-            let next = ready!(self.source.poll_next(cx));
+            let next = self.source.poll_next(cx);
             match &next {
-                Some(Ok(event)) if !self.lets_pass(event, 0, false) => continue,
-                Some(Ok(_)) => {}
-                Some(Err(error)) => self.over(&Ending::Failed(error.clone())),
+                Poll::Ready(Some(Ok(event))) if !self.lets_pass(event, 0, false) => continue,
+                Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+                Poll::Ready(Some(Err(error))) => self.over(&Ending::Failed(error.clone())),
                 // Whoever came after the end hears of it too.
-                None => self.over(&Ending::Finished),
+                Poll::Ready(None) => self.over(&Ending::Finished),
             }
-            return Poll::Ready(next);
+            return next;
         }
     }
 
@@ -79,7 +79,8 @@ impl Flow {
         if self.wants_usage && !is_heard && passing.tells_usage() {
             let _ = self.seen.hear(&event.data);
         }
-        self.followers.iter_mut().skip(passed).all(|follower| follower.passes(&passing))
+        let further_out = self.followers.get_mut(passed..).unwrap_or_default();
+        further_out.iter_mut().all(|follower| follower.passes(&passing))
     }
 
     /// The source is closed before anybody hears of it: a place among so many calls isn't free before.
@@ -104,7 +105,9 @@ mod tests {
 
     use futures_util::{StreamExt, stream};
 
-    use crate::{Body, Ending, Error, Event, EventStream, Follow, Passing, Response, Result, Usage, committed};
+    use crate::{
+        Body, Ending, Error, Event, EventStream, Follow, Passing, Response, Result, Usage, committed,
+    };
 
     type Diary = Arc<Mutex<Vec<String>>>;
 
@@ -177,9 +180,11 @@ mod tests {
         let Body::Events(events) = response.body else { unreachable!("a stream stays a stream") };
         assert_eq!(events.count().await, 3);
         let mut wanted = Vec::new();
-        for (event, who) in
-            [(ROLE, &["second", "third"][..]), (TEXT, &["second", "third"]), ("last", &["first", "second", "third"])]
-        {
+        for (event, who) in [
+            (ROLE, &["second", "third"][..]),
+            (TEXT, &["second", "third"]),
+            ("last", &["first", "second", "third"]),
+        ] {
             wanted.extend(who.iter().map(|who| format!("{who} {event}")));
         }
         wanted.extend(["first", "second", "third"].map(|who| format!("{who} finished 3")));

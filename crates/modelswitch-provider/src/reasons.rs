@@ -40,8 +40,8 @@ impl Reasons {
     fn take(&mut self, before: &[u8], after: &[u8]) {
         if let Some(rest) = after.strip_prefix(b"ing") {
             let rest = rest.strip_prefix(b"_content").unwrap_or(rest);
-            self.reasoning |= before.ends_with(b"\"")
-                && matches!(value_after(rest), [b'"', next, ..] if *next != b'"');
+            self.reasoning |=
+                before.ends_with(b"\"") && matches!(value_after(rest), [b'"', next, ..] if *next != b'"');
         } else if before.ends_with(b"\"finish_") {
             self.finish |= value_after(after).starts_with(b"\"");
         } else if before.ends_with(b"\"stop_") {

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -92,13 +92,15 @@ impl<T> UntilEnd<T> {
         self.0 = None;
     }
 
+    // An item is as large as a line of the processor's cache: it stays where it is, and is not handed from one to the next.
+    #[inline]
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         let Some(items) = &mut self.0 else { return Poll::Ready(None) };
-        let next = ready!(items.as_mut().poll_next(cx));
-        if !matches!(next, Some(Ok(_))) {
+        let next = items.as_mut().poll_next(cx);
+        if matches!(next, Poll::Ready(Some(Err(_)) | None)) {
             self.0 = None;
         }
-        Poll::Ready(next)
+        next
     }
 }
 

@@ -65,9 +65,14 @@ impl Canonical {
         self.0.extend_from_slice(bytes);
     }
 
-    fn count(&mut self, kind: u8, count: usize) {
+    /// Seven bits a byte, the last byte without its highest: most lengths are short, and every byte is hashed.
+    fn count(&mut self, kind: u8, mut count: usize) {
         self.0.push(kind);
-        self.0.extend_from_slice(&count.to_le_bytes());
+        while count > 0x7F {
+            self.0.push(u8::try_from(count & 0x7F).unwrap_or_default() | 0x80);
+            count >>= 7;
+        }
+        self.0.push(u8::try_from(count).unwrap_or_default());
     }
 }
 

@@ -157,7 +157,6 @@ fn has_news(event: &Passing<'_>) -> bool {
     event.tells_usage() || reasons.finish || reasons.stop
 }
 
-
 /// A name or an id that somebody else chose: not longer than one is, without line breaks, and no key.
 pub(crate) fn shown(text: &str) -> String {
     if is_plain(text) {
