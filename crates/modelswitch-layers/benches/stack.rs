@@ -19,7 +19,7 @@ use divan::counter::ItemsCount;
 use futures_util::{StreamExt, stream};
 use modelswitch_layers::{
     Breaker, Budget, Cache, Concurrency, Cost, Fallback, Layer, Log, MemoryLedger, Metrics, Money, Observe,
-    RateLimit, ReasoningOrigin, Retry, Stack, Target, Timeout, Trace,
+    Prices, RateLimit, ReasoningOrigin, Retry, Stack, Target, Timeout, Trace,
 };
 use modelswitch_provider::{Body, Event, EventStream, Head, Provider, Request, Response, Result, Usage};
 use serde_json::json;
@@ -140,8 +140,12 @@ impl fmt::Display for Over {
     }
 }
 
-fn prices(_: &str, _: &str, usage: &Usage, _: SystemTime) -> Option<Money> {
-    Some(Money::new(usage.prompt_tokens + usage.completion_tokens, "USD"))
+fn prices() -> impl Prices {
+    // A price list knows its currency, and doesn't write it anew for each call.
+    let currency: Arc<str> = "USD".into();
+    move |_: &str, _: &str, usage: &Usage, _: SystemTime| {
+        Some(Money::new(usage.prompt_tokens + usage.completion_tokens, currency.clone()))
+    }
 }
 
 fn told() -> Observe {
@@ -149,7 +153,7 @@ fn told() -> Observe {
 }
 
 fn over(what: Over, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
-    let budget = || Budget::new("budget", prices, "USD").day(u64::MAX);
+    let budget = || Budget::new("budget", prices(), "USD").day(u64::MAX);
     let rate = || RateLimit::new().requests(u64::MAX / 4).tokens(u64::MAX / 4);
     let timeout = || Timeout::new().first_byte(LONG).idle(LONG).total(LONG);
     let layer: Box<dyn Layer> = match what {
@@ -157,7 +161,7 @@ fn over(what: Over, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
         Over::Fallback => return Arc::new(Fallback::new("smart", [Target::new(provider).model("m")])),
         Over::Observe => Box::new(told()),
         Over::Metrics => Box::new(Metrics::new()),
-        Over::Cost => Box::new(Cost::new(prices).ledger(MemoryLedger::new())),
+        Over::Cost => Box::new(Cost::new(prices()).ledger(MemoryLedger::new())),
         Over::Cache => Box::new(Cache::new()),
         Over::ReasoningOrigin => Box::new(ReasoningOrigin::default()),
         Over::Budget => Box::new(budget()),
@@ -180,7 +184,7 @@ fn over(what: Over, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
             let metrics = matches!(what, Over::WholeAndMetrics).then(Metrics::new);
             return Stack::new()
                 .layer(told().metrics(metrics))
-                .layer(Cost::new(prices).ledger(MemoryLedger::new()))
+                .layer(Cost::new(prices()).ledger(MemoryLedger::new()))
                 .layer(Cache::new())
                 .over(router);
         }

@@ -241,7 +241,7 @@ impl Provider for Wrapped<Breaker> {
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
-        let mut call = Call::begin(&self.layer, self.name(), &request)?;
+        let mut call = Call::begin(&self.layer, &self.inner, &request)?;
         match self.inner.send(request).await {
             Ok(response) => {
                 call.answered();
@@ -261,7 +261,7 @@ impl Provider for Wrapped<Breaker> {
 /// A call that passed. One that is dropped before it ended gives its place among the probes back.
 struct Call {
     breaker: Breaker,
-    provider: Box<str>,
+    provider: Arc<dyn Provider>,
     pass: Option<Pass>,
     began: Instant,
     left: Option<Duration>,
@@ -274,14 +274,14 @@ const FAIR: Duration = Duration::from_secs(1);
 const TICKS: Duration = Duration::from_millis(10);
 
 impl Call {
-    fn begin(breaker: &Breaker, provider: &str, request: &Request) -> Result<Self> {
+    fn begin(breaker: &Breaker, provider: &Arc<dyn Provider>, request: &Request) -> Result<Self> {
         let began = Instant::now();
         let (admitted, change) = breaker.machine().admit(began, Chance::is_last(request));
-        breaker.tell(provider, change);
+        breaker.tell(provider.name(), change);
         match admitted {
             Ok(pass) => Ok(Self {
                 breaker: breaker.clone(),
-                provider: provider.into(),
+                provider: provider.clone(),
                 pass: Some(pass),
                 began,
                 left: TimeLeft::of(request).filter(|left| *left >= FAIR),
@@ -289,7 +289,7 @@ impl Call {
             }),
             Err(refusal) => {
                 let message = format!("the call was not sent: {}", refusal.why);
-                Err(refused(provider, BREAKER_OPEN, message, Some(refusal.wait))
+                Err(refused(provider.name(), BREAKER_OPEN, message, Some(refusal.wait))
                     .with_hint("wait until the target has rested, or use another one"))
             }
         }
@@ -298,7 +298,7 @@ impl Call {
     fn answered(&mut self) {
         let Some(pass) = &mut self.pass else { return };
         let change = self.breaker.machine().answered(pass, Instant::now());
-        self.breaker.tell(&self.provider, change);
+        self.breaker.tell(self.provider.name(), change);
     }
 
     fn ended(mut self, outcome: Outcome) {
@@ -308,7 +308,7 @@ impl Call {
     fn end(&mut self, outcome: Outcome) {
         let Some(pass) = self.pass.take() else { return };
         let change = self.breaker.machine().ended(pass, outcome, Instant::now());
-        self.breaker.tell(&self.provider, change);
+        self.breaker.tell(self.provider.name(), change);
     }
 
     /// What it says of the target that nobody waits any longer.

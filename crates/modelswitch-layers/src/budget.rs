@@ -1,9 +1,11 @@
+mod allowances;
 mod estimate;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,14 +15,16 @@ use modelswitch_provider::{
     Error, ErrorKind, Provider, Request, Response, Result, TimeLeft, Usage, UsageWatch,
 };
 use rust_decimal::Decimal;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
+use self::allowances::Known;
 use self::estimate::estimated_usage;
 use crate::layer::Wrapped;
 use crate::money::Clock;
 use crate::observe::shown as shown_name;
 use crate::period::{shown, shown_offset};
 use crate::repeatable::{asks_a_model, may_be_billed};
+use crate::spent::Spent;
 use crate::usage::{hide, on_usage};
 use crate::{
     Alias, Allowance, CacheStatus, Counter, Ending, Layer, MemoryCounter, Period, Prices, Tag, Taken,
@@ -119,6 +123,7 @@ pub struct Budget {
     others_may_answer: bool,
     asks: bool,
     clock: Clock,
+    known: Known,
 }
 
 impl Budget {
@@ -139,6 +144,7 @@ impl Budget {
             others_may_answer: false,
             asks: true,
             clock: Clock::default(),
+            known: Known::default(),
         }
     }
 
@@ -233,15 +239,13 @@ impl Budget {
     }
 
     /// Whose sums a call is charged to.
-    fn owner(&self, provider: &str, model: &str, request: &Request) -> String {
+    fn owner<'a>(&self, provider: &str, model: &'a str, request: &'a Request) -> Cow<'a, str> {
         let extensions = &request.extensions;
         match self.scope {
-            Scope::All => String::new(),
-            Scope::Tag => extensions.get::<Tag>().map(|tag| tag.0.clone()).unwrap_or_default(),
-            Scope::Alias => {
-                extensions.get::<Alias>().map_or_else(|| model.to_owned(), |alias| alias.0.clone())
-            }
-            Scope::Target => format!("{provider}/{model}"),
+            Scope::All => Cow::Borrowed(""),
+            Scope::Tag => extensions.get::<Tag>().map_or("", |tag| &tag.0).into(),
+            Scope::Alias => extensions.get::<Alias>().map_or(model, |alias| &alias.0).into(),
+            Scope::Target => format!("{provider}/{model}").into(),
         }
     }
 
@@ -250,7 +254,7 @@ impl Budget {
         (money.currency == self.currency).then_some(money.amount)
     }
 
-    async fn reserve(&self, provider: &str, request: &Request) -> Result<Option<Reservation>> {
+    async fn reserve(self: &Arc<Self>, provider: &str, request: &Request) -> Result<Option<Reservation>> {
         let now = self.clock.now();
         // It goes into errors and keys, and may be a key that stands in the wrong place.
         let model = shown_name(&request.model().unwrap_or_default());
@@ -258,7 +262,8 @@ impl Budget {
         let Some(estimate) = self.price(provider, &model, &usage, now) else {
             return if self.unpriced_pass { Ok(None) } else { Err(self.unpriced(provider, &model)) };
         };
-        let allowances = self.allowances(&self.owner(provider, &model, request), now);
+        let owner = self.owner(provider, &model, request);
+        let allowances = self.known.of(&owner, now, || self.allowances(&owner, now));
         let mut reserved = Reservation {
             budget: self.clone(),
             provider: provider.to_owned(),
@@ -272,7 +277,7 @@ impl Budget {
             Ok(Taken::Yes) => Ok(Some(reserved)),
             Ok(Taken::No { which, sum }) => {
                 let refused = self.refused(&reserved, which, sum);
-                reserved.allowances.clear();
+                reserved.allowances = Arc::default();
                 Err(refused)
             }
             Err(error) => {
@@ -349,7 +354,7 @@ const EXCEEDED: &str = "budget_exceeded";
 
 impl Layer for Budget {
     fn wrap(&self, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
-        Arc::new(Wrapped { layer: self.clone(), inner })
+        Arc::new(Wrapped { layer: Arc::new(self.clone()), inner })
     }
 }
 
@@ -367,7 +372,7 @@ impl fmt::Debug for Budget {
 }
 
 #[async_trait]
-impl Provider for Wrapped<Budget> {
+impl Provider for Wrapped<Arc<Budget>> {
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -376,9 +381,9 @@ impl Provider for Wrapped<Budget> {
         if !asks_a_model(&request) {
             return self.inner.send(request).await;
         }
-        let came = Instant::now();
+        let spent = Spent::begin(&request);
         let reserved = self.layer.reserve(self.name(), &request).await;
-        TimeLeft::spend(&mut request, came.elapsed());
+        spent.take_off(&mut request);
         let Some(mut reserved) = reserved.map_err(|error| error.with_provider(self.name()))? else {
             return self.inner.send(request).await;
         };
@@ -386,7 +391,7 @@ impl Provider for Wrapped<Budget> {
         match self.inner.send(request).await {
             Ok(response) => {
                 let cached = matches!(response.head.extensions.get(), Some(CacheStatus::Hit { .. }));
-                let settle = move |_: Ending, usage: Option<Usage>| reserved.settle(cached, usage.as_ref());
+                let settle = move |_: &Ending, usage: Option<&Usage>| reserved.settle(cached, usage);
                 Ok(hide(watch, on_usage(response, settle)))
             }
             Err(error) => {
@@ -401,14 +406,14 @@ impl Provider for Wrapped<Budget> {
 
 /// Money that was taken for a call. The sums are put right when it is dropped, so it rides in the stream of an answer.
 struct Reservation {
-    budget: Budget,
+    budget: Arc<Budget>,
     provider: String,
     model: String,
     when: SystemTime,
     reserved: Decimal,
     /// What the call is charged in the end; the estimate until something better is known.
     charge: Decimal,
-    allowances: Vec<Allowance>,
+    allowances: Arc<[Allowance]>,
 }
 
 impl Reservation {

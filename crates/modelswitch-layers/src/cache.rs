@@ -1,3 +1,5 @@
+mod canonical;
+mod events;
 mod key;
 mod stored;
 #[cfg(test)]
@@ -5,18 +7,22 @@ mod tests;
 mod turn;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use modelswitch_provider::{Body, Event, Provider, Request, Response, Result, TimeLeft, UsageWatch};
-use tokio::time::{Instant, timeout};
+use modelswitch_provider::{
+    Body, Event, Follow, Head, Passing, Provider, Request, Response, Result, TimeLeft, Usage, UsageWatch,
+};
+use tokio::time::timeout;
 
+use self::events::Events;
 use self::key::{Key, key_of};
 use self::stored::{Form, Stored};
 use self::turn::{Turn, Turns};
-use crate::ending::watch;
 use crate::layer::Wrapped;
+use crate::spent::Spent;
 use crate::{Ending, Layer};
 
 /// Answers a question that was asked before with the answer that it had.
@@ -67,6 +73,8 @@ use crate::{Ending, Layer};
 pub struct Cache {
     kept: moka::sync::Cache<Key, Arc<Stored>>,
     turns: Turns,
+    /// How often something was kept, by all clones.
+    keeps: Arc<AtomicU64>,
     time_to_live: Duration,
     max_size: u64,
     max_answer: usize,
@@ -85,6 +93,7 @@ impl Default for Cache {
         Self {
             kept: storage(time_to_live, max_size),
             turns: Turns::default(),
+            keeps: Arc::default(),
             time_to_live,
             max_size,
             // Longer than a model writes; embeddings of a large batch reach it.
@@ -172,6 +181,12 @@ impl Cache {
     /// Forgets all answers.
     pub fn clear(&self) {
         self.kept.invalidate_all();
+    }
+
+    fn keep(&self, key: Key, stored: Stored) {
+        self.kept.insert(key, Arc::new(stored));
+        // After it is there: who sees the number unchanged has missed nothing.
+        self.keeps.fetch_add(1, Ordering::Release);
     }
 
     fn find(&self, key: &Key, form: Form) -> Option<Response> {
@@ -311,7 +326,8 @@ impl Provider for Wrapped<Cache> {
         if !matches!(response.head.extensions.get(), Some(CacheStatus::Hit { .. })) {
             response.head.extensions.insert(CacheStatus::Miss);
         }
-        Ok(watch.hide(self.layer.keeping(key, turn, response)))
+        self.layer.keeping(key, turn, &mut response);
+        Ok(watch.hide(response))
     }
 }
 
@@ -324,59 +340,72 @@ impl Wrapped<Cache> {
         form: Form,
         request: &mut Request,
     ) -> std::result::Result<Response, Option<Turn>> {
+        let keeps = self.layer.keeps.load(Ordering::Acquire);
         if let Some(response) = self.layer.find(key, form) {
             return Ok(response);
         }
-        let begun = Instant::now();
+        if let Some(turn) = self.layer.turns.at_once(key)
+            && self.layer.keeps.load(Ordering::Acquire) == keeps
+        {
+            return Err(Some(turn));
+        }
+        let spent = Spent::begin(request);
         let patience =
             TimeLeft::of(request).map_or(self.layer.max_wait, |left| left.min(self.layer.max_wait));
         let turn = timeout(patience, self.layer.turns.wait(key)).await.ok();
-        TimeLeft::spend(request, begun.elapsed());
+        spent.take_off(request);
         self.layer.find(key, form).ok_or(turn)
     }
 }
 
 impl Cache {
     /// Keeps an answer once it has ended well, and then lets the next one in line look for it.
-    fn keeping(&self, key: Key, turn: Option<Turn>, response: Response) -> Response {
-        match &response.body {
+    fn keeping(&self, key: Key, turn: Option<Turn>, response: &mut Response) {
+        let Response { head, body } = response;
+        match body {
             Body::Json(json) if json.len() <= self.max_answer => {
-                self.kept.insert(key, Arc::new(Stored::whole(&response.head, json.clone())));
-                response
+                self.keep(key, Stored::whole(head, json.clone()));
             }
-            Body::Events(_) => self.collecting(key, turn, response),
-            _ => {
-                turn.into_iter().for_each(Turn::let_all_go);
-                response
-            }
+            Body::Events(events) => events.follow(Heard {
+                events: Events::default(),
+                left: Some(self.max_answer),
+                turn,
+                cache: self.clone(),
+                key,
+                head: head.clone(),
+            }),
+            _ => turn.into_iter().for_each(Turn::let_all_go),
         }
-    }
-
-    fn collecting(&self, key: Key, turn: Option<Turn>, response: Response) -> Response {
-        let heard = Heard { events: Vec::new(), left: Some(self.max_answer), turn };
-        let heard = Arc::new(Mutex::new(heard));
-        let (told, cache, head) = (heard.clone(), self.clone(), response.head.clone());
-        let look = move |event: &Event| told.lock().unwrap_or_else(PoisonError::into_inner).hear(event);
-        watch(response, look, move |ending| {
-            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            let (events, turn) = (std::mem::take(&mut heard.events), heard.turn.take());
-            match (ending, heard.left.and_then(|_| Stored::stream(&head, events))) {
-                (Ending::Finished, Some(stored)) => cache.kept.insert(key, Arc::new(stored)),
-                (Ending::Finished, None) => turn.into_iter().for_each(Turn::let_all_go),
-                (Ending::Failed(_), _) => turn.into_iter().for_each(Turn::failed),
-                // The next one in line asks.
-                _ => drop(turn),
-            }
-        })
     }
 }
 
 /// The events of a stream so far, as long as they aren't too many.
 struct Heard {
-    events: Vec<Event>,
+    events: Events,
     left: Option<usize>,
     /// Until it is known that the answer isn't kept.
     turn: Option<Turn>,
+    cache: Cache,
+    key: Key,
+    head: Head,
+}
+
+impl Follow for Heard {
+    fn passes(&mut self, event: &Passing<'_>) -> bool {
+        self.hear(event);
+        true
+    }
+
+    fn ended(self: Box<Self>, ending: &Ending, _: Option<&Usage>) {
+        let Self { events, left, turn, cache, key, head } = *self;
+        match (ending, left.and_then(|_| Stored::stream(&head, events))) {
+            (Ending::Finished, Some(stored)) => cache.keep(key, stored),
+            (Ending::Finished, None) => turn.into_iter().for_each(Turn::let_all_go),
+            (Ending::Failed(_), _) => turn.into_iter().for_each(Turn::failed),
+            // The next one in line asks.
+            (Ending::Dropped, _) => drop(turn),
+        }
+    }
 }
 
 impl Heard {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use modelswitch_provider::{Attempt, Error, ErrorKind, Provider, Request, Response, Result, TimeLeft};
-use tokio::time::Instant;
 
 use self::places::{Place, Places};
 use crate::layer::Wrapped;
 use crate::refusal::refused;
+use crate::spent::Spent;
 use crate::{Ending, Layer, on_end};
 
 /// Lets at most so many calls run at once. A stream counts until its end, or until it is dropped.
@@ -158,9 +158,9 @@ impl Provider for Wrapped<Concurrency> {
     }
 
     async fn send(&self, mut request: Request) -> Result<Response> {
-        let came = Instant::now();
+        let spent = Spent::begin(&request);
         let place = self.layer.place(self.name(), TimeLeft::of(&request)).await?;
-        TimeLeft::spend(&mut request, came.elapsed());
+        spent.take_off(&mut request);
         let adapts = self.layer.adapts;
         let answer = self.inner.send(request).await;
         if adapts {

@@ -98,7 +98,7 @@ impl Cost {
 
 impl Layer for Cost {
     fn wrap(&self, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
-        Arc::new(Wrapped { layer: self.clone(), inner })
+        Arc::new(Wrapped { layer: Arc::new(self.clone()), inner })
     }
 }
 
@@ -110,7 +110,7 @@ impl fmt::Debug for Cost {
 }
 
 #[async_trait]
-impl Provider for Wrapped<Cost> {
+impl Provider for Wrapped<Arc<Cost>> {
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -162,7 +162,7 @@ impl CallCost {
 
 /// A call that goes on. It is written down when it is dropped, so it rides in the stream of an answer.
 struct Call {
-    layer: Cost,
+    layer: Arc<Cost>,
     started: Instant,
     entry: Entry,
     cached: bool,
@@ -170,7 +170,7 @@ struct Call {
 }
 
 impl Call {
-    fn begin(layer: Cost, provider: &str, request: &Request) -> Self {
+    fn begin(layer: Arc<Cost>, provider: &str, request: &Request) -> Self {
         let mut entry = Entry::at(layer.clock.now());
         entry.provider = provider.to_owned();
         entry.model = request.model().map(|model| shown(&model)).unwrap_or_default();
@@ -204,7 +204,7 @@ impl Call {
         }
     }
 
-    fn end(mut self: Box<Self>, ending: Ending, usage: Option<Usage>) {
+    fn end(mut self: Box<Self>, ending: &Ending, usage: Option<&Usage>) {
         self.entry.outcome = match ending {
             Ending::Finished => Outcome::Ok,
             Ending::Failed(error) => Outcome::Error(error.kind()),
@@ -213,9 +213,9 @@ impl Call {
         if self.cached {
             self.entry.cost = Priced::Free;
         } else if let Some(usage) = usage {
-            self.entry.tokens = Some((&usage).into());
+            self.entry.tokens = Some(usage.into());
             let entry = &self.entry;
-            let cost = self.layer.prices.cost(&entry.provider, &entry.model, &usage, entry.time);
+            let cost = self.layer.prices.cost(&entry.provider, &entry.model, usage, entry.time);
             self.entry.cost = cost.map_or(Priced::NoPrice, Priced::Known);
         }
     }
@@ -227,7 +227,7 @@ impl Drop for Call {
         // A second end can't be: whoever ends a call takes it.
         let _ = self.cost.0.set(self.entry.cost.clone());
         if let Some(ledger) = &self.layer.ledger {
-            ledger.record(self.entry.clone());
+            ledger.record(std::mem::replace(&mut self.entry, Entry::at(SystemTime::UNIX_EPOCH)));
         }
     }
 }

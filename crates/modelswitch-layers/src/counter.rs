@@ -161,9 +161,13 @@ impl Counter for MemoryCounter {
         let taken = weigh(amount, from, &sums);
         if taken == Taken::Yes {
             for allowance in from {
-                let (sum, _) =
-                    state.sums.entry(allowance.key.clone()).or_insert((Decimal::ZERO, allowance.end));
-                *sum = sum.saturating_add(amount);
+                // The key is copied only for a sum that is new.
+                match state.sums.get_mut(&allowance.key) {
+                    Some((sum, _)) => *sum = sum.saturating_add(amount),
+                    None => {
+                        state.sums.insert(allowance.key.clone(), (amount, allowance.end));
+                    }
+                }
             }
         }
         Ok(taken)

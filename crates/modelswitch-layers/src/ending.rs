@@ -3,20 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::Stream;
-use modelswitch_provider::{Body, ByteStream, Error, Event, EventStream, Response};
-
-/// How an answer ended that was handed on.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Ending {
-    /// It is whole.
-    Finished,
-    /// It failed on the way.
-    Failed(Error),
-    /// Nobody wanted the rest.
-    Dropped,
-}
+use futures_util::{Stream, stream};
+use modelswitch_provider::{Body, ByteStream, Ending, Follow, Response, Usage};
 
 /// Runs `act` when an answer has ended: at once for a whole one, at its last event for a stream, and when a stream is
 /// dropped before that. It is run once, whatever happens. A permit or a reservation that is moved into the closure lives
@@ -45,31 +33,25 @@ pub enum Ending {
 /// # Ok::<(), modelswitch_provider::Error>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn on_end(response: Response, act: impl FnOnce(Ending) + Send + 'static) -> Response {
-    watch(response, |_| {}, act)
+#[inline]
+pub fn on_end(mut response: Response, act: impl FnOnce(Ending) + Send + 'static) -> Response {
+    match &mut response.body {
+        Body::Events(events) => events.follow(OnEnd(act)),
+        Body::Other(bytes) => {
+            let stream = std::mem::replace(bytes, ByteStream::new(stream::empty()));
+            *bytes = ByteStream::new(Watched { stream, last: Last(Some(Box::new(act))) });
+        }
+        _ => act(Ending::Finished),
+    }
+    response
 }
 
-/// The same, with a look at each event of a stream as it passes.
-pub(crate) fn watch(
-    response: Response,
-    look: impl FnMut(&Event) + Send + 'static,
-    act: impl FnOnce(Ending) + Send + 'static,
-) -> Response {
-    let Response { head, body } = response;
-    let last = Last(Some(Box::new(act)));
-    let body = match body {
-        Body::Json(bytes) => {
-            last.was(Ending::Finished);
-            Body::Json(bytes)
-        }
-        Body::Events(events) => Body::Events(EventStream::new(Watched { stream: events, look, last })),
-        Body::Other(bytes) => Body::Other(ByteStream::new(Watched { stream: bytes, look: |_: &_| {}, last })),
-        other => {
-            last.was(Ending::Finished);
-            other
-        }
-    };
-    Response { head, body }
+struct OnEnd<F>(F);
+
+impl<F: FnOnce(Ending) + Send + 'static> Follow for OnEnd<F> {
+    fn ended(self: Box<Self>, ending: &Ending, _: Option<&Usage>) {
+        (self.0)(ending.clone());
+    }
 }
 
 type Act = Box<dyn FnOnce(Ending) + Send>;
@@ -78,10 +60,6 @@ type Act = Box<dyn FnOnce(Ending) + Send>;
 struct Last(Option<Act>);
 
 impl Last {
-    fn was(mut self, ending: Ending) {
-        self.tell(ending);
-    }
-
     fn tell(&mut self, ending: Ending) {
         if let Some(act) = self.0.take() {
             act(ending);
@@ -95,19 +73,15 @@ impl Drop for Last {
     }
 }
 
-struct Watched<S, L> {
+/// Bytes have nobody who follows them: they are few and large.
+struct Watched<S> {
     stream: S,
-    look: L,
     last: Last,
 }
 
-/// What looks is called and never pinned.
-impl<S: Unpin, L> Unpin for Watched<S, L> {}
-
-impl<S, T, L> Stream for Watched<S, L>
+impl<S, T> Stream for Watched<S>
 where
     S: Stream<Item = modelswitch_provider::Result<T>> + Unpin,
-    L: FnMut(&T),
 {
     type Item = modelswitch_provider::Result<T>;
 
@@ -115,10 +89,9 @@ where
         let this = &mut *self;
         let polled = Pin::new(&mut this.stream).poll_next(cx);
         match &polled {
-            Poll::Ready(Some(Ok(item))) => (this.look)(item),
             Poll::Ready(Some(Err(error))) => this.last.tell(Ending::Failed(error.clone())),
             Poll::Ready(None) => this.last.tell(Ending::Finished),
-            Poll::Pending => {}
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         polled
     }
@@ -128,9 +101,9 @@ where
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use futures_util::{StreamExt, stream};
-    use modelswitch_provider::ErrorKind;
+    use futures_util::StreamExt;
     use modelswitch_provider::mock::reply;
+    use modelswitch_provider::{Error, ErrorKind, Event, EventStream};
 
     use super::*;
 

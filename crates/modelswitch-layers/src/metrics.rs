@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use metrics::{Label, Unit, describe_histogram, histogram};
+use metrics::{Label, SharedString, Unit, describe_histogram, histogram};
 use modelswitch_provider::ErrorKind;
 
 use crate::genai;
@@ -95,7 +95,7 @@ impl Metrics {
     fn labels(&self, call: &Call, told: &Told) -> Vec<Label> {
         let mut labels = Vec::with_capacity(6);
         labels.push(Label::from_static_parts(genai::OPERATION_NAME, call.operation));
-        labels.push(Label::new(genai::PROVIDER_NAME, call.provider.clone()));
+        labels.push(shared(genai::PROVIDER_NAME, call.provider.as_str().into()));
         let is_missing = call.outcome.error() == Some(ErrorKind::ModelNotFound.as_str());
         let requested = call.requested().filter(|_| !is_missing);
         for (name, model) in
@@ -109,7 +109,7 @@ impl Metrics {
 
 /// The models that have labels of their own. Clones know the same.
 #[derive(Clone, Default)]
-struct Models(Arc<Mutex<HashSet<String>>>);
+struct Models(Arc<Mutex<HashSet<Arc<str>>>>);
 
 /// More than a program has in use. OpenTelemetry's own libraries stop at 2000 rows of a measure, and a model has several.
 const MOST_MODELS: usize = 500;
@@ -117,14 +117,15 @@ const MOST_MODELS: usize = 500;
 impl Models {
     fn label(&self, name: &'static str, model: &str) -> Label {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.contains(model) {
-            return Label::new(name, model.to_owned());
+        if let Some(model) = known.get(model) {
+            return shared(name, model.clone());
         }
         if known.len() >= MOST_MODELS {
             return Label::from_static_parts(name, genai::OTHER);
         }
-        known.insert(model.to_owned());
-        Label::new(name, model.to_owned())
+        let model: Arc<str> = model.into();
+        known.insert(model.clone());
+        shared(name, model)
     }
 }
 
@@ -133,6 +134,11 @@ impl fmt::Debug for Models {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} models", self.0.lock().unwrap_or_else(PoisonError::into_inner).len())
     }
+}
+
+/// Each measure has the label: its text is counted and not copied.
+fn shared(name: &'static str, value: Arc<str>) -> Label {
+    Label::new(name, SharedString::from_shared(value))
 }
 
 fn with(labels: &[Label], name: &'static str, value: &'static str) -> Vec<Label> {

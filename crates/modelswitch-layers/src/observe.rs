@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt};
 use modelswitch_provider::{
-    Body, ByteStream, Event, EventStream, Provider, Request, Response, Result, UsageWatch,
+    Body, ByteStream, Ending, Event, EventStream, Follow, Passing, Provider, Request, Response, Result,
+    Usage, UsageWatch,
 };
 use tracing::Instrument;
 
@@ -134,17 +135,24 @@ impl Provider for Wrapped<Observe> {
 }
 
 /// Follows an answer to its end.
-fn watched(mut call: Box<Call>, response: Response) -> Response {
+fn watched(mut call: Box<Call>, mut response: Response) -> Response {
+    call.take_head(&response.head);
+    if let Body::Events(events) = &mut response.body
+        && call.span.is_disabled()
+    {
+        events.follow(Heard(call));
+        return response;
+    }
     let Response { head, body } = response;
-    call.take_head(&head);
     let body = match body {
         Body::Json(json) => {
             call.hear_whole(&json);
             call.outcome = Outcome::Ok;
             Body::Json(json)
         }
+        // What is said on the way to an event belongs into the span, so that has to stand around the stream.
         Body::Events(events) => {
-            let heard = |call: &mut Call, event: &Event| call.hear_event(event);
+            let heard = |call: &mut Call, event: &Event| call.hear_event(&Passing::new(event));
             Body::Events(EventStream::new(Watched { items: events, heard, call: Some(call) }))
         }
         Body::Other(bytes) => {
@@ -158,6 +166,25 @@ fn watched(mut call: Box<Call>, response: Response) -> Response {
         }
     };
     Response { head, body }
+}
+
+/// A call that follows its stream.
+struct Heard(Box<Call>);
+
+impl Follow for Heard {
+    fn passes(&mut self, event: &Passing<'_>) -> bool {
+        self.0.hear_event(event);
+        true
+    }
+
+    fn ended(mut self: Box<Self>, ending: &Ending, _: Option<&Usage>) {
+        match ending {
+            Ending::Finished => self.0.outcome = Outcome::Ok,
+            Ending::Failed(error) => self.0.fail(error),
+            // Whether that was early the call knows.
+            Ending::Dropped => {}
+        }
+    }
 }
 
 /// A stream that passes as it is, with the call that it belongs to.

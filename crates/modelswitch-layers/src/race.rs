@@ -1,14 +1,15 @@
 //! Asks several targets for one call, until one of them answers.
 
+mod running;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
 use modelswitch_provider::{Attempt, Error, ErrorKind, Request, Response, Result, TimeLeft};
 use tokio::time::{Instant, sleep};
 
+use self::running::Running;
 use crate::attempt::{Tried, record};
 use crate::refusal::BREAKER_OPEN;
 use crate::repeatable::wants_an_answer;
@@ -85,7 +86,7 @@ struct Race<'a, A> {
     waiting: VecDeque<usize>,
     /// Those whose breaker refused.
     resting: VecDeque<usize>,
-    running: FuturesUnordered<BoxFuture<'a, (usize, Result<Response>)>>,
+    running: Running<'a>,
     /// One for each that runs.
     tries: Vec<Try>,
     asked: usize,
@@ -127,7 +128,7 @@ where
             begun: Instant::now(),
             waiting: order.into_iter().collect(),
             resting: VecDeque::new(),
-            running: FuturesUnordered::new(),
+            running: Running::default(),
             tries: Vec::new(),
             asked: 0,
             failures: Vec::new(),
@@ -152,7 +153,8 @@ where
 
     fn start(&mut self, target: usize, chance: Chance) {
         let mut request = self.request.clone();
-        TimeLeft::spend(&mut request, self.begun.elapsed());
+        let started = if self.asked == 0 { self.begun } else { Instant::now() };
+        TimeLeft::spend(&mut request, started - self.begun);
         request.extensions.insert(chance);
         let tried = self.hedge.map(|patience| {
             request.extensions.insert(Patience(patience));
@@ -160,9 +162,8 @@ where
         });
         let number = self.asked;
         self.asked += 1;
-        self.tries.push(Try { number, target, chance, started: Instant::now(), tried });
-        let asked = (self.ask)(target, request);
-        self.running.push(asked.map(move |outcome| (number, outcome)).boxed());
+        self.tries.push(Try { number, target, chance, started, tried });
+        self.running.push(number, (self.ask)(target, request));
     }
 
     /// The next one who has something to say; `None` when nobody runs.

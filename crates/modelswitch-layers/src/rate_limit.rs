@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use modelswitch_provider::{
     Error, ErrorKind, Provider, Request, Response, Result, TimeLeft, Usage, UsageWatch,
 };
-use tokio::time::Instant;
 
 use self::pace::{Pace, Reservation, Use};
 use crate::layer::Wrapped;
 use crate::refusal::refused;
 use crate::retry::tries;
+use crate::spent::Spent;
 use crate::usage::{hide, on_usage};
 use crate::{Ending, Layer};
 
@@ -176,14 +176,14 @@ impl Provider for Wrapped<RateLimit> {
     }
 
     async fn send(&self, mut request: Request) -> Result<Response> {
-        let came = Instant::now();
+        let spent = Spent::begin(&request);
         let reservation = self.layer.reserve(self.name(), &request).await?;
-        TimeLeft::spend(&mut request, came.elapsed());
+        spent.take_off(&mut request);
         let watch = self.layer.limits.tokens.map(|_| UsageWatch::ask(&mut request));
         match self.inner.send(request).await {
             Ok(response) if watch.is_some() => {
                 let requests = response.head.attempts().into();
-                let settle = move |_: Ending, usage: Option<Usage>| {
+                let settle = move |_: &Ending, usage: Option<&Usage>| {
                     let tokens =
                         usage.map(|usage| usage.prompt_tokens.saturating_add(usage.completion_tokens));
                     reservation.settle(requests, tokens);

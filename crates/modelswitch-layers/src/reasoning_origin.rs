@@ -2,15 +2,12 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
 use async_trait::async_trait;
-use futures_util::{Stream, StreamExt};
-use memchr::memmem;
 use modelswitch_provider::{
-    Adaptation, Body, Document, Endpoint, Event, EventStream, Provider, Request, Response, Result,
+    Adaptation, Body, Document, Ending, Endpoint, Follow, Passing, Provider, Reasons, Request, Response,
+    Result, Usage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -127,9 +124,10 @@ impl Provider for Wrapped<ReasoningOrigin> {
             Some(body) => self.layer.leave_out_of(body, self.name())?,
             None => LeftOut::default(),
         };
-        let Response { mut head, body } = self.inner.send(request).await?;
-        head.adaptations.splice(0..0, left_out.adaptations());
-        Ok(Response { head, body: self.layer.listen(body, self.name()) })
+        let mut response = self.inner.send(request).await?;
+        response.head.adaptations.splice(0..0, left_out.adaptations());
+        self.layer.listen(&mut response.body, self.name());
+        Ok(response)
     }
 }
 
@@ -145,7 +143,7 @@ impl ReasoningOrigin {
     /// Takes out of a request what others than this provider thought.
     fn leave_out_of(&self, body: &mut Document, provider: &str) -> Result<LeftOut> {
         let mut left_out = LeftOut::default();
-        let has_any = |name| body.get_raw(name).is_some_and(|text: &str| has_reasoning(text.as_bytes()));
+        let has_any = |name| body.get_bytes(name).is_some_and(has_reasoning);
         let (in_messages, attached) = (has_any("messages"), body.has(ATTACHED));
         if !(in_messages || attached) || !self.may_keep_from(provider) {
             return Ok(left_out);
@@ -254,20 +252,20 @@ impl ReasoningOrigin {
 
 /// On the way out.
 impl ReasoningOrigin {
-    fn listen(&self, body: Body, provider: &str) -> Body {
+    fn listen(&self, body: &mut Body, provider: &str) {
         if self.0.most_thoughts == 0 {
-            return body;
+            return;
         }
         let listener = || Listener { layer: self.clone(), provider: provider.into(), heard: Vec::new() };
         match body {
             Body::Json(json) => {
-                listener().hear(&json);
-                Body::Json(json)
+                let reasons = Reasons::of(json);
+                if reasons.reasoning {
+                    listener().hear(json, reasons);
+                }
             }
-            Body::Events(events) => {
-                Body::Events(EventStream::new(HeardEvents { events, listener: Some(listener()) }))
-            }
-            other => other,
+            Body::Events(events) => events.follow(listener()),
+            _ => {}
         }
     }
 
@@ -409,9 +407,8 @@ const MOST_HEARD: usize = 256;
 
 impl Listener {
     /// Takes in a whole answer, or a piece of one.
-    fn hear(&mut self, json: &[u8]) {
-        let thinks = has_reasoning(json);
-        let is_of_interest = thinks || (self.has_news() && finishes(json));
+    fn hear(&mut self, json: &[u8], reasons: Reasons) {
+        let is_of_interest = reasons.reasoning || (reasons.finish && self.has_news());
         if !is_of_interest {
             return;
         }
@@ -463,25 +460,14 @@ impl Drop for Listener {
     }
 }
 
-/// Events that pass as they are, and are listened to.
-struct HeardEvents {
-    events: EventStream,
-    listener: Option<Listener>,
-}
-
-impl Stream for HeardEvents {
-    type Item = Result<Event>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = std::task::ready!(self.events.poll_next_unpin(cx));
-        match (&next, &mut self.listener) {
-            (Some(Ok(event)), Some(listener)) => listener.hear(&event.data),
-            // It is over, well or badly; whoever asks next need not wait until the stream is dropped.
-            (Some(Err(_)) | None, _) => self.listener = None,
-            (Some(Ok(_)), None) => {}
-        }
-        Poll::Ready(next)
+/// It is remembered when the stream ends, and not only when that is dropped: whoever asks next need not wait for it.
+impl Follow for Listener {
+    fn passes(&mut self, event: &Passing<'_>) -> bool {
+        self.hear(&event.data, event.reasons());
+        true
     }
+
+    fn ended(self: Box<Self>, _: &Ending, _: Option<&Usage>) {}
 }
 
 /// As much of an answer, or of a chunk of one, as is of interest here.
@@ -511,37 +497,16 @@ struct Said<'a> {
     reasoning: Option<&'a RawValue>,
 }
 
+fn has_reasoning(json: &[u8]) -> bool {
+    Reasons::of(json).reasoning
+}
+
 fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
     let text = value.get();
     match text.strip_prefix('"')?.strip_suffix('"') {
         Some(plain) if !plain.contains('\\') => Some(Cow::Borrowed(plain)),
         _ => serde_json::from_str(text).ok().map(Cow::Owned),
     }
-}
-
-/// True when a JSON text has reasoning that is a text with something in it, at whatever depth. Text inside of strings is
-/// never taken for it: its quotes are escaped.
-fn has_reasoning(json: &[u8]) -> bool {
-    const WORD: &[u8] = b"\"reasoning";
-    memmem::find_iter(json, WORD).any(|at| {
-        let rest = json.get(at + WORD.len()..).unwrap_or_default();
-        let rest = rest.strip_prefix(b"_content").unwrap_or(rest);
-        matches!(value_after(rest), [b'"', next, ..] if *next != b'"')
-    })
-}
-
-/// True when a chunk says why a choice ended.
-fn finishes(json: &[u8]) -> bool {
-    const WORD: &[u8] = b"\"finish_reason";
-    memmem::find_iter(json, WORD)
-        .any(|at| value_after(json.get(at + WORD.len()..).unwrap_or_default()).starts_with(b"\""))
-}
-
-/// What stands behind the rest of a member's name; nothing if it is no member, or its name goes on.
-fn value_after(rest: &[u8]) -> &[u8] {
-    let colon =
-        rest.strip_prefix(b"\"").map(<[u8]>::trim_ascii_start).and_then(|rest| rest.strip_prefix(b":"));
-    colon.map(<[u8]>::trim_ascii_start).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -186,16 +186,16 @@ impl Provider for Wrapped<Retry> {
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
-        if let Some(budget) = &self.layer.budget {
-            budget.call();
-        }
         let begun = Instant::now();
+        if let Some(budget) = &self.layer.budget {
+            budget.call(begun);
+        }
         let mut failures = Vec::new();
         let mut tries = 0;
+        let mut started = begun;
         loop {
-            let started = Instant::now();
             let mut this_try = request.clone();
-            TimeLeft::spend(&mut this_try, begun.elapsed());
+            TimeLeft::spend(&mut this_try, started - begun);
             let error = match send_until_committed(&*self.inner, this_try).await {
                 Ok(mut response) => {
                     failures.append(&mut response.head.failures);
@@ -222,6 +222,7 @@ impl Provider for Wrapped<Retry> {
                     );
                     record(&request, &mut failures, &error.with_provider(self.name()), started.elapsed());
                     sleep(wait).await;
+                    started = Instant::now();
                 }
                 Verdict::GiveUp => return Err(error.with_failures(failures).into_exhausted()),
                 Verdict::PassOn => return Err(error.with_failures(failures)),

@@ -1,6 +1,9 @@
 //! How much there is in a request, for those who must guess what it takes.
 
-use memchr::{memchr, memmem};
+use std::sync::LazyLock;
+
+use memchr::memchr;
+use memchr::memmem::Finder;
 use modelswitch_provider::Document;
 
 /// The bytes of JSON text without its images and pieces of sound, and how many of those there are: they stand in it as the
@@ -8,9 +11,10 @@ use modelswitch_provider::Document;
 ///
 /// Each byte is looked at once, whatever stands in the text: a piece goes up to the end of its string, so a text of nothing but
 /// beginnings isn't looked through anew for each of them.
-pub(crate) fn text_and_pieces(json: &str) -> (usize, u64) {
-    let (mut rest, mut text, mut pieces) = (json.as_bytes(), 0, 0_u64);
-    while let Some(begin) = memmem::find(rest, b";base64,") {
+pub(crate) fn text_and_pieces(json: &[u8]) -> (usize, u64) {
+    static BEGIN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
+    let (mut rest, mut text, mut pieces) = (json, 0, 0_u64);
+    while let Some(begin) = BEGIN.find(rest) {
         text += begin;
         pieces += 1;
         let piece = rest.get(begin..).unwrap_or_default();

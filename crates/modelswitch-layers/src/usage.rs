@@ -1,35 +1,37 @@
 //! The tokens that a call took, when its answer has ended.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use modelswitch_provider::{Body, Ending, Follow, Response, Usage, UsageWatch};
 
-use modelswitch_provider::{Body, Event, Response, Usage, UsageSeen, UsageWatch};
-
-use crate::ending::{Ending, watch};
+use crate::on_end;
 
 /// Runs `act` once when an answer has ended, with the tokens that it told of until then.
+#[inline]
 pub(crate) fn on_usage(
-    response: Response,
-    act: impl FnOnce(Ending, Option<Usage>) + Send + 'static,
+    mut response: Response,
+    act: impl FnOnce(&Ending, Option<&Usage>) + Send + 'static,
 ) -> Response {
-    let seen = Arc::new(Mutex::new(UsageSeen::default()));
-    if let Body::Json(json) = &response.body {
-        let _ = locked(&seen).hear(json);
+    match &mut response.body {
+        Body::Json(_) => act(&Ending::Finished, response.usage()),
+        Body::Events(events) => events.follow(OnUsage(act)),
+        _ => return on_end(response, move |ending| act(&ending, None)),
     }
-    let told = seen.clone();
-    let look = move |event: &Event| {
-        let _ = locked(&told).hear_event(event);
-    };
-    watch(response, look, move |ending| {
-        let usage = locked(&seen).usage();
-        act(ending, usage);
-    })
+    response
 }
 
-fn locked(seen: &Mutex<UsageSeen>) -> MutexGuard<'_, UsageSeen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+struct OnUsage<F>(F);
+
+impl<F: FnOnce(&Ending, Option<&Usage>) + Send + 'static> Follow for OnUsage<F> {
+    fn wants_usage(&self) -> bool {
+        true
+    }
+
+    fn ended(self: Box<Self>, ending: &Ending, usage: Option<&Usage>) {
+        (self.0)(ending, usage);
+    }
 }
 
 /// Hides what only a layer asked for, where it asked.
+#[inline]
 pub(crate) fn hide(watch: Option<UsageWatch>, response: Response) -> Response {
     match watch {
         Some(watch) => watch.hide(response),

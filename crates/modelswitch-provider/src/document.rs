@@ -37,7 +37,8 @@ pub struct Document {
 
 #[derive(Clone)]
 struct Member {
-    name: Box<str>,
+    /// A clone of the members copies no names.
+    name: Arc<str>,
     /// Valid JSON text: a slice of the source, or a value that was set.
     value: Bytes,
 }
@@ -88,6 +89,11 @@ impl Document {
             .and_then(|member| std::str::from_utf8(&member.value).ok())
     }
 
+    /// The same as bytes, for whoever only searches or measures it: nobody has to see that they are text.
+    pub fn get_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.members.iter().find(|member| &*member.name == name).map(|member| &*member.value)
+    }
+
     /// A member decoded; `None` when it is missing or `null`.
     ///
     /// # Errors
@@ -135,7 +141,7 @@ impl Document {
 
     /// Sets a member to a text, which never fails.
     pub(crate) fn set_str(&mut self, name: &str, text: &str) {
-        self.put(name, quoted(text).into());
+        self.put(name, quoted(text));
     }
 
     /// Takes a member out, and says whether it was there.
@@ -163,6 +169,11 @@ impl Document {
         true
     }
 
+    /// The members in order, with the JSON text that they are.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.members.iter().map(|member| (&*member.name, &*member.value))
+    }
+
     /// The names of the members, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|member| &*member.name)
@@ -188,7 +199,7 @@ impl Document {
             if position > 0 {
                 text.put_u8(b',');
             }
-            text.put_slice(quoted(&member.name).as_bytes());
+            text.put_slice(&quoted(&member.name));
             text.put_u8(b':');
             text.put_slice(&member.value);
         }
@@ -289,8 +300,9 @@ pub(crate) fn to_json(value: &(impl Serialize + ?Sized)) -> Result<Bytes> {
         .map_err(|_| Error::invalid_request("the value can't be written as JSON"))
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// A text is always JSON.
+fn quoted(text: &str) -> Bytes {
+    serde_json::to_vec(text).unwrap_or_default().into()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -45,22 +46,32 @@ pub trait Provider: Debug + Send + Sync + 'static {
     async fn send(&self, request: Request) -> Result<Response>;
 }
 
-#[async_trait]
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>>;
+
+// Both hand on the future of what is inside. A future of their own around it would cost each layer of a stack a box a call: a
+// call of `send` on an `Arc<dyn Provider>` is one of these.
 impl<P: Provider + ?Sized> Provider for Arc<P> {
     fn name(&self) -> &str {
         (**self).name()
     }
-    async fn send(&self, request: Request) -> Result<Response> {
-        (**self).send(request).await
+    fn send<'a, 'b>(&'a self, request: Request) -> Answer<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        (**self).send(request)
     }
 }
 
-#[async_trait]
 impl<P: Provider + ?Sized> Provider for Box<P> {
     fn name(&self) -> &str {
         (**self).name()
     }
-    async fn send(&self, request: Request) -> Result<Response> {
-        (**self).send(request).await
+    fn send<'a, 'b>(&'a self, request: Request) -> Answer<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        (**self).send(request)
     }
 }

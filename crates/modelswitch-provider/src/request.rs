@@ -195,6 +195,8 @@ impl fmt::Debug for Payload {
 pub struct Endpoint {
     method: Method,
     path: Cow<'static, str>,
+    /// Where the query begins; every layer asks for what stands before it.
+    plain: usize,
 }
 
 impl Endpoint {
@@ -207,10 +209,15 @@ impl Endpoint {
     /// `POST /responses`
     pub const RESPONSES: Self = Self::post("/responses");
     /// `GET /models`
-    pub const MODELS: Self = Self { method: Method::GET, path: Cow::Borrowed("/models") };
+    pub const MODELS: Self = Self::of(Method::GET, "/models");
 
     const fn post(path: &'static str) -> Self {
-        Self { method: Method::POST, path: Cow::Borrowed(path) }
+        Self::of(Method::POST, path)
+    }
+
+    /// Of a path without a query.
+    const fn of(method: Method, path: &'static str) -> Self {
+        Self { method, path: Cow::Borrowed(path), plain: path.len() }
     }
 
     /// Any endpoint. The path starts with a slash and may carry a query: `/files?limit=3`.
@@ -233,7 +240,8 @@ impl Endpoint {
                 "the path must start with one `/` and have no `.` or `..` parts",
             ));
         }
-        Ok(Self { method, path })
+        let plain = plain.len();
+        Ok(Self { method, path, plain })
     }
 
     /// The HTTP method.
@@ -243,7 +251,7 @@ impl Endpoint {
 
     /// The path, without the query.
     pub fn path(&self) -> &str {
-        self.path.split('?').next().unwrap_or_default()
+        self.path.get(..self.plain).unwrap_or_default()
     }
 
     /// The query, without its question mark.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, StatusCode, Version};
 use serde::Serialize;
 
+use crate::usage::Told;
 use crate::{ByteStream, Error, ErrorKind, EventStream, Result};
 
 /// What a provider answers: who answered and how, and the body.
@@ -111,9 +112,11 @@ pub struct Head {
     pub adaptations: Vec<Adaptation>,
     /// Typed values that layers leave for whoever is above: what the call cost, whether a cache had it.
     pub extensions: Extensions,
+    /// What [`Response::usage`] found.
+    pub(crate) told: Option<Box<Told>>,
 }
 
-/// By all but the extensions, which can't be compared.
+/// By all but the extensions, which can't be compared, and what was read out of the body.
 impl PartialEq for Head {
     fn eq(&self, other: &Self) -> bool {
         let Self {
@@ -126,6 +129,7 @@ impl PartialEq for Head {
             failures,
             adaptations,
             extensions: _,
+            told: _,
         } = self;
         *provider == other.provider
             && *model == other.model

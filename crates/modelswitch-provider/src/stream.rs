@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -8,31 +8,37 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Body, Error, Response, Result};
+use crate::flow::Flow;
+use crate::{Body, Error, Follow, Response, Result};
 
 /// A stream of server-sent events that ends in one of two ways: properly (`None`), or with an `Err` and nothing after.
 ///
 /// A stream that was cut is never mistaken for a finished one. The terminator (`[DONE]`) is not an item. It pulls:
 /// there is no task behind it and nothing is buffered without bound; dropping it closes the upstream connection. At its end, be
 /// it good or bad, it lets go of whatever it is made of by itself: a reader who keeps a stream that failed keeps nothing else.
-pub struct EventStream(UntilEnd<Event>);
+pub struct EventStream(Box<Flow>);
 
 impl EventStream {
     /// A stream of events. After an `Err` nothing more is taken from it.
     pub fn new(events: impl Stream<Item = Result<Event>> + Send + 'static) -> Self {
-        Self(UntilEnd::new(events))
+        Self(Box::new(Flow::new(events)))
     }
 
     /// Changes the stream, and keeps its promise.
     pub fn map_events(self, map: impl FnMut(Result<Event>) -> Result<Event> + Send + 'static) -> Self {
         Self::new(self.map(map))
     }
+
+    /// Lets somebody go along with it, after those who do already: what they keep back the new one doesn't meet.
+    pub fn follow(&mut self, follower: impl Follow) {
+        self.0.follow(follower);
+    }
 }
 
 impl Stream for EventStream {
     type Item = Result<Event>;
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next(cx)
+        self.0.poll(cx)
     }
 }
 
@@ -75,20 +81,27 @@ impl fmt::Debug for ByteStream {
 ///
 /// What they come from is dropped there, and not only when the reader drops this: layers outside take the end for the end of
 /// the call and give its place away, so nothing of it may go on.
-struct UntilEnd<T>(Option<Pin<Box<dyn Stream<Item = Result<T>> + Send>>>);
+pub(crate) struct UntilEnd<T>(Option<Pin<Box<dyn Stream<Item = Result<T>> + Send>>>);
 
 impl<T> UntilEnd<T> {
-    fn new(items: impl Stream<Item = Result<T>> + Send + 'static) -> Self {
+    pub(crate) fn new(items: impl Stream<Item = Result<T>> + Send + 'static) -> Self {
         Self(Some(Box::pin(items)))
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
+    /// Lets go of what they come from before their end.
+    pub(crate) fn close(&mut self) {
+        self.0 = None;
+    }
+
+    // An item is as large as a line of the processor's cache: it stays where it is, and is not handed from one to the next.
+    #[inline]
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         let Some(items) = &mut self.0 else { return Poll::Ready(None) };
-        let next = ready!(items.as_mut().poll_next(cx));
-        if !matches!(next, Some(Ok(_))) {
+        let next = items.as_mut().poll_next(cx);
+        if matches!(next, Poll::Ready(Some(Err(_)) | None)) {
             self.0 = None;
         }
-        Poll::Ready(next)
+        next
     }
 }
 
@@ -168,20 +181,25 @@ impl fmt::Debug for Event {
 pub async fn committed(response: Response) -> Result<Response> {
     let Response { head, body } = response;
     let Body::Events(mut events) = body else { return Ok(Response { head, body }) };
-    let mut held = Vec::new();
-    let mut size = 0_usize;
-    while let Some(event) = events.next().await {
-        let event = event?;
-        let is_content = is_content(&event);
-        size = size.saturating_add(event.data.len());
-        held.push(Ok(event));
-        // A service that sends empty chunks for ever, or huge ones, must not fill the memory.
-        if is_content || held.len() >= MOST_EVENTS_HELD || size >= MOST_BYTES_HELD {
-            break;
-        }
+    // Somebody further in has waited for it, and nobody has touched it since.
+    if !events.0.is_committed() {
+        read_ahead(&mut events).await?;
     }
-    let body = Body::Events(EventStream::new(stream::iter(held).chain(events)));
-    Ok(Response { head, body })
+    Ok(Response { head, body: Body::Events(events) })
+}
+
+async fn read_ahead(events: &mut EventStream) -> Result<()> {
+    let (mut read, mut size, mut is_committed) = (Vec::new(), 0_usize, false);
+    while !is_committed && let Some(event) = events.next().await {
+        let event = event?;
+        size = size.saturating_add(event.data.len());
+        let is_content = is_content(&event);
+        read.push(event);
+        // A service that sends empty chunks for ever, or huge ones, must not fill the memory.
+        is_committed = is_content || read.len() >= MOST_EVENTS_HELD || size >= MOST_BYTES_HELD;
+    }
+    events.0.put_back(read, is_committed);
+    Ok(())
 }
 
 const MOST_EVENTS_HELD: usize = 256;

@@ -1,12 +1,19 @@
+mod place;
+
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::LazyLock;
 
-use futures_util::{StreamExt, future};
+use bytes::Bytes;
 use memchr::memmem::Finder;
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::{Body, Document, Error, Event, EventStream, Request, Response, Result, Usage};
+use self::place::Place;
+use crate::document::Name;
+use crate::{Body, Document, Ending, Error, Event, Follow, Passing, Request, Response, Result, Usage};
 
 /// In [`Request::extensions`]: a layer wants the usage of a streamed answer, also where the caller didn't ask for it. An
 /// adapter then asks the service for it, if the service can be asked. [`UsageWatch`] puts it there.
@@ -56,49 +63,116 @@ pub struct UsageWatch {
 impl UsageWatch {
     /// Asks for the usage of the answer. Only a stream has to be asked for it.
     pub fn ask(request: &mut Request) -> Self {
+        if !request.is_stream() {
+            return Self { hides: false };
+        }
         let is_asked_for = request.includes_usage() || request.extensions.get::<WantsUsage>().is_some();
         request.extensions.insert(WantsUsage);
-        Self { hides: request.is_stream() && !is_asked_for }
+        Self { hides: !is_asked_for }
     }
 
     /// Hears the usage of an answer, of a stream while it is read, and hides what the caller didn't ask for. A service that
     /// says what was used so far is heard each time; the last counts.
     #[must_use]
-    pub fn observe(self, response: Response, mut heard: impl FnMut(&Usage) + Send + 'static) -> Response {
-        let mut seen = UsageSeen::default();
-        let Response { head, body } = response;
-        let body = match body {
-            Body::Json(json) => {
-                if seen.hear(&json)
-                    && let Some(usage) = seen.usage()
-                {
-                    heard(&usage);
-                }
-                Body::Json(json)
-            }
-            Body::Events(events) => Body::Events(EventStream::new(events.inspect(move |event| {
-                if event.as_ref().is_ok_and(|event| seen.hear_event(event))
-                    && let Some(usage) = seen.usage()
-                {
-                    heard(&usage);
-                }
-            }))),
-            other => other,
-        };
-        self.hide(Response { head, body })
+    pub fn observe(self, mut response: Response, mut heard: impl FnMut(&Usage) + Send + 'static) -> Response {
+        if let Some(usage) = response.usage() {
+            heard(usage);
+        }
+        if let Body::Events(events) = &mut response.body {
+            events.follow(Observed { seen: UsageSeen::default(), heard });
+        }
+        self.hide(response)
     }
 
     /// Hides what the caller didn't ask for, for a layer that has heard it in its own way.
     #[must_use]
-    pub fn hide(self, response: Response) -> Response {
-        let Response { head, body } = response;
-        let body = match body {
-            Body::Events(events) if self.hides => Body::Events(EventStream::new(
-                events.filter(|event| future::ready(!event.as_ref().is_ok_and(Event::is_usage_alone))),
-            )),
-            other => other,
-        };
-        Response { head, body }
+    #[inline]
+    pub fn hide(self, mut response: Response) -> Response {
+        if let Body::Events(events) = &mut response.body
+            && self.hides
+        {
+            events.follow(Hidden);
+        }
+        response
+    }
+}
+
+/// Hears what was used so far each time that it is told.
+struct Observed<F> {
+    seen: UsageSeen,
+    heard: F,
+}
+
+impl<F: FnMut(&Usage) + Send + 'static> Follow for Observed<F> {
+    fn passes(&mut self, event: &Passing<'_>) -> bool {
+        if event.tells_usage()
+            && self.seen.hear(&event.data)
+            && let Some(usage) = self.seen.usage()
+        {
+            (self.heard)(&usage);
+        }
+        true
+    }
+
+    fn ended(self: Box<Self>, _: &Ending, _: Option<&Usage>) {}
+}
+
+/// Keeps back what tells the tokens and nothing else.
+struct Hidden;
+
+impl Follow for Hidden {
+    fn passes(&mut self, event: &Passing<'_>) -> bool {
+        !event.is_usage_alone()
+    }
+
+    fn ended(self: Box<Self>, _: &Ending, _: Option<&Usage>) {}
+}
+
+/// What a whole answer tells of its tokens, for whoever asks after the first.
+#[derive(Clone)]
+pub(crate) struct Told {
+    /// It is true of this body and of no other: a layer may have put another one in its place.
+    of: Bytes,
+    usage: Option<Usage>,
+}
+
+/// Without the answer.
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.usage.fmt(f)
+    }
+}
+
+impl Told {
+    fn by(json: &Bytes) -> Self {
+        let mut seen = UsageSeen::default();
+        let _ = seen.hear(json);
+        Self { of: json.clone(), usage: seen.usage() }
+    }
+
+    fn is_of(&self, json: &Bytes) -> bool {
+        self.of.as_ptr() == json.as_ptr() && self.of.len() == json.len()
+    }
+}
+
+impl Response {
+    /// What a whole answer tells of its tokens. It is read once, however many layers ask. `None` for a stream, whose tokens
+    /// those know who [follow](crate::Follow) it.
+    ///
+    /// ```
+    /// use modelswitch_provider::Response;
+    /// use serde_json::json;
+    ///
+    /// let mut answer = Response::json(&json!({ "usage": { "total_tokens": 3 } }))?;
+    /// assert_eq!(answer.usage().map(|usage| usage.total_tokens), Some(3));
+    /// # Ok::<(), modelswitch_provider::Error>(())
+    /// ```
+    pub fn usage(&mut self) -> Option<&Usage> {
+        let Body::Json(json) = &self.body else { return None };
+        if !self.head.told.as_ref().is_some_and(|told| told.is_of(json)) {
+            self.head.told = Some(Box::new(Told::by(json)));
+        }
+        self.head.told.as_ref()?.usage.as_ref()
     }
 }
 
@@ -113,38 +187,84 @@ impl UsageWatch {
 /// assert_eq!(seen.usage().map(|usage| (usage.prompt_tokens, usage.cached_tokens())), Some((7, Some(3))));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct UsageSeen(Map<String, Value>);
+pub struct UsageSeen {
+    prompt: Option<Value>,
+    completion: Option<Value>,
+    total: Option<Value>,
+    /// Everything else, by its name.
+    more: Map<String, Value>,
+}
 
 impl UsageSeen {
     /// Takes in a whole answer. False when it tells nothing.
     pub fn hear(&mut self, json: &[u8]) -> bool {
-        // What can't be read tells nothing.
-        serde_json::from_slice::<Answer<'_>>(json).is_ok_and(|answer| self.take_answer(&answer))
+        match Place::of(json) {
+            Place::Nowhere => false,
+            Place::Outermost(usage) => self.take(usage),
+            // What can't be read tells nothing.
+            Place::Unclear => {
+                serde_json::from_slice::<Answer<'_>>(json).is_ok_and(|answer| self.take_answer(&answer))
+            }
+        }
     }
 
     /// Takes in an event, which is parsed only if there is something in it. False when there isn't.
     pub fn hear_event(&mut self, event: &Event) -> bool {
-        has_member(&event.data, USAGE, b'{') && self.hear(&event.data)
+        event.tells_usage() && self.hear(&event.data)
     }
 
     /// Takes in the `usage` of an answer. What was said last counts; what isn't said takes nothing back.
     pub fn take(&mut self, usage: &RawValue) -> bool {
-        let Ok(members) = serde_json::from_str::<Map<String, Value>>(usage.get()) else { return false };
-        self.0.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
+        let Ok(Self { prompt, completion, total, mut more }) = serde_json::from_str(usage.get()) else {
+            return false;
+        };
+        for (known, new) in
+            [(&mut self.prompt, prompt), (&mut self.completion, completion), (&mut self.total, total)]
+        {
+            if new.is_some() {
+                *known = new;
+            }
+        }
+        self.more.append(&mut more);
         true
     }
 
     /// The tokens; `None` when nothing was told.
     pub fn usage(&self) -> Option<Usage> {
-        let tells = |names: &[&str]| names.iter().any(|name| self.0.contains_key(*name));
-        if tells(&["prompt_tokens", "completion_tokens"]) {
-            return Usage::from_wire(&self.0).ok();
+        let is_older = || ["input_tokens", "output_tokens"].iter().any(|name| self.more.contains_key(*name));
+        if self.prompt.is_some() || self.completion.is_some() {
+            return self.in_words_of_chat();
         }
-        if tells(&["input_tokens", "output_tokens"]) {
+        if is_older() {
             return Usage::from_wire(&self.in_older_words()).ok();
         }
         // Some endpoints count seconds or characters, which are no tokens.
-        if tells(&["total_tokens"]) { Usage::from_wire(&self.0).ok() } else { None }
+        self.total.as_ref().and_then(|_| self.in_words_of_chat())
+    }
+
+    /// A count that is no number makes the others unreadable, too.
+    fn in_words_of_chat(&self) -> Option<Usage> {
+        let count = |told: &Option<Value>| told.as_ref().map_or(Some(0), Value::as_u64);
+        Some(Usage {
+            prompt_tokens: count(&self.prompt)?,
+            completion_tokens: count(&self.completion)?,
+            total_tokens: count(&self.total)?,
+            extra: self.more.clone(),
+        })
+    }
+
+    fn put(&mut self, name: Cow<'_, str>, value: Value) {
+        if value.is_null() {
+            return;
+        }
+        match &*name {
+            "prompt_tokens" => self.prompt = Some(value),
+            "completion_tokens" => self.completion = Some(value),
+            "total_tokens" => self.total = Some(value),
+            _ => {
+                self.more.insert(name.into_owned(), value);
+            }
+        }
     }
 
     fn take_answer(&mut self, answer: &Answer<'_>) -> bool {
@@ -160,14 +280,14 @@ impl UsageSeen {
 
     /// Of `/responses`, which counts cached tokens in, and of Anthropic, which counts them apart.
     fn in_older_words(&self) -> Value {
-        let count = |name: &str| self.0.get(name).and_then(Value::as_u64).unwrap_or_default();
-        let detail = |group: &str, name: &str| self.0.get(group)?.get(name)?.as_u64();
+        let count = |name: &str| self.more.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let detail = |group: &str, name: &str| self.more.get(group)?.get(name)?.as_u64();
         let (read, written) = (count("cache_read_input_tokens"), count("cache_creation_input_tokens"));
         let prompt = count("input_tokens").saturating_add(read).saturating_add(written);
         let answer = count("output_tokens");
         let cached = detail("input_tokens_details", "cached_tokens").or((read > 0).then_some(read));
         let thought = detail("output_tokens_details", "reasoning_tokens");
-        let mut usage = self.0.clone();
+        let mut usage = self.more.clone();
         let counts = json!({
             "prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt.saturating_add(answer),
             "prompt_tokens_details": cached.map(|tokens| json!({ "cached_tokens": tokens })),
@@ -178,6 +298,27 @@ impl UsageSeen {
             counts.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
         );
         usage.into()
+    }
+}
+
+/// The members that say something, `null` being nothing. By hand, since what is left over would be read twice.
+impl<'de> Deserialize<'de> for UsageSeen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = UsageSeen;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut seen = UsageSeen::default();
+                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, Value>()? {
+                    seen.put(name, value);
+                }
+                Ok(seen)
+            }
+        }
+        deserializer.deserialize_map(Members)
     }
 }
 
@@ -202,20 +343,25 @@ struct Answer<'a> {
 /// assert!(!has_member(br#"{"usage":null}"#, "\"usage\"", b'{'));
 /// ```
 pub fn has_member(json: &[u8], quoted: &str, begins: u8) -> bool {
-    // Made once: several layers ask for this one in every event of a stream.
-    static USAGE_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(USAGE));
-    let is_followed = |at: usize| {
-        let rest = json.get(at + quoted.len()..).unwrap_or_default().trim_ascii_start();
-        let rest = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
-        rest.first() == Some(&begins)
-    };
-    match quoted {
-        USAGE => USAGE_FINDER.find_iter(json).any(is_followed),
-        other => memchr::memmem::find_iter(json, other).any(is_followed),
-    }
+    memchr::memmem::find_iter(json, quoted)
+        .any(|at| value_at(json, at + quoted.len()).first() == Some(&begins))
+}
+
+/// What stands behind the colon after a name; nothing if there is none.
+fn value_at(json: &[u8], end_of_name: usize) -> &[u8] {
+    let rest = json.get(end_of_name..).unwrap_or_default().trim_ascii_start();
+    rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start()
 }
 
 const USAGE: &str = "\"usage\"";
+
+/// The values of members with the name `usage` that are objects, each with all that stands behind it.
+fn usages(json: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // Made once: it is looked for in every event of a stream.
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(USAGE));
+    let values = FINDER.find_iter(json).map(move |at| value_at(json, at + USAGE.len()));
+    values.filter(|value| value.first() == Some(&b'{'))
+}
 
 impl Event {
     /// True for a chunk that tells the tokens of a stream and nothing else: it has no choices.
@@ -226,13 +372,20 @@ impl Event {
     /// assert!(Event::new(r#"{"choices":[],"usage":{"total_tokens":3}}"#).is_usage_alone());
     /// ```
     pub fn is_usage_alone(&self) -> bool {
+        self.tells_usage() && self.has_no_choices()
+    }
+
+    pub(crate) fn has_no_choices(&self) -> bool {
         #[derive(Deserialize)]
         struct Chunk<'a> {
             #[serde(borrow)]
             choices: Vec<&'a RawValue>,
         }
-        has_member(&self.data, USAGE, b'{')
-            && serde_json::from_slice::<Chunk<'_>>(&self.data).is_ok_and(|chunk| chunk.choices.is_empty())
+        serde_json::from_slice::<Chunk<'_>>(&self.data).is_ok_and(|chunk| chunk.choices.is_empty())
+    }
+
+    pub(crate) fn tells_usage(&self) -> bool {
+        usages(&self.data).next().is_some()
     }
 }
 
@@ -275,9 +428,10 @@ impl Request {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use futures_util::stream;
+    use futures_util::{StreamExt, stream};
 
     use super::*;
+    use crate::EventStream;
 
     fn ask(body: Value) -> Request {
         Request::chat(&body).unwrap()

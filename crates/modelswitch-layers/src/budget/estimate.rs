@@ -17,8 +17,7 @@ pub(super) fn estimated_usage(request: &Request, assumed_output: u64) -> Usage {
     let input = match &request.body {
         // Writing a document that was changed anew would copy the whole conversation.
         Payload::Json(document) => {
-            let texts = document.names().filter_map(|name| document.get_raw(name));
-            texts.map(tokens_of).fold(0, u64::saturating_add)
+            document.members().map(|(_, json)| tokens_of(json)).fold(0, u64::saturating_add)
         }
         Payload::Raw { bytes, .. } => count(bytes.len()).div_ceil(BYTES_PER_TOKEN),
         _ => 0,
@@ -31,7 +30,7 @@ pub(super) fn estimated_usage(request: &Request, assumed_output: u64) -> Usage {
     usage
 }
 
-fn tokens_of(json: &str) -> u64 {
+fn tokens_of(json: &[u8]) -> u64 {
     let (text, pieces) = text_and_pieces(json);
     count(text).div_ceil(BYTES_PER_TOKEN).saturating_add(pieces.saturating_mul(TOKENS_PER_PIECE))
 }

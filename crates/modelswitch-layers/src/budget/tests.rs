@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use modelswitch_provider::mock::{MockProvider, events, reply};
 use modelswitch_provider::{Body, Document, Endpoint, ProviderExt};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::*;
 use crate::{Fallback, Money, Retry, Stack, Target, layer_fn};

@@ -1,9 +1,8 @@
 //! What makes two questions the same.
 
 use modelswitch_provider::{Document, Endpoint, Request};
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
+use super::canonical::Canonical;
 use super::{Cache, SentTemperature};
 use crate::Tag;
 use crate::repeatable::wants_an_answer;
@@ -26,30 +25,19 @@ const DONT_MATTER: [&str; 8] = [
 /// The key of a question; `None` for what caches aren't for.
 pub(super) fn key_of(cache: &Cache, provider: &str, request: &Request) -> Option<Key> {
     let body = request.document().filter(|body| can_be_kept(cache, request, body))?;
-    let mut hash = Sha256::new();
-    let mut part = |text: &str| {
-        // With its length, so that no two lists of parts read the same.
-        hash.update(text.len().to_le_bytes());
-        hash.update(text);
-    };
-    part(provider);
-    part(request.endpoint.path_and_query());
-    if let Some(tag) = request.extensions.get::<Tag>().filter(|_| cache.per_tag) {
-        part("tag");
-        part(&tag.0);
-    }
-    let mut names: Vec<&str> = body.names().filter(|name| !DONT_MATTER.contains(name)).collect();
-    names.sort_unstable();
-    let mut text = String::new();
-    for name in names {
+    let length: usize = body.members().map(|(name, json)| name.len() + json.len()).sum();
+    let mut text = Canonical::with_capacity(2 * length);
+    text.text(provider);
+    text.text(request.endpoint.path_and_query());
+    text.text(request.extensions.get::<Tag>().filter(|_| cache.per_tag).map_or("", |tag| &tag.0));
+    let mut members: Vec<_> = body.members().filter(|(name, _)| !DONT_MATTER.contains(name)).collect();
+    members.sort_unstable_by_key(|(name, _)| *name);
+    for (name, json) in members {
+        text.text(name);
         // What is nested too deep to be read isn't kept.
-        let value: Value = serde_json::from_str(body.get_raw(name)?).ok()?;
-        text.clear();
-        write_canonical(&value, &mut text);
-        part(name);
-        part(&text);
+        text.value(&serde_json::from_slice(json).ok()?);
     }
-    Some(hash.finalize().into())
+    Some(text.hash())
 }
 
 fn can_be_kept(cache: &Cache, request: &Request, body: &Document) -> bool {
@@ -65,39 +53,6 @@ fn is_steady(cache: &Cache, request: &Request, body: &Document) -> bool {
     let said = || body.get_raw("temperature").and_then(|text| text.parse::<f64>().ok());
     let sent = request.extensions.get::<SentTemperature>().map(|sent| sent.0);
     sent.or_else(said).unwrap_or(1.0) <= most || request.endpoint.path() == Endpoint::EMBEDDINGS.path()
-}
-
-/// JSON with sorted members and no blanks: one text for whatever says the same.
-fn write_canonical(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(members) => write_members(members, text),
-        Value::Array(items) => {
-            text.push('[');
-            for (position, item) in items.iter().enumerate() {
-                if position > 0 {
-                    text.push(',');
-                }
-                write_canonical(item, text);
-            }
-            text.push(']');
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => *text += &value.to_string(),
-    }
-}
-
-fn write_members(members: &Map<String, Value>, text: &mut String) {
-    let mut sorted: Vec<(&String, &Value)> = members.iter().collect();
-    sorted.sort_unstable_by_key(|(name, _)| *name);
-    text.push('{');
-    for (position, (name, value)) in sorted.into_iter().enumerate() {
-        if position > 0 {
-            text.push(',');
-        }
-        *text += &Value::from(name.as_str()).to_string();
-        text.push(':');
-        write_canonical(value, text);
-    }
-    text.push('}');
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use modelswitch_provider::{
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::events::Events;
+
 /// How an answer is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -39,7 +41,7 @@ pub(super) struct Stored {
 
 enum Content {
     Whole(Bytes),
-    Events(Vec<Event>),
+    Events(Events),
 }
 
 impl Stored {
@@ -48,8 +50,9 @@ impl Stored {
     }
 
     /// `None` for a stream without content: whatever it was, nobody wants it again.
-    pub(super) fn stream(head: &Head, events: Vec<Event>) -> Option<Self> {
-        events.iter().any(Event::is_content).then(|| Self::new(head, Content::Events(events)))
+    pub(super) fn stream(head: &Head, events: Events) -> Option<Self> {
+        let has_content = events.iter().any(Event::is_content);
+        has_content.then(|| Self::new(head, Content::Events(events)))
     }
 
     /// Of the head only what is as true the next time. Limits and dates among the headers are not.
@@ -109,10 +112,10 @@ fn told_at_once(json: &[u8], usage: bool) -> Result<Vec<Event>> {
     Ok(events)
 }
 
-fn collected(events: &[Event]) -> Result<Bytes> {
+fn collected(events: &Events) -> Result<Bytes> {
     let (mut chat, mut text) = (Collector::new(), Completion::default());
     let mut of_texts = false;
-    for event in events {
+    for event in events.iter() {
         let chunk: Value = event.json()?;
         of_texts |= is_text(&chunk);
         if of_texts {

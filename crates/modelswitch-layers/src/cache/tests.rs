@@ -4,6 +4,7 @@ use futures_util::{FutureExt, StreamExt, future};
 use modelswitch_provider::mock::{MockProvider, events, reply};
 use modelswitch_provider::{Completion, Document, Endpoint, Error, ErrorKind, EventStream, FinishReason};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::*;
 use crate::{Stack, Tag, layer_fn};

@@ -40,6 +40,13 @@ impl Turns {
         turn
     }
 
+    /// The turn to ask, where nobody has it.
+    pub(super) fn at_once(&self, key: &Key) -> Option<Turn> {
+        let mut turn = self.stand(key);
+        turn.permit = Some(turn.line.asking.clone().try_acquire_owned().ok()?);
+        Some(turn)
+    }
+
     fn stand(&self, key: &Key) -> Turn {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line = lines.entry(*key).or_insert_with(|| {

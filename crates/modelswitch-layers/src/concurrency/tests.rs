@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
+use tokio::time::Instant;
 
 use super::*;
 use crate::{Stack, layer_fn};

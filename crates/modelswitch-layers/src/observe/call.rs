@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use modelswitch_provider::{Error, Event, Head, Request};
+use modelswitch_provider::{Error, Head, Passing, Request};
 use tokio::time::Instant;
 use tracing::{Level, Span};
 
@@ -78,7 +78,7 @@ impl Call {
             attempts: 0,
             adaptations: 0,
             is_cached: false,
-            told: (hears && speaks(operation)).then(Told::default),
+            told: (hears && speaks(operation)).then(|| Told::of(&request.endpoint)),
             conversation: content.then(|| Conversation::begin(request)),
             outcome: Outcome::Open,
         }))
@@ -116,12 +116,12 @@ impl Call {
         }
     }
 
-    pub(super) fn hear_event(&mut self, event: &Event) {
+    pub(super) fn hear_event(&mut self, event: &Passing<'_>) {
         if self.told.is_some() && self.first.is_none() && event.is_content() {
             self.first_is_here();
         }
         if let Some(told) = &mut self.told {
-            told.hear_event(&event.data);
+            told.hear_event(event);
         }
         if let Some(conversation) = &mut self.conversation {
             conversation.hear_event(event);

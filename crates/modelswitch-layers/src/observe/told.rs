@@ -1,6 +1,6 @@
 //! What an answer tells of itself, without what it says.
 
-use modelswitch_provider::{UsageSeen, has_member};
+use modelswitch_provider::{Endpoint, Passing, UsageSeen, has_member};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -17,6 +17,8 @@ pub(crate) struct Told {
     pub(crate) reasoning: Option<u64>,
     usage: UsageSeen,
     events: u32,
+    /// Its events have nothing nested in them that would have to be searched for.
+    is_chat: bool,
 }
 
 /// The opening of a stream has the id and the model, if not in its first event then soon.
@@ -25,6 +27,11 @@ const OPENING: u32 = 3;
 const MOST_REASONS: usize = 256;
 
 impl Told {
+    /// Nothing yet, of the answer to such a request.
+    pub(super) fn of(endpoint: &Endpoint) -> Self {
+        Self { is_chat: *endpoint == Endpoint::CHAT_COMPLETIONS, ..Self::default() }
+    }
+
     /// Takes in a whole answer.
     pub(crate) fn hear(&mut self, json: &[u8]) {
         // What can't be read tells nothing.
@@ -34,11 +41,12 @@ impl Told {
     }
 
     /// Takes in an event, if there can be something in it.
-    pub(crate) fn hear_event(&mut self, json: &[u8]) {
+    pub(crate) fn hear_event(&mut self, event: &Passing<'_>) {
         self.events = self.events.saturating_add(1);
         let is_opening = self.events <= OPENING && (self.id.is_none() || self.model.is_none());
-        if is_opening || has_news(json) {
-            self.hear(json);
+        let has_response = || !self.is_chat && has_member(&event.data, "\"response\"", b'{');
+        if is_opening || has_news(event) || has_response() {
+            self.hear(&event.data);
         }
     }
 
@@ -136,25 +144,44 @@ fn parsed<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
 }
 
 fn text(value: &RawValue) -> Option<String> {
-    parsed::<String>(value).filter(|text| !text.is_empty()).map(|text| shown(&text))
+    let plain = value.get().strip_prefix('"')?.strip_suffix('"').filter(|text| !text.contains('\\'));
+    match plain {
+        Some(text) => Some(text).filter(|text| !text.is_empty()).map(shown),
+        None => parsed::<String>(value).filter(|text| !text.is_empty()).map(|text| shown(&text)),
+    }
 }
 
 /// True when an event may tell why something ended, or what it took.
-fn has_news(json: &[u8]) -> bool {
-    [("\"usage\"", b'{'), ("\"finish_reason\"", b'"'), ("\"stop_reason\"", b'"'), ("\"response\"", b'{')]
-        .into_iter()
-        .any(|(name, value)| has_member(json, name, value))
+fn has_news(event: &Passing<'_>) -> bool {
+    let reasons = event.reasons();
+    event.tells_usage() || reasons.finish || reasons.stop
 }
 
 /// A name or an id that somebody else chose: not longer than one is, without line breaks, and no key.
 pub(crate) fn shown(text: &str) -> String {
-    const LONGEST: usize = 128;
+    if is_plain(text) {
+        return text.to_owned();
+    }
     let mut short: String =
         text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if short.len() < text.len() && short.chars().count() == LONGEST {
         short.push('…');
     }
     without_keys(&short)
+}
+
+const LONGEST: usize = 128;
+
+/// True for a text of which nothing is to be changed, as almost all are.
+fn is_plain(text: &str) -> bool {
+    let is_of_key = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let has_key = |word: &[u8]| {
+        word.len() >= SHORTEST_KEY && KEYS.iter().any(|begin| word.starts_with(begin.as_bytes()))
+    };
+    let bytes = text.as_bytes();
+    bytes.len() <= LONGEST
+        && bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        && !bytes.split(|byte| !is_of_key(*byte)).any(has_key)
 }
 
 /// How the keys of services begin.
@@ -181,6 +208,7 @@ pub(super) fn without_keys(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use modelswitch_provider::Event;
     use serde_json::{Value, json};
 
     use super::*;
@@ -188,7 +216,7 @@ mod tests {
     fn heard(events: &[Value]) -> Told {
         let mut told = Told::default();
         for event in events {
-            told.hear_event(event.to_string().as_bytes());
+            told.hear_event(&Passing::new(&Event::new(event.to_string())));
         }
         told
     }

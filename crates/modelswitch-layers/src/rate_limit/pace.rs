@@ -69,8 +69,8 @@ struct Counts {
 
 impl Counts {
     /// What was used within the window.
-    fn all(&mut self) -> Use<u64> {
-        self.used.recent(Instant::now()).fold(Use::default(), |all, (_, used)| all.and(*used))
+    fn all(&mut self, now: Instant) -> Use<u64> {
+        self.used.recent(now).fold(Use::default(), |all, (_, used)| all.and(*used))
     }
 }
 
@@ -100,10 +100,10 @@ impl Pace {
     ) -> Result<Reservation, Duration> {
         let wanted = self.limits.cap(wanted);
         let waiting = {
-            let mut counts = self.counts();
-            let wait = self.wait(&mut counts, wanted);
+            let (mut counts, now) = (self.counts(), Instant::now());
+            let wait = self.wait(&mut counts, wanted, now);
             if wait.is_zero() && counts.waiting == 0 {
-                return Ok(self.take(&mut counts, wanted));
+                return Ok(self.take(&mut counts, wanted, now));
             }
             if wait > most || left.is_some_and(|left| wait >= left) {
                 return Err(wait);
@@ -115,7 +115,7 @@ impl Pace {
             Ok(reservation) => Ok(reservation),
             Err(_) => {
                 drop(waiting);
-                Err(self.wait(&mut self.counts(), wanted))
+                Err(self.wait(&mut self.counts(), wanted, Instant::now()))
             }
         }
     }
@@ -123,7 +123,7 @@ impl Pace {
     /// How much could begin now.
     pub(super) fn left(&self) -> Use<Option<u64>> {
         let mut counts = self.counts();
-        let used = counts.all().and(counts.ahead);
+        let used = counts.all(Instant::now()).and(counts.ahead);
         let left = |limit: Option<u64>, used: u64| limit.map(|limit| limit.saturating_sub(used));
         Use {
             requests: left(self.limits.requests, used.requests),
@@ -139,10 +139,10 @@ impl Pace {
         let _turn = self.turn.lock().await;
         loop {
             let wait = {
-                let mut counts = self.counts();
-                let wait = self.wait_for(&mut counts, wanted);
+                let (mut counts, now) = (self.counts(), Instant::now());
+                let wait = self.wait_for(&mut counts, wanted, now);
                 if wait.is_zero() {
-                    return self.take(&mut counts, wanted);
+                    return self.take(&mut counts, wanted, now);
                 }
                 wait
             };
@@ -155,15 +155,15 @@ impl Pace {
     }
 
     /// How long one that comes now waits at least: for those that came before, too.
-    fn wait(&self, counts: &mut Counts, wanted: Use<u64>) -> Duration {
+    fn wait(&self, counts: &mut Counts, wanted: Use<u64>, now: Instant) -> Duration {
         let all = counts.ahead.and(wanted);
-        self.wait_for(counts, all)
+        self.wait_for(counts, all, now)
     }
 
-    fn wait_for(&self, counts: &mut Counts, wanted: Use<u64>) -> Duration {
-        let all = counts.all().and(wanted);
-        let requests = self.wait_of(counts, self.limits.requests, all.requests, |used| used.requests);
-        requests.max(self.wait_of(counts, self.limits.tokens, all.tokens, |used| used.tokens))
+    fn wait_for(&self, counts: &mut Counts, wanted: Use<u64>, now: Instant) -> Duration {
+        let all = counts.all(now).and(wanted);
+        let requests = self.wait_of(counts, self.limits.requests, all.requests, now, |used| used.requests);
+        requests.max(self.wait_of(counts, self.limits.tokens, all.tokens, now, |used| used.tokens))
     }
 
     fn wait_of(
@@ -171,6 +171,7 @@ impl Pace {
         counts: &mut Counts,
         limit: Option<u64>,
         all: u64,
+        now: Instant,
         part: impl Fn(&Use<u64>) -> u64,
     ) -> Duration {
         let Some(limit) = limit else { return Duration::ZERO };
@@ -178,7 +179,7 @@ impl Pace {
         if missing == 0 {
             return Duration::ZERO;
         }
-        for (until, used) in counts.used.recent(Instant::now()) {
+        for (until, used) in counts.used.recent(now) {
             missing = missing.saturating_sub(part(used));
             if missing == 0 {
                 return until;
@@ -189,8 +190,8 @@ impl Pace {
         self.per.saturating_mul(windows)
     }
 
-    fn take(self: &Arc<Self>, counts: &mut Counts, wanted: Use<u64>) -> Reservation {
-        let since = counts.used.count(Instant::now(), |used| *used = used.and(wanted));
+    fn take(self: &Arc<Self>, counts: &mut Counts, wanted: Use<u64>, now: Instant) -> Reservation {
+        let since = counts.used.count(now, |used| *used = used.and(wanted));
         Reservation { pace: self.clone(), since, reserved: wanted }
     }
 

@@ -35,9 +35,9 @@ impl Budget {
         Self { share: share.max(0.0), at_least, passed }
     }
 
-    /// A call came.
-    pub(super) fn call(&self) {
-        let (mut passed, now) = (self.passed(), Instant::now());
+    /// A call came now.
+    pub(super) fn call(&self, now: Instant) {
+        let mut passed = self.passed();
         passed.count(now, |slice| slice.calls = slice.calls.saturating_add(1));
         // While nothing fails, nobody else looks what is to be forgotten.
         drop(passed.recent(now));
@@ -78,7 +78,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_share_of_the_recent_calls_and_a_few_a_second_may_be_repeated() {
         let budget = Budget::new(0.2, 1);
-        (0..100).for_each(|_| budget.call());
+        (0..100).for_each(|_| budget.call(Instant::now()));
         assert_eq!((0..100).filter(|_| budget.repeat()).count(), 30);
         tokio::time::advance(9 * STEP).await;
         assert!(!budget.repeat());
@@ -89,7 +89,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_a_share_and_a_minimum_nothing_is_repeated() {
         let budget = Budget::new(0.0, 0);
-        (0..100).for_each(|_| budget.call());
+        (0..100).for_each(|_| budget.call(Instant::now()));
         assert!(!budget.repeat());
     }
 
@@ -118,7 +118,7 @@ mod tests {
                     let now = Instant::now();
                     match step {
                         Step::Call => {
-                            budget.call();
+                            budget.call(now);
                             calls.push(now);
                         }
                         Step::Repeat if budget.repeat() => {
