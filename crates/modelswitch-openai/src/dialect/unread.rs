@@ -30,7 +30,7 @@ fn decoded(body: &[u8]) -> (CreateChatCompletionResponse, Vec<String>) {
     (typed, thoughts.filter(|thought| !thought.is_empty()).collect())
 }
 
-/// False where the answer has to be read.
+/// False where the answer has to be read. A context that has seen others knows their like again.
 fn passes_as_reading_makes_it(context: &Context, answer: &Value) -> bool {
     let body = Bytes::from(answer.to_string());
     let passes = outward::conforms(context, &body);
@@ -150,6 +150,20 @@ proptest! {
     #[test]
     fn a_whole_answer_that_passes_is_what_reading_makes_of_it(changes in changes(), tags: bool) {
         passes_as_reading_makes_it(&context(Kind::Chat, tags), &changed(plain(), &changes));
+    }
+
+    #[test]
+    fn an_answer_like_one_before_it_is_what_reading_makes_of_it(changes in changes(), tags: bool, has_calls: bool) {
+        let mut before = plain();
+        if has_calls {
+            before["choices"][0]["message"]["tool_calls"].as_array_mut().unwrap().truncate(1);
+        } else {
+            before["choices"][0]["message"].as_object_mut().unwrap().remove("tool_calls");
+        }
+        let context = context(Kind::Chat, tags);
+        prop_assert!(passes_as_reading_makes_it(&context, &before));
+        prop_assert!(context.moulds.fit(before.to_string().as_bytes()));
+        passes_as_reading_makes_it(&context, &changed(before, &changes));
     }
 
     #[test]

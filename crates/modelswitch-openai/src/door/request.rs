@@ -3,7 +3,7 @@
 use async_openai::config::Config;
 use bytes::Bytes;
 use http::Method;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use modelswitch_provider::{Document, Endpoint, Error, Payload, Request, Result};
 use reqwest::Url;
@@ -93,6 +93,9 @@ fn payload(content_type: Option<HeaderValue>, bytes: Option<Bytes>) -> Result<Pa
 /// The client's headers without whatever lets somebody in at the service it was built for.
 fn without_credentials(headers: &HeaderMap) -> HeaderMap {
     let keep = |name: &HeaderName, value: &HeaderValue| {
+        if value.is_sensitive() || *name == AUTHORIZATION {
+            return false;
+        }
         let name = name.as_str();
         let is_credential = ["auth", "key", "token", "secret", "cookie", "password", "credential"]
             .iter()
@@ -100,7 +103,7 @@ fn without_credentials(headers: &HeaderMap) -> HeaderMap {
         let is_openai = matches!(name, "openai-organization" | "openai-project");
         let is_transport =
             matches!(name, "host" | "content-length" | "transfer-encoding" | "connection" | "accept");
-        !(is_credential || is_openai || is_transport || value.is_sensitive())
+        !(is_credential || is_openai || is_transport)
     };
     headers
         .iter()
