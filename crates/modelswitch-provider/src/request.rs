@@ -243,7 +243,8 @@ impl Endpoint {
 
     /// The path, without the query.
     pub fn path(&self) -> &str {
-        self.path.split('?').next().unwrap_or_default()
+        let end = memchr::memchr(b'?', self.path.as_bytes()).unwrap_or(self.path.len());
+        self.path.get(..end).unwrap_or_default()
     }
 
     /// The query, without its question mark.
