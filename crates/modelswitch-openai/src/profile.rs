@@ -494,7 +494,12 @@ impl Profile {
         let text =
             |value: Option<&'_ HeaderValue>| value?.to_str().ok().filter(|id| !id.is_empty()).map(Arc::from);
         let own = self.response.request_id.iter().find_map(|name| text(headers.get(name.as_str())));
-        own.or_else(|| USUAL_REQUEST_IDS.iter().find_map(|name| text(headers.get(name))))
+        own.or_else(|| {
+            // One way over the headers takes less than looking each of the names up.
+            let rank = |name: &HeaderName| USUAL_REQUEST_IDS.iter().position(|usual| usual == name);
+            let ids = headers.iter().filter_map(|(name, value)| Some((rank(name)?, text(Some(value))?)));
+            ids.min_by_key(|(rank, _)| *rank).map(|(_, id)| id)
+        })
     }
 
     /// A service whose key nobody knows a variable for may be one that wants none.
@@ -519,7 +524,7 @@ impl Profile {
     }
 }
 
-/// Where services write the id of a request. Names that were parsed once: an answer is asked for all of them.
+/// Where services write the id of a request, the first of them first.
 static USUAL_REQUEST_IDS: [HeaderName; 10] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("request-id"),

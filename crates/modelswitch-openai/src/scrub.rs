@@ -65,7 +65,8 @@ impl Scrub {
     pub(crate) fn headers(&self, headers: &mut HeaderMap) {
         let Some(key) = &self.key else { return };
         for value in headers.values_mut() {
-            let has_key = memmem::find(value.as_bytes(), key.expose().as_bytes()).is_some();
+            let (text, key_text) = (value.as_bytes(), key.expose().as_bytes());
+            let has_key = text.len() >= key_text.len() && memmem::find(text, key_text).is_some();
             if has_key {
                 let clean =
                     value.to_str().ok().and_then(|text| HeaderValue::from_str(&key.redact(text)).ok());

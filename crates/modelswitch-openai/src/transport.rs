@@ -234,9 +234,9 @@ impl Transport {
     /// # Errors
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) for a model that can't stand in the path where it must.
     fn url_of(&self, request: &Request) -> Result<Url> {
-        let place = match (&self.path, request.model()) {
-            (Some(template), Some(model)) => Cow::Owned(path(template, &model, request)?),
-            (Some(_), None) | (None, _) => Cow::Borrowed(request.endpoint.path_and_query()),
+        let place = match &self.path {
+            Some(template) => path(template, request)?,
+            None => Cow::Borrowed(request.endpoint.path_and_query()),
         };
         if self.query.is_empty() {
             return Ok(self.base_url.join(&place));
@@ -292,30 +292,32 @@ impl Transport {
     }
 }
 
-/// The path of a request, for a service that wants the model in it.
+/// The path of a request, for a service that wants the model in it, where there is one.
 ///
 /// # Errors
 /// [`InvalidRequest`](ErrorKind::InvalidRequest) for a model that would lead to another path.
-fn path(template: &str, model: &str, request: &Request) -> Result<String> {
+fn path<'a>(template: &str, request: &'a Request) -> Result<Cow<'a, str>> {
+    let endpoint = request.endpoint.path_and_query();
+    let Some(model) = request.model() else { return Ok(endpoint.into()) };
     // URL parsers resolve these, escaped or not; everything else is one part of the path.
-    if matches!(model, "" | "." | "..") {
+    if matches!(&*model, "" | "." | "..") {
         let what = "the model's name stands in the path, and this one can't";
         return Err(Error::invalid_request(what).with_param("model"));
     }
     // The endpoint last: it may have braces of its own in a query.
-    Ok(template.replace("{model}", &escaped(model)).replace("{endpoint}", request.endpoint.path_and_query()))
+    Ok(template.replace("{model}", &escaped(&model)).replace("{endpoint}", endpoint).into())
 }
 
-/// Reads a body to its end.
+/// Reads a body to its end, of which the first bytes have been read already.
 ///
 /// # Errors
 /// [`Interrupted`](ErrorKind::Interrupted) when it is cut, [`Timeout`](ErrorKind::Timeout) when it stalls,
 /// [`Decode`](ErrorKind::Decode) when it is larger than any answer.
-pub(crate) async fn whole(mut body: ByteStream) -> Result<Bytes> {
-    let Some(first) = body.next().await.transpose()? else { return Ok(Bytes::new()) };
-    let Some(second) = body.next().await.transpose()? else { return Ok(first) };
-    let mut all = BytesMut::from(first);
-    all.extend_from_slice(&second);
+pub(crate) async fn whole(read: Bytes, mut body: ByteStream) -> Result<Bytes> {
+    let Some(next) = body.next().await.transpose()? else { return Ok(read) };
+    // What comes in one piece isn't copied.
+    let mut all = BytesMut::from(read);
+    all.extend_from_slice(&next);
     while let Some(more) = body.next().await.transpose()? {
         if all.len() + more.len() > LONGEST_BODY {
             return Err(too_large());

@@ -16,7 +16,7 @@ pub(crate) fn answer(name: &Arc<str>, profile: &Profile, request: &Request) -> O
         return Some(Err(gone(profile, request.endpoint.path(), instead)));
     }
     let lists = profile.response.lists_models != Some(false);
-    (Kind::of(&request.endpoint) == Kind::Models && !lists).then(|| Ok(own_models(name, profile)))
+    (!lists && Kind::of(&request.endpoint) == Kind::Models).then(|| Ok(own_models(name, profile)))
 }
 
 fn gone(profile: &Profile, path: &str, instead: &str) -> Error {

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::stream::read_json;
 use crate::{Error, Result};
 
 /// A JSON object that is parsed one level deep.
@@ -31,7 +31,7 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct Document {
     /// The text as it arrived, while nothing has been changed.
-    source: Option<Bytes>,
+    source: Option<ByteString>,
     members: Arc<Vec<Member>>,
 }
 
@@ -40,7 +40,7 @@ struct Member {
     /// A clone of the members copies no names.
     name: Arc<str>,
     /// Valid JSON text: a slice of the source, or a value that was set.
-    value: Bytes,
+    value: ByteString,
 }
 
 impl Document {
@@ -56,20 +56,17 @@ impl Document {
     /// never with the text.
     pub fn parse(source: impl Into<Bytes>) -> Result<Self> {
         let source = source.into();
-        let Spans(spans) = read_json(&source).map_err(|error| {
-            Error::invalid_request(format!(
-                "the body is not a JSON object (line {}, column {})",
-                error.line(),
-                error.column()
-            ))
-        })?;
-        let mut members: Vec<Member> = Vec::with_capacity(spans.len());
-        for (name, text) in &spans {
-            members
-                .push(Member { name: name.as_ref().into(), value: source.slice_ref(text.get().as_bytes()) });
-        }
+        // Of what is no text serde_json says where it ends to be one.
+        let checked = ByteString::try_from(source.clone());
+        let source =
+            checked.map_err(|_| not_an_object(serde_json::from_slice::<Spans<'_>>(&source).err()))?;
+        let Spans(spans) = serde_json::from_str(&source).map_err(|error| not_an_object(Some(error)))?;
+        let member = |(name, text): (Cow<'_, str>, &RawValue)| Member {
+            name: name.into(),
+            value: source.slice_ref(text.get()),
+        };
+        let mut members: Vec<Member> = spans.into_iter().map(member).collect();
         let doubled = drop_doubled(&mut members);
-        drop(spans);
         Ok(Self { source: (!doubled).then_some(source), members: Arc::new(members) })
     }
 
@@ -83,10 +80,7 @@ impl Document {
 
     /// A member as the JSON text that it is.
     pub fn get_raw(&self, name: &str) -> Option<&str> {
-        self.members
-            .iter()
-            .find(|member| &*member.name == name)
-            .and_then(|member| std::str::from_utf8(&member.value).ok())
+        self.members.iter().find(|member| &*member.name == name).map(|member| &*member.value)
     }
 
     /// The same as bytes, for whoever only searches or measures it: nobody has to see that they are text.
@@ -110,7 +104,7 @@ impl Document {
     pub fn str(&self, name: &str) -> Option<Cow<'_, str>> {
         let text = self.get_raw(name)?;
         match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            Some(plain) if !plain.contains('\\') => Some(Cow::Borrowed(plain)),
+            Some(plain) if memchr::memchr(b'\\', plain.as_bytes()).is_none() => Some(Cow::Borrowed(plain)),
             _ => serde_json::from_str(text).ok().map(Cow::Owned),
         }
     }
@@ -134,8 +128,8 @@ impl Document {
     /// # Errors
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) when the value can't be serialised.
     pub fn set(&mut self, name: &str, value: impl Serialize) -> Result<()> {
-        let value = to_json(&value)?;
-        self.put(name, value);
+        let value = serde_json::to_string(&value).map_err(|_| cannot_be_written())?;
+        self.put(name, value.into());
         Ok(())
     }
 
@@ -189,7 +183,7 @@ impl Document {
     /// The object as JSON text. Unchanged documents give back the bytes they were read from, without a copy.
     pub fn to_bytes(&self) -> Bytes {
         if let Some(source) = &self.source {
-            return source.clone();
+            return source.as_bytes().clone();
         }
         let length =
             self.members.iter().map(|member| member.name.len() + member.value.len() + 6).sum::<usize>();
@@ -201,13 +195,13 @@ impl Document {
             }
             text.put_slice(&quoted(&member.name));
             text.put_u8(b':');
-            text.put_slice(&member.value);
+            text.put_slice(member.value.as_bytes());
         }
         text.put_u8(b'}');
         text.freeze()
     }
 
-    fn put(&mut self, name: &str, value: Bytes) {
+    fn put(&mut self, name: &str, value: ByteString) {
         self.source = None;
         let members = Arc::make_mut(&mut self.members);
         match members.iter_mut().find(|member| &*member.name == name) {
@@ -239,8 +233,7 @@ impl fmt::Debug for Document {
 impl Serialize for Document {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.members.iter().filter_map(|member| {
-            let text = std::str::from_utf8(&member.value).ok()?;
-            let value: &RawValue = serde_json::from_str(text).ok()?;
+            let value: &RawValue = serde_json::from_str(&member.value).ok()?;
             Some((&*member.name, value))
         }))
     }
@@ -295,9 +288,17 @@ fn drop_doubled(members: &mut Vec<Member>) -> bool {
 const FEW: usize = 24;
 
 pub(crate) fn to_json(value: &(impl Serialize + ?Sized)) -> Result<Bytes> {
-    serde_json::to_vec(value)
-        .map(Bytes::from)
-        .map_err(|_| Error::invalid_request("the value can't be written as JSON"))
+    serde_json::to_vec(value).map(Bytes::from).map_err(|_| cannot_be_written())
+}
+
+fn cannot_be_written() -> Error {
+    Error::invalid_request("the value can't be written as JSON")
+}
+
+/// Where it stops being one, and nothing of what is in it.
+fn not_an_object(error: Option<serde_json::Error>) -> Error {
+    let (line, column) = error.map_or((1, 0), |error| (error.line(), error.column()));
+    Error::invalid_request(format!("the body is not a JSON object (line {line}, column {column})"))
 }
 
 /// A text is always JSON.

@@ -1,7 +1,7 @@
 //! What the body of an answer is, as its first line tells.
 
-use bytes::{Buf, BytesMut};
-use futures_util::{StreamExt, stream};
+use bytes::{Buf, Bytes};
+use futures_util::StreamExt;
 use modelswitch_provider::{ByteStream, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,13 +18,13 @@ pub(super) enum First {
 
 /// Waits for the first line that isn't white space, as far as it tells what it is: services send blank lines to keep a
 /// connection alive. What stands before it, a byte order mark too, is taken away, so that it makes no difference how the bytes
-/// are split. `body` may be asked again after its end.
-pub(super) async fn beginning(mut body: ByteStream) -> Result<(Option<First>, ByteStream)> {
-    let (mut read, mut has_mark) = (BytesMut::new(), false);
+/// are split. Gives back what it has read, and the rest.
+pub(super) async fn beginning(mut body: ByteStream) -> Result<(Option<First>, Bytes, ByteStream)> {
+    let (mut read, mut has_mark) = (Bytes::new(), false);
     let first = loop {
         let next = body.next().await.transpose()?;
         let has_ended = next.is_none();
-        read.extend_from_slice(&next.unwrap_or_default());
+        read = joined(read, next.unwrap_or_default());
         has_mark |= skip_blank(&mut read, has_mark);
         let is_half_a_mark = !has_mark && BYTE_ORDER_MARK.starts_with(&read);
         match (read.first().copied(), begins_events(&read)) {
@@ -35,11 +35,16 @@ pub(super) async fn beginning(mut body: ByteStream) -> Result<(Option<First>, By
             (Some(_) | None, _) => {}
         }
     };
-    Ok((first, ByteStream::new(stream::iter([Ok(read.freeze())]).chain(body))))
+    Ok((first, read, body))
+}
+
+/// Only a few bytes are ever read in vain, and as a rule none.
+fn joined(read: Bytes, next: Bytes) -> Bytes {
+    if read.is_empty() { next } else { [read, next].concat().into() }
 }
 
 /// Takes away white space and, where none was met before, a byte order mark. True for such a mark.
-fn skip_blank(read: &mut BytesMut, has_mark: bool) -> bool {
+fn skip_blank(read: &mut Bytes, has_mark: bool) -> bool {
     let text = read.trim_ascii_start();
     let marked = text.strip_prefix(BYTE_ORDER_MARK).filter(|_| !has_mark);
     let left = marked.map_or(text, <[u8]>::trim_ascii_start).len();
@@ -93,7 +98,7 @@ pub(super) fn is_line_of_stream(line: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::transport::whole;
-    use bytes::Bytes;
+    use futures_util::stream;
 
     #[test]
     fn a_stream_of_events_is_told_by_its_first_field() {
@@ -126,11 +131,11 @@ mod tests {
         ] {
             for size in 1..=text.len() {
                 let pieces = text.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece)));
-                let body = ByteStream::new(stream::iter(pieces.collect::<Vec<_>>()).fuse());
-                let (first, body) = beginning(body).await.unwrap();
+                let body = ByteStream::new(stream::iter(pieces.collect::<Vec<_>>()));
+                let (first, read, body) = beginning(body).await.unwrap();
                 let byte = if let Some(First::Byte(byte)) = first { Some(byte) } else { None };
                 assert_eq!(byte, rest.first().copied(), "{text:?} by {size}");
-                assert_eq!(whole(body).await.unwrap(), rest, "{text:?} by {size}");
+                assert_eq!(whole(read, body).await.unwrap(), rest, "{text:?} by {size}");
             }
         }
     }
@@ -144,9 +149,9 @@ mod tests {
             (&["\n\n", "dat"], false),
         ] {
             let body = stream::iter(pieces.iter().map(|piece| Ok(Bytes::from(*piece))));
-            let (first, body) = beginning(ByteStream::new(body)).await.unwrap();
+            let (first, read, body) = beginning(ByteStream::new(body)).await.unwrap();
             assert_eq!(matches!(first, Some(First::Events)), is_events, "{pieces:?}");
-            let whole = whole(body).await.unwrap();
+            let whole = whole(read, body).await.unwrap();
             assert!(String::from_utf8_lossy(&whole).ends_with(pieces.last().unwrap()), "{pieces:?}");
         }
     }

@@ -1,5 +1,6 @@
 //! As much of a chunk as tells whether async-openai decodes it, borrowed from its text: no copy, hardly an allocation.
 
+pub(super) mod mould;
 pub(super) mod whole;
 
 use std::borrow::Cow;

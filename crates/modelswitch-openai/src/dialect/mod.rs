@@ -48,6 +48,7 @@ use serde_json::value::RawValue;
 
 use self::beginning::{First, LONGEST_LINE, beginning, first_line, is_line_of_stream};
 use self::inward::Adapted;
+use self::look::mould::Moulds;
 use crate::adapter::to_json;
 use crate::profile::BrokenOff;
 use crate::scrub::Scrub;
@@ -59,6 +60,7 @@ use crate::{Policies, Profile};
 pub(crate) struct Dialect {
     profile: Arc<Profile>,
     places: Arc<reasoning::Names>,
+    moulds: Arc<Moulds>,
     policies: Policies,
 }
 
@@ -113,6 +115,8 @@ pub(crate) struct Context {
     profile: Arc<Profile>,
     /// Where its answers may have reasoning.
     places: Arc<reasoning::Names>,
+    /// How its whole answers are written.
+    moulds: Arc<Moulds>,
     kind: Kind,
     wants_stream: bool,
     is_download: bool,
@@ -131,7 +135,7 @@ pub(crate) struct Context {
 impl Dialect {
     pub(crate) fn new(profile: Profile) -> Self {
         let places = Arc::new(reasoning::Names::new(&profile.reasoning.fields));
-        Self { profile: Arc::new(profile), places, policies: Policies::default() }
+        Self { profile: Arc::new(profile), places, moulds: Arc::default(), policies: Policies::default() }
     }
 
     pub(crate) fn with_policies(self, policies: Policies) -> Self {
@@ -175,6 +179,7 @@ impl Dialect {
         let context = Context {
             profile: self.profile_for(&request, policies),
             places: self.places.clone(),
+            moulds: self.moulds.clone(),
             kind,
             wants_stream: request.is_stream(),
             // A download is whatever it is.
@@ -184,10 +189,12 @@ impl Dialect {
             wants_base64: request.document().and_then(|body| body.str("encoding_format")).as_deref()
                 == Some("base64"),
             salt: RandomState::new().build_hasher().finish(),
-            head: head.clone(),
+            head,
             scrub,
         };
-        match context.read(body).await {
+        let read = context.read(body).await;
+        let head = context.head;
+        match read {
             Ok(body) => {
                 let adaptations = head.adaptations.clone();
                 let applied = answer.apply(Response { head, body }).and_then(|response| match functions {
@@ -242,8 +249,6 @@ impl Context {
         if self.is_download {
             return Ok(Body::Other(body));
         }
-        // Its readers may ask for more after its end, and not every stream takes that.
-        let body = ByteStream::new(body.fuse());
         if self.kind == Kind::Other {
             let content_type = header(CONTENT_TYPE).to_ascii_lowercase();
             return match content_type.split(';').next().unwrap_or_default().trim() {
@@ -251,7 +256,7 @@ impl Context {
                 "text/event-stream" => Ok(Body::Events(events::read(self.clone(), body))),
                 // Lines of JSON, which name it too, are no document.
                 kind if kind == "application/json" || kind.ends_with("+json") => {
-                    Ok(Body::Json(outward::shape(self, whole(body).await?)?))
+                    Ok(Body::Json(outward::shape(self, whole(Bytes::new(), body).await?)?))
                 }
                 _ => Ok(Body::Other(body)),
             };
@@ -261,15 +266,17 @@ impl Context {
             return Err(Error::decode(format!("the answer is packed ({packed}), which was not asked for"))
                 .with_hint("switch compression off at the service or at the proxy before it"));
         }
-        let (first, body) = beginning(body).await?;
+        let (first, read, body) = beginning(body).await?;
         match first {
-            Some(First::Events) => self.events(body).await,
+            Some(First::Events) => self.events(after(read, body)).await,
             None if self.wants_stream => {
                 Err(Error::decode("the stream is empty").with_hint(outward::TRY_AGAIN))
             }
-            Some(First::Byte(b'{')) if self.wants_stream => self.lines_or_document(body).await,
-            Some(First::Byte(b'[')) if self.wants_stream => self.chunks_or_document(body).await,
-            Some(First::Byte(_)) | None => self.document(whole(body).await?),
+            Some(First::Byte(b'{')) if self.wants_stream => self.lines_or_document(after(read, body)).await,
+            Some(First::Byte(b'[')) if self.wants_stream => {
+                self.chunks_or_document(whole(read, body).await?).await
+            }
+            Some(First::Byte(_)) | None => self.document(whole(read, body).await?),
         }
     }
 
@@ -281,15 +288,13 @@ impl Context {
             read.extend_from_slice(&bytes);
             match first_line(&read).filter(|_| ends_a_line) {
                 Some(line) if is_line_of_stream(line) => {
-                    let rest = stream::iter([Ok(read.freeze())]).chain(body);
-                    return self.events(ByteStream::new(rest)).await;
+                    return self.events(after(read.freeze(), body)).await;
                 }
                 None if read.len() < LONGEST_LINE => {}
                 Some(_) | None => break,
             }
         }
-        let rest = stream::iter([Ok(read.freeze())]).chain(body);
-        let text = whole(ByteStream::new(rest)).await?;
+        let text = whole(read.freeze(), body).await?;
         // One line alone, without an end, may be the last.
         if is_line_of_stream(text.trim_ascii()) {
             self.events(text.into()).await
@@ -299,8 +304,7 @@ impl Context {
     }
 
     /// For a request that wanted a stream, a list may be all of its chunks.
-    async fn chunks_or_document(&self, body: ByteStream) -> Result<Body> {
-        let text = whole(body).await?;
+    async fn chunks_or_document(&self, text: Bytes) -> Result<Body> {
         let items: Vec<&RawValue> = serde_json::from_slice(&text).unwrap_or_default();
         if items.is_empty() || !items.iter().all(|item| is_line_of_stream(item.get().as_bytes())) {
             return self.document(text);
@@ -368,6 +372,11 @@ impl Context {
     }
 }
 
+/// A body from its beginning.
+fn after(read: Bytes, rest: ByteStream) -> ByteStream {
+    ByteStream::new(stream::iter([Ok(read)]).chain(rest))
+}
+
 #[cfg(any(test, feature = "bench", feature = "fuzz"))]
 impl Context {
     /// Of a request that wanted nothing in particular.
@@ -377,6 +386,7 @@ impl Context {
         Self {
             places: Arc::new(reasoning::Names::new(&profile.reasoning.fields)),
             profile: Arc::new(profile),
+            moulds: Arc::default(),
             kind,
             wants_stream: false,
             is_download: false,

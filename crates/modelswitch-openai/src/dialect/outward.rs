@@ -64,13 +64,9 @@ const WHAT: &str = "the answer";
 
 /// True when async-openai decodes the body as it is and nothing in it needs a closer look.
 pub(super) fn conforms(context: &Context, body: &[u8]) -> bool {
-    if may_have_error(body) || look::base_may_fail(body) {
-        return false;
-    }
     match context.kind {
-        Kind::Chat => {
-            !has_quirks(context, body) && (looks_right(context, body) || chat_conforms(context, body))
-        }
+        Kind::Chat => chat_conforms(context, body),
+        _ if may_have_error(body) || look::base_may_fail(body) => false,
         Kind::Completion => usage::is_in_shape(body) && decodes::<CreateCompletionResponse>(body),
         Kind::Embeddings if context.wants_base64 => {
             context.profile.response.vectors == Vectors::Float32
@@ -95,10 +91,15 @@ fn may_have_error(body: &[u8]) -> bool {
     })
 }
 
-/// True when there may be something in a chat's answer that async-openai decodes and that stands in the wrong place.
-fn has_quirks(context: &Context, body: &[u8]) -> bool {
+fn chat_conforms(context: &Context, body: &[u8]) -> bool {
     let tags = context.profile.reasoning.tags.as_ref();
-    context.places.are_in(body) || tags.is_some_and(|tags| has_tag(tags, body))
+    if tags.is_some_and(|tags| has_tag(tags, body)) {
+        return false;
+    }
+    // What may stand in the wrong place has a name, which none of the moulds has.
+    context.moulds.fit(body)
+        || !(may_have_error(body) || look::base_may_fail(body) || context.places.are_in(body))
+            && (looks_right(context, body) || decodes_as_it_is(context, body))
 }
 
 /// True when either tag may be in it. Go's encoder escapes the brackets of one, and .NET's does so in capitals.
@@ -114,13 +115,17 @@ fn has_tag((open, close): &(String, String), body: &[u8]) -> bool {
     })
 }
 
-/// A look that costs less than decoding; it knows what most answers have.
+/// A look that costs less than decoding; it knows what most answers have. The next that is like it is known without one.
 fn looks_right(context: &Context, body: &[u8]) -> bool {
-    let whole = std::str::from_utf8(body).ok().and_then(look::whole::Whole::of);
-    whole.is_some_and(|whole| whole.conforms(&context.profile))
+    let Ok(text) = std::str::from_utf8(body) else { return false };
+    let look = look::whole::Whole::of(text).filter(|whole| whole.conforms(&context.profile));
+    if let Some(form) = look.as_ref().and_then(look::whole::Whole::form) {
+        context.moulds.learn(text, form);
+    }
+    look.is_some()
 }
 
-fn chat_conforms(context: &Context, body: &[u8]) -> bool {
+fn decodes_as_it_is(context: &Context, body: &[u8]) -> bool {
     if finish::calls_a_standard_one_a_failure(&context.profile)
         || memchr::memmem::find(body, b"\"function_call\"").is_some()
         || !usage::is_in_shape(body)

@@ -31,7 +31,7 @@ fn decoded(body: &[u8]) -> (CreateChatCompletionResponse, Vec<String>) {
     (typed, thoughts.filter(|thought| !thought.is_empty()).collect())
 }
 
-/// False where the answer has to be read.
+/// False where the answer has to be read. A context that has seen others knows their like again.
 fn passes_as_reading_makes_it(context: &Context, answer: &Value) -> bool {
     let body = Bytes::from(answer.to_string());
     let passes = outward::conforms(context, &body);
@@ -79,6 +79,20 @@ fn a_look_is_not_enough_for_what_has_something_to_mend() {
         *answer.pointer_mut(place).unwrap() = value;
         assert!(!passes_as_reading_makes_it(&context, &answer), "{answer}");
     }
+}
+
+#[test]
+fn an_answer_like_one_before_it_that_tells_a_failure_by_a_number_is_read() {
+    let context = context(Kind::Chat, false);
+    let with_status = |code: u32| {
+        let mut answer = plain();
+        answer["choices"][0]["message"].as_object_mut().unwrap().remove("tool_calls");
+        answer["base_resp"] = json!({"status_code":code,"status_msg":"insufficient balance"});
+        answer
+    };
+    assert!(passes_as_reading_makes_it(&context, &with_status(0)));
+    assert!(passes_as_reading_makes_it(&context, &with_status(0)));
+    assert!(!outward::conforms(&context, with_status(1008).to_string().as_bytes()));
 }
 
 /// What comes of a stream: the bytes of its chunks, and the kind of the error that ended it.
@@ -153,6 +167,20 @@ proptest! {
     #[test]
     fn a_whole_answer_that_passes_is_what_reading_makes_of_it(changes in changes(), tags: bool) {
         passes_as_reading_makes_it(&context(Kind::Chat, tags), &changed(plain(), &changes));
+    }
+
+    #[test]
+    fn an_answer_like_one_before_it_is_what_reading_makes_of_it(changes in changes(), tags: bool, has_calls: bool) {
+        let mut before = plain();
+        if has_calls {
+            before["choices"][0]["message"]["tool_calls"].as_array_mut().unwrap().truncate(1);
+        } else {
+            before["choices"][0]["message"].as_object_mut().unwrap().remove("tool_calls");
+        }
+        let context = context(Kind::Chat, tags);
+        prop_assert!(passes_as_reading_makes_it(&context, &before));
+        prop_assert!(context.moulds.fit(before.to_string().as_bytes()));
+        passes_as_reading_makes_it(&context, &changed(before, &changes));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use async_openai::config::Config;
 use bytes::Bytes;
 use http::Method;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use modelswitch_provider::{Document, Endpoint, Error, Payload, Request, Result};
 use reqwest::Url;
@@ -18,16 +18,14 @@ use super::header;
 pub(super) async fn read(home: &Home, built: reqwest::Request) -> Result<(Request, Option<u64>)> {
     let endpoint = home.endpoint(&built)?;
     let mut built = built;
-    let mut headers = std::mem::take(built.headers_mut());
-    let content_type = headers.remove(CONTENT_TYPE);
-    let capture = headers.remove(&header::CAPTURE).and_then(|value| value.to_str().ok()?.parse().ok());
-    let extra = headers.remove(&header::EXTRA);
+    let Headers { content_type, capture, extra, others } = Headers::of(built.headers());
+    let capture = capture.and_then(|value| value.to_str().ok()?.parse().ok());
     let bytes = match built.body_mut().take() {
         None => None,
         Some(body) => Some(collect(body).await?),
     };
     let mut request = Request::new(endpoint, payload(content_type, bytes)?);
-    request.headers = without_credentials(&headers);
+    request.headers = others;
     if let Some(extra) = extra {
         extra::apply(&extra, &mut request)?;
     }
@@ -73,6 +71,9 @@ impl Home {
 }
 
 async fn collect(body: reqwest::Body) -> Result<Bytes> {
+    if let Some(bytes) = body.as_bytes().filter(|bytes| bytes.len() <= CHEAP_TO_COPY) {
+        return Ok(Bytes::copy_from_slice(bytes));
+    }
     // JSON is one piece, which is handed over and not copied. A form is collected, since a retry or a fallback needs it
     // again.
     let collected = body.collect().await;
@@ -80,6 +81,9 @@ async fn collect(body: reqwest::Body) -> Result<Bytes> {
         Error::invalid_request("the request's form can't be read").with_source(error.without_url())
     })
 }
+
+/// To take a body apart costs as much as to copy so many bytes.
+const CHEAP_TO_COPY: usize = 4096;
 
 fn payload(content_type: Option<HeaderValue>, bytes: Option<Bytes>) -> Result<Payload> {
     let Some(bytes) = bytes else { return Ok(Payload::Empty) };
@@ -90,23 +94,52 @@ fn payload(content_type: Option<HeaderValue>, bytes: Option<Bytes>) -> Result<Pa
     Ok(Payload::Raw { content_type, bytes })
 }
 
-/// The client's headers without whatever lets somebody in at the service it was built for.
-fn without_credentials(headers: &HeaderMap) -> HeaderMap {
-    let keep = |name: &HeaderName, value: &HeaderValue| {
-        let name = name.as_str();
-        let is_credential = ["auth", "key", "token", "secret", "cookie", "password", "credential"]
-            .iter()
-            .any(|word| name.contains(word) && name != "idempotency-key");
-        let is_openai = matches!(name, "openai-organization" | "openai-project");
-        let is_transport =
-            matches!(name, "host" | "content-length" | "transfer-encoding" | "connection" | "accept");
-        !(is_credential || is_openai || is_transport || value.is_sensitive())
-    };
-    headers
+/// What an app says in headers.
+#[derive(Default)]
+struct Headers {
+    content_type: Option<HeaderValue>,
+    capture: Option<HeaderValue>,
+    extra: Option<HeaderValue>,
+    /// For the provider.
+    others: HeaderMap,
+}
+
+impl Headers {
+    /// In one way over them, since to look one up costs as much as to compare it with all of a few.
+    fn of(all: &HeaderMap) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in all {
+            let place = if *name == CONTENT_TYPE {
+                &mut headers.content_type
+            } else if *name == header::CAPTURE {
+                &mut headers.capture
+            } else if *name == header::EXTRA {
+                &mut headers.extra
+            } else {
+                if !value.is_sensitive() && goes_along(name) {
+                    headers.others.append(name.clone(), value.clone());
+                }
+                continue;
+            };
+            place.get_or_insert_with(|| value.clone());
+        }
+        headers
+    }
+}
+
+/// False for whatever lets somebody in at the service that a client was built for, and for what the transport says.
+fn goes_along(name: &HeaderName) -> bool {
+    if *name == AUTHORIZATION {
+        return false;
+    }
+    let name = name.as_str();
+    let is_credential = ["auth", "key", "token", "secret", "cookie", "password", "credential"]
         .iter()
-        .filter(|(name, value)| keep(name, value))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+        .any(|word| name.contains(word) && name != "idempotency-key");
+    let is_openai = matches!(name, "openai-organization" | "openai-project");
+    let is_transport =
+        matches!(name, "host" | "content-length" | "transfer-encoding" | "connection" | "accept");
+    !(is_credential || is_openai || is_transport)
 }
 
 #[cfg(test)]
@@ -130,7 +163,7 @@ mod tests {
         .into_iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
-        let kept = without_credentials(&headers);
+        let kept = Headers::of(&headers).others;
         assert_eq!(
             kept.keys().map(HeaderName::as_str).collect::<std::collections::BTreeSet<_>>(),
             ["idempotency-key", "openai-beta", "x-team"].into()

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::mould::Form;
 use super::{Function, Groq, Object, Reason, Role, Text, Tier};
 use crate::Profile;
 use crate::dialect::{finish, usage, whole};
@@ -34,6 +35,8 @@ pub(in crate::dialect) struct Whole<'a> {
     metadata: Option<IgnoredAny>,
     #[serde(default)]
     x_groq: Option<Object<Groq>>,
+    #[serde(default)]
+    base_resp: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +136,16 @@ impl<'a> Whole<'a> {
             && self.usage.as_ref().is_none_or(|usage| usage.0.is_in_shape())
             && !finish::calls_a_standard_one_a_failure(profile)
     }
+
+    /// The form of one that conforms, where all of its messages have the same. A number in MiniMax's own member may be a failure.
+    pub(in crate::dialect) fn form(&self) -> Option<Form> {
+        if self.base_resp.is_some() {
+            return None;
+        }
+        let mut forms = self.choices.iter().map(|Object(choice)| choice.message.0.form());
+        let first = forms.next()??;
+        forms.all(|form| form == Some(first)).then_some(first)
+    }
 }
 
 impl Choice<'_> {
@@ -150,6 +163,15 @@ impl Choice<'_> {
 }
 
 impl Message<'_> {
+    fn form(&self) -> Option<Form> {
+        let has_text = self.content.as_ref().is_some_and(|text| !text.is_empty());
+        match self.tool_calls.as_deref() {
+            None | Some([]) if has_text => Some(Form::Texts),
+            Some([_]) => Some(Form::Calls),
+            None | Some(_) => None,
+        }
+    }
+
     fn says_something(&self) -> bool {
         [&self.content, &self.refusal].into_iter().flatten().any(|text| !text.is_empty())
             || self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
