@@ -143,7 +143,7 @@ impl ReasoningOrigin {
     /// Takes out of a request what others than this provider thought.
     fn leave_out_of(&self, body: &mut Document, provider: &str) -> Result<LeftOut> {
         let mut left_out = LeftOut::default();
-        let has_any = |name| body.get_bytes(name).is_some_and(has_reasoning);
+        let has_any = |name| body.get_raw(name).is_some_and(|json| has_reasoning(json.as_bytes()));
         let (in_messages, attached) = (has_any("messages"), body.has(ATTACHED));
         if !(in_messages || attached) || !self.may_keep_from(provider) {
             return Ok(left_out);

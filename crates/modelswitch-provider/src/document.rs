@@ -83,11 +83,6 @@ impl Document {
         self.members.iter().find(|member| &*member.name == name).map(|member| &*member.value)
     }
 
-    /// The same as bytes, for whoever only searches or measures it: nobody has to see that they are text.
-    pub fn get_bytes(&self, name: &str) -> Option<&[u8]> {
-        self.members.iter().find(|member| &*member.name == name).map(|member| &*member.value)
-    }
-
     /// A member decoded; `None` when it is missing or `null`.
     ///
     /// # Errors
@@ -135,7 +130,7 @@ impl Document {
 
     /// Sets a member to a text, which never fails.
     pub(crate) fn set_str(&mut self, name: &str, text: &str) {
-        self.put(name, quoted(text));
+        self.put(name, quoted(text).into());
     }
 
     /// Takes a member out, and says whether it was there.
@@ -164,7 +159,7 @@ impl Document {
     }
 
     /// The members in order, with the JSON text that they are.
-    pub fn members(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn members(&self) -> impl Iterator<Item = (&str, &str)> {
         self.members.iter().map(|member| (&*member.name, &*member.value))
     }
 
@@ -193,7 +188,7 @@ impl Document {
             if position > 0 {
                 text.put_u8(b',');
             }
-            text.put_slice(&quoted(&member.name));
+            text.put_slice(quoted(&member.name).as_bytes());
             text.put_u8(b':');
             text.put_slice(member.value.as_bytes());
         }
@@ -301,9 +296,8 @@ fn not_an_object(error: Option<serde_json::Error>) -> Error {
     Error::invalid_request(format!("the body is not a JSON object (line {line}, column {column})"))
 }
 
-/// A text is always JSON.
-fn quoted(text: &str) -> Bytes {
-    serde_json::to_vec(text).unwrap_or_default().into()
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ pub(super) fn estimated_usage(request: &Request, assumed_output: u64) -> Usage {
     usage
 }
 
-fn tokens_of(json: &[u8]) -> u64 {
-    let (text, pieces) = text_and_pieces(json);
+fn tokens_of(json: &str) -> u64 {
+    let (text, pieces) = text_and_pieces(json.as_bytes());
     count(text).div_ceil(BYTES_PER_TOKEN).saturating_add(pieces.saturating_mul(TOKENS_PER_PIECE))
 }
 

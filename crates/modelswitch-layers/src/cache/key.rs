@@ -35,7 +35,7 @@ pub(super) fn key_of(cache: &Cache, provider: &str, request: &Request) -> Option
     for (name, json) in members {
         text.text(name);
         // What is nested too deep to be read isn't kept.
-        text.value(&serde_json::from_slice(json).ok()?);
+        text.value(&serde_json::from_str(json).ok()?);
     }
     Some(text.hash())
 }

@@ -15,7 +15,7 @@ const READ: [&str; 7] = ["messages", "input", "prompt", "suffix", "instructions"
 /// Those of the request and, unless it limits its answer itself, so many for that.
 pub(super) fn tokens(request: &Request, answer: u64) -> u64 {
     let Some(body) = request.document().filter(|_| wants_an_answer(request)) else { return 0 };
-    let read = READ.iter().filter_map(|name| body.get_bytes(name)).map(of_text).fold(0, u64::saturating_add);
+    let read = READ.iter().filter_map(|name| body.get_raw(name)).map(of_text).fold(0, u64::saturating_add);
     let written = match most_output(body) {
         // It says it for no reason: a list of numbers has no length.
         _ if request.endpoint.path() == Endpoint::EMBEDDINGS.path() => 0,
@@ -25,8 +25,8 @@ pub(super) fn tokens(request: &Request, answer: u64) -> u64 {
     read.saturating_add(written)
 }
 
-fn of_text(json: &[u8]) -> u64 {
-    let (text, pieces) = text_and_pieces(json);
+fn of_text(json: &str) -> u64 {
+    let (text, pieces) = text_and_pieces(json.as_bytes());
     let text = u64::try_from(text.div_ceil(BYTES_A_TOKEN)).unwrap_or(u64::MAX);
     text.saturating_add(pieces.saturating_mul(TOKENS_A_PIECE))
 }
