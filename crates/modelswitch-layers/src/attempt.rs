@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use modelswitch_provider::{Attempt, Error, Provider, Request, Response, Result, committed};
+use modelswitch_provider::{Attempt, Body, Error, Provider, Request, Response, Result, committed};
 use tracing::Instrument;
 
 use self::span::AttemptSpan;
@@ -16,13 +16,22 @@ pub(crate) async fn send_until_committed(provider: &dyn Provider, request: Reque
     let Some(span) = AttemptSpan::begin(provider.name(), &request) else {
         return until_committed(provider, request).await;
     };
-    let outcome = until_committed(provider, request).instrument(span.span()).await;
+    let outcome = Box::pin(until_committed(provider, request).instrument(span.span())).await;
     span.end(&outcome);
     outcome
 }
 
+// What only some calls need has a box of its own, here and in other layers: a future is as large as the largest of its ways, is
+// moved when it is made, and one of more than a thousand bytes is what an allocator is slow with.
 async fn until_committed(provider: &dyn Provider, request: Request) -> Result<Response> {
-    let Response { head, body } = provider.send(request).await?;
+    let response = provider.send(request).await?;
+    match response.body {
+        Body::Events(_) => Box::pin(first_content(response)).await,
+        _ => Ok(response),
+    }
+}
+
+async fn first_content(Response { head, body }: Response) -> Result<Response> {
     // The head stays out here, so a stream that fails before its first content can still say whose it was.
     match committed(Response::new(body)).await {
         Ok(Response { body, .. }) => Ok(Response { head, body }),
