@@ -4,6 +4,24 @@
 //! The provider answers at once and from memory, so `none` is what the bench itself costs, and the rest of each line is the
 //! layer. `call` is one whole answer; `stream` one of a thousand chunks, so its time in µs over that of `none` is
 //! the price of a chunk in ns. Nobody listens to spans and lines, and there is no recorder of metrics.
+//!
+//! On a virtual machine with two busy cores, fastest of three runs, in November 2026, `none` taken off:
+//!
+//! | | before layers followed streams | since | instructions, before and since |
+//! |---|---|---|---|
+//! | `whole`, a call | 10.5 µs | 4.9 µs | 144 000, 69 000 |
+//! | `whole and Metrics`, a call | 12.6 µs | 6.3 µs | 178 000, 91 000 |
+//! | `whole`, a chunk | 384 ns | 95 to 106 ns | 4450, 1380 |
+//! | `whole and Metrics`, a chunk | 543 ns | 99 to 104 ns | 7780, 1500 |
+//!
+//! Medians are a tenth higher. Instructions are callgrind's, which knows no instructions for SHA-256: 20 000 of each call are
+//! its hash, which takes the processor a third of a microsecond.
+//!
+//! Where a call's time goes now: a quarter to the allocator (some seventy blocks a call, of which a dozen are the futures of the
+//! layers and a dozen the typed values of request and head), a tenth each to moving requests and answers, to the cache's own
+//! storage (`moka`), to the hash of the question and its reading, a twentieth to the clock, which is asked some fifteen times.
+//! Where a chunk's goes: a quarter to `Timeout` and its clock, a third to two searches of the text, for tokens and for reasons,
+//! a fifth to the copy that `Cache` keeps.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that can't run has nothing to say")]
 

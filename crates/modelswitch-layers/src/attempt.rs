@@ -1,9 +1,10 @@
 //! One try: how far it goes before it counts as answered, and how a failed one is written down.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use modelswitch_provider::{Attempt, Error, Provider, Request, Response, Result, committed};
+use modelswitch_provider::{Attempt, Body, Error, Provider, Request, Response, Result, committed};
 use tracing::Instrument;
 
 use self::span::AttemptSpan;
@@ -12,17 +13,41 @@ mod span;
 pub(crate) use span::Traced;
 
 /// Asks a provider, and waits for the first content of its answer.
-pub(crate) async fn send_until_committed(provider: &dyn Provider, request: Request) -> Result<Response> {
-    let Some(span) = AttemptSpan::begin(provider.name(), &request) else {
-        return until_committed(provider, request).await;
-    };
-    let outcome = until_committed(provider, request).instrument(span.span()).await;
+///
+/// What only some calls need has a box of its own, here and in other layers, and the request is given away before anything is
+/// waited for: a future is as large as the largest of its ways with all that it was given, it is moved when it is made, and an
+/// allocator is slow with more than a thousand bytes.
+pub(crate) fn send_until_committed(
+    provider: &dyn Provider,
+    request: Request,
+) -> impl Future<Output = Result<Response>> + Send {
+    let span = AttemptSpan::begin(provider.name(), &request);
+    let sent = provider.send(request);
+    async move {
+        match span {
+            None => until_committed(sent).await,
+            Some(span) => Box::pin(traced(span, sent)).await,
+        }
+    }
+}
+
+type Sent<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>>;
+
+async fn traced(span: AttemptSpan, sent: Sent<'_>) -> Result<Response> {
+    let outcome = until_committed(sent).instrument(span.span()).await;
     span.end(&outcome);
     outcome
 }
 
-async fn until_committed(provider: &dyn Provider, request: Request) -> Result<Response> {
-    let Response { head, body } = provider.send(request).await?;
+async fn until_committed(sent: Sent<'_>) -> Result<Response> {
+    let response = sent.await?;
+    match response.body {
+        Body::Events(_) => Box::pin(first_content(response)).await,
+        _ => Ok(response),
+    }
+}
+
+async fn first_content(Response { head, body }: Response) -> Result<Response> {
     // The head stays out here, so a stream that fails before its first content can still say whose it was.
     match committed(Response::new(body)).await {
         Ok(Response { body, .. }) => Ok(Response { head, body }),

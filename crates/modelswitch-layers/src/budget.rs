@@ -71,7 +71,7 @@ pub enum Scope {
 /// A refusal is a [`Rejected`](ErrorKind::Rejected) error with the code `budget_exceeded`. It says what was spent and when
 /// there is money again, which is in [`Error::retry_after`] too. It holds for every target ([`Error::into_last_word`]),
 /// unless each target has a budget of [its own](Scope::Target), or it is [one provider's](Self::let_others_answer). Below a limit it never bites; it costs the estimate, a lock
-/// or a step of the [counter](Self::counter), and a search through each event of a stream.
+/// or a step of the [counter](Self::counter), and a search through each event of a stream, once for all who want the tokens.
 ///
 /// A call belongs to the hour, day and month in which it was made, also when it ends in the next.
 ///
@@ -298,7 +298,7 @@ impl Budget {
     async fn take_in_time(&self, wanted: &Reservation, left: Option<Duration>) -> Result<Result<Taken>> {
         let taken = self.counter.take(wanted.when, wanted.reserved, &wanted.allowances);
         let Some(left) = left else { return Ok(taken.await) };
-        timeout(left, taken).await.map_err(|_| {
+        Box::pin(timeout(left, taken)).await.map_err(|_| {
             let message = format!(
                 "the call's time was over before the budget `{}` could be read: it had {} s",
                 self.name,

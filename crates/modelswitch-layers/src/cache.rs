@@ -352,7 +352,7 @@ impl Wrapped<Cache> {
         let spent = Spent::begin(request);
         let patience =
             TimeLeft::of(request).map_or(self.layer.max_wait, |left| left.min(self.layer.max_wait));
-        let turn = timeout(patience, self.layer.turns.wait(key)).await.ok();
+        let turn = Box::pin(timeout(patience, self.layer.turns.wait(key))).await.ok();
         spent.take_off(request);
         self.layer.find(key, form).ok_or(turn)
     }

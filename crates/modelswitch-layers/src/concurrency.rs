@@ -135,7 +135,7 @@ impl Concurrency {
             )));
         };
         let patience = left.map_or(self.max_wait, |left| left.min(self.max_wait));
-        match tokio::time::timeout(patience, waiting.place()).await {
+        match Box::pin(tokio::time::timeout(patience, waiting.place())).await {
             Ok(Some(place)) => Ok(place),
             Ok(None) | Err(_) => {
                 let waited = patience.as_secs_f64();

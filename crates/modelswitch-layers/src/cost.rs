@@ -34,8 +34,8 @@ use crate::{Alias, CacheStatus, Ending, Entry, Layer, Ledger, Outcome, Priced, P
 /// ask.
 ///
 /// It belongs above a router: then it is one entry a call, with the target that answered. It never bites. It costs a search
-/// for the word in each event of a stream, one more parsing of those that have it and of whole answers, and a copy of a
-/// request that is changed.
+/// for the word in each event of a stream and a reading of the tokens where they are told, both once for all layers that want
+/// them.
 ///
 /// ```
 /// use modelswitch_layers::{By, CallCost, Cost, Ledger, MemoryLedger, Money, Query, Stack, Tag};

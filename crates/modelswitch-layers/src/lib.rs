@@ -62,7 +62,7 @@
 //! | [`RateLimit`] | a minute's requests or tokens are used up: calls wait in the order of coming, or are refused | two locks and a sum over 120 slices of time a call; with tokens also a look through the request's text and each event |
 //! | [`Concurrency`] | so many calls and streams run already: calls wait in the order of coming, or are refused | two locks a call |
 //! | [`Breaker`] | a target keeps failing, or asked to be left alone: calls are refused at once | two locks a call |
-//! | [`Cost`] | never; it says and writes down | a search through each event of a stream, and one more parsing of what tells the tokens |
+//! | [`Cost`] | never; it says and writes down | a search through each event of a stream and a reading of the tokens, once for all layers that want them |
 //! | [`Budget`] | a call may cost more than is left | an estimate and a step of the counter a call, and the same search |
 //! | [`Cache`] | a question was asked before | a parse and a hash of the request; a copy of the events of a stream |
 //! | [`ReasoningOrigin`] | a conversation carries what another provider thought | a look for the word in a chat request, an answer and each event; a hash of the reasoning that there is |

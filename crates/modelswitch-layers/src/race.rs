@@ -172,7 +172,7 @@ where
             tokio::select! {
                 biased;
                 outcome = self.running.next() => return outcome,
-                () = sleep(patience) => {
+                () = Box::pin(sleep(patience)) => {
                     self.ask_next();
                 }
             }

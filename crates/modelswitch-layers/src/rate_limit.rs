@@ -40,7 +40,8 @@ use crate::{Ending, Layer};
 /// who come later wait for them. Where repeats must not exceed the limit, put it below `Retry`. What was refused further down
 /// before anything was sent isn't counted.
 ///
-/// Costs two locks and a look through the request's text a call, with a limit on tokens also a search through each event.
+/// Costs two locks and a look through the request's text a call, with a limit on tokens also a search through each event, which is
+/// made once for all who want them.
 ///
 /// ```
 /// use std::time::Duration;

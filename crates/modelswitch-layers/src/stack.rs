@@ -25,6 +25,15 @@ use crate::Layer;
 /// # Ok::<(), modelswitch_provider::Error>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # What it costs
+///
+/// The whole canonical order, in memory and while nothing fails, takes about five microseconds a call and a hundred nanoseconds
+/// a chunk of a stream. A layer alone takes a tenth to one and a half of those microseconds: the most is [`Cache`](crate::Cache),
+/// which hashes the question and keeps the answer, then the tokens' estimate and reading ([`Budget`](crate::Budget),
+/// [`RateLimit`](crate::RateLimit), [`Cost`](crate::Cost)), which several of them share. Of a chunk's price a quarter is
+/// [`Timeout`](crate::Timeout) with a total, which looks at the clock, a third the two searches that all share, and a fifth the
+/// copy that `Cache` keeps. `cargo bench -p modelswitch-layers` measures it.
 #[derive(Clone, Debug, Default)]
 pub struct Stack {
     layers: Vec<Arc<dyn Layer>>,

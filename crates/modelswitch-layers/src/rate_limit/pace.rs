@@ -111,7 +111,7 @@ impl Pace {
             self.queue_up(&mut counts, wanted)
         };
         let patience = left.map_or(most, |left| left.min(most));
-        match timeout(patience, self.in_turn(wanted)).await {
+        match Box::pin(timeout(patience, self.in_turn(wanted))).await {
             Ok(reservation) => Ok(reservation),
             Err(_) => {
                 drop(waiting);
