@@ -56,7 +56,7 @@ fn the_readmes_router_is_read() {
     let begin = readme.find("# router.toml").unwrap();
     let text = readme[begin..].split("```").next().unwrap();
     let keys = ["DEEPSEEK_API_KEY", "OPENAI_API_KEY"].map(|name| (name.to_owned(), "sk-0123".to_owned()));
-    let registry = Registry::builder().toml(text).environment(keys).build().unwrap();
+    let registry = Registry::builder().toml(text).environment(keys).without_files().build().unwrap();
     assert!(registry.warnings().is_empty(), "{:?}", registry.warnings());
     assert_eq!(registry.default_model().as_deref(), Some("deepseek/deepseek-v4-pro"));
     let layers = |target: &modelswitch::registry::ExplainedTarget| {
@@ -67,6 +67,20 @@ fn the_readmes_router_is_read() {
     assert_eq!(layers(&fast.targets[0]), all);
     assert_eq!(layers(&fast.targets[1]), all[1..]);
     assert!(registry.ledger().is_some());
+}
+
+#[test]
+fn with_the_readmes_price_a_budget_holds_the_model() {
+    let readme = include_str!("../README.md");
+    let begin = readme.find("# price.toml").unwrap();
+    let price = readme[begin..].split("```").next().unwrap();
+    let lines = "[providers.openai]\n[budget]\nday = '5 USD'\n[models]\nsmart = 'openai/gpt-5.5'\n";
+    let warnings = |text: String| {
+        let key = [("OPENAI_API_KEY".to_owned(), "sk-0123".to_owned())];
+        Registry::builder().toml(text).environment(key).build().unwrap().warnings()
+    };
+    assert_eq!(warnings(format!("{lines}{price}")), Vec::<String>::new());
+    assert!(!warnings(lines.to_owned()).is_empty());
 }
 
 #[test]

@@ -114,7 +114,31 @@ pub(crate) fn show(error: &Error, verbose: bool) {
         Some(NO_PROVIDER) => format!("{}\n`modelswitch demo` needs neither", error.hint()),
         _ => error.hint().to_owned(),
     };
+    let hint = [before(error), Some(hint)].into_iter().flatten().collect::<Vec<_>>().join("\n");
     print(&error.to_string(), &hint, &facts);
+}
+
+/// Who failed before the one that the error is of.
+fn before(error: &Error) -> Option<String> {
+    let last = target(error.provider(), error.model());
+    let mut targets: Vec<String> = Vec::new();
+    for attempt in error.failures() {
+        let target = target(attempt.provider.as_deref(), attempt.model.as_deref());
+        if target != last && !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    match targets.as_slice() {
+        [] => None,
+        [one] => Some(format!("and 1 target before it failed: {one}")),
+        several => Some(format!("and {} targets before it failed: {}", several.len(), several.join(", "))),
+    }
+}
+
+/// `provider/model`, as far as it is known.
+fn target(provider: Option<&str>, model: Option<&str>) -> String {
+    let known: Vec<&str> = [provider, model].into_iter().flatten().collect();
+    if known.is_empty() { "unknown".to_owned() } else { known.join("/") }
 }
 
 fn print(message: &str, hint: &str, facts: &[String]) {
@@ -139,7 +163,8 @@ fn facts(error: &Error) -> Vec<String> {
     facts.push(format!("attempts: {}", error.attempts()));
     for (number, attempt) in error.failures().iter().enumerate() {
         let seconds = attempt.duration.as_secs_f64();
-        facts.push(format!("attempt {}: {} after {seconds:.1} s", number + 1, attempt.kind));
+        let target = target(attempt.provider.as_deref(), attempt.model.as_deref());
+        facts.push(format!("attempt {}: {target}: {} after {seconds:.1} s", number + 1, attempt.kind));
     }
     let mut source = error.source();
     while let Some(cause) = source {

@@ -4,9 +4,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use modelswitch_provider::{Attempt, Error, Provider, Request, Response, Result, committed};
+use tracing::Instrument;
+
+use self::span::AttemptSpan;
+
+mod span;
+pub(crate) use span::Traced;
 
 /// Asks a provider, and waits for the first content of its answer.
 pub(crate) async fn send_until_committed(provider: &dyn Provider, request: Request) -> Result<Response> {
+    let Some(span) = AttemptSpan::begin(provider.name(), &request) else {
+        return until_committed(provider, request).await;
+    };
+    let outcome = until_committed(provider, request).instrument(span.span()).await;
+    span.end(&outcome);
+    outcome
+}
+
+async fn until_committed(provider: &dyn Provider, request: Request) -> Result<Response> {
     let Response { head, body } = provider.send(request).await?;
     // The head stays out here, so a stream that fails before its first content can still say whose it was.
     match committed(Response::new(body)).await {

@@ -33,7 +33,7 @@ pub enum Strategy {
     /// call, and one call in twenty asks another, or a target that was slow once would be slow for ever. A failure of the
     /// target's own counts as slow, and a call that was given up as long as it was waited for.
     Fastest,
-    /// The one with the lowest [price](Target::price); those without a price last.
+    /// The one with the lowest [price](Target::price) at the moment; those without a price last.
     Cheapest,
 }
 
@@ -44,7 +44,7 @@ pub enum Strategy {
 /// cache lives in one account. Which one that is follows from the key alone (rendezvous hashing), so it is the same on every
 /// machine, and when a target is added or taken away only the keys of that one move.
 ///
-/// Costs a look at each target's counters a call; a stream is handed on at its first content.
+/// It bites at every call, which it sends where it chooses. It costs a look at each target's counters a call; a stream is handed on at its first content.
 ///
 /// ```
 /// use modelswitch_layers::{Balance, Strategy, Target};
@@ -152,8 +152,8 @@ impl Balance {
                 }
             }
             Strategy::Cheapest => {
-                order.sort_by_key(|target| {
-                    let price = self.targets.get(*target).and_then(|target| target.price);
+                order.sort_by_cached_key(|target| {
+                    let price = self.targets.get(*target).and_then(|target| target.price.now());
                     (price.is_none(), price)
                 });
             }

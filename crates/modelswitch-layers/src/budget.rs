@@ -14,10 +14,10 @@ use rust_decimal::Decimal;
 
 use self::estimate::estimated_usage;
 use crate::layer::Wrapped;
-use crate::log::shown as shown_name;
 use crate::money::Clock;
-use crate::period::shown;
-use crate::repeatable::{may_be_billed, wants_an_answer};
+use crate::observe::shown as shown_name;
+use crate::period::{shown, shown_offset};
+use crate::repeatable::{asks_a_model, may_be_billed};
 use crate::usage::{hide, on_usage};
 use crate::{
     Alias, Allowance, CacheStatus, Counter, Ending, Layer, MemoryCounter, Period, Prices, Tag, Taken,
@@ -34,7 +34,7 @@ pub enum Scope {
     Tag,
     /// One for each [`Alias`], or model that is asked for.
     Alias,
-    /// One for each provider's model. Another target may still have money, so only here a call that is refused goes on to it.
+    /// One for each provider's model. Another target may still have money, so a call that is refused goes on to it.
     Target,
 }
 
@@ -54,12 +54,15 @@ pub enum Scope {
 /// | has ended and told its tokens | what they cost, exactly |
 /// | was cut, or dropped by its reader, after it told tokens | what those cost |
 /// | has ended without telling tokens, was cut or dropped before it did, or was given up before there was an answer | the estimate: the service may charge it |
-/// | failed by a timeout, a cut or an answer that can't be read | the estimate, for the same reason |
+/// | goes on in the background (`/responses` with `background`) | the estimate: what it took is told to whoever fetches it |
+/// | failed, and a try of it by a timeout, a cut or an answer that can't be read | the estimate, for the same reason |
 /// | failed otherwise, or was answered by a [`Cache`](crate::Cache) | nothing |
+///
+/// Batches and fine-tuning are outside of it: their services charge for files that were read long before, or for hours.
 ///
 /// A refusal is a [`Rejected`](ErrorKind::Rejected) error with the code `budget_exceeded`. It says what was spent and when
 /// there is money again, which is in [`Error::retry_after`] too. It holds for every target ([`Error::into_last_word`]),
-/// unless each target has a budget of [its own](Scope::Target). Below a limit it never bites; it costs the estimate, a lock
+/// unless each target has a budget of [its own](Scope::Target), or it is [one provider's](Self::let_others_answer). Below a limit it never bites; it costs the estimate, a lock
 /// or a step of the [counter](Self::counter), and a search through each event of a stream.
 ///
 /// A call belongs to the hour, day and month in which it was made, also when it ends in the next.
@@ -108,12 +111,13 @@ pub struct Budget {
     utc_offset_minutes: i16,
     assumed_output: u64,
     unpriced_pass: bool,
+    others_may_answer: bool,
     asks: bool,
     clock: Clock,
 }
 
 impl Budget {
-    /// A budget without limits yet. Budgets of one name that share a counter share their sums. Prices in another currency count
+    /// A budget without limits yet. Budgets of one name, currency and offset that share a counter share their sums. Prices in another currency count
     /// as none.
     pub fn new(name: impl Into<Arc<str>>, prices: impl Prices, currency: impl Into<Arc<str>>) -> Self {
         Self {
@@ -127,6 +131,7 @@ impl Budget {
             // What most services allow an answer that asks for nothing, or more than most answers have.
             assumed_output: 4096,
             unpriced_pass: false,
+            others_may_answer: false,
             asks: true,
             clock: Clock::default(),
         }
@@ -191,6 +196,13 @@ impl Budget {
         self
     }
 
+    /// Lets a call that it refuses go on to the next target, for the budget of one provider among several.
+    #[must_use]
+    pub fn let_others_answer(mut self) -> Self {
+        self.others_may_answer = true;
+        self
+    }
+
     /// As [`Cost::without_asking`](crate::Cost::without_asking).
     #[must_use]
     pub fn without_asking(mut self) -> Self {
@@ -208,7 +220,9 @@ impl Budget {
     fn allowances(&self, of: &str, now: SystemTime) -> Vec<Allowance> {
         let allowance = |(period, most): &(Period, Decimal)| {
             let window = period.window(now, self.utc_offset_minutes);
-            Allowance::new(format!("{}/{period}/{}/{of}", self.name, window.name), *most, window.end)
+            // What was spent in another currency, or by another midnight, is no part of this sum.
+            let unit = format!("{}{}", self.currency, shown_offset(self.utc_offset_minutes));
+            Allowance::new(format!("{}/{unit}/{period}/{}/{of}", self.name, window.name), *most, window.end)
         };
         self.limits.iter().map(allowance).collect()
     }
@@ -292,7 +306,7 @@ impl Budget {
         }
         error = error
             .with_hint("wait until there is money again, allow the answer fewer tokens, or raise the budget");
-        if self.scope == Scope::Target { error } else { error.into_last_word() }
+        if self.scope == Scope::Target || self.others_may_answer { error } else { error.into_last_word() }
     }
 
     fn unpriced(&self, provider: &str, model: &str) -> Error {
@@ -300,11 +314,12 @@ impl Budget {
         let message = format!(
             "no price in {currency} is known for `{provider}/{model}`, so the budget `{name}` can't hold it"
         );
-        Error::new(ErrorKind::Rejected, message)
-            .with_code("budget_unpriced")
-            .with_hint(
-                "give the model a price, or let models without one pass: `unpriced = \"pass\"` beside the amounts",
-            )
+        let pass = "let models without one pass: `unpriced = \"pass\"` beside the amounts";
+        let hint = match self.prices.how_to_add(provider, model, currency) {
+            Some(how) => format!("give the model a price: {how}\nor {pass}"),
+            None => format!("give the model a price, or {pass}"),
+        };
+        Error::new(ErrorKind::Rejected, message).with_code("budget_unpriced").with_hint(hint)
     }
 }
 
@@ -337,7 +352,7 @@ impl Provider for Wrapped<Budget> {
     }
 
     async fn send(&self, mut request: Request) -> Result<Response> {
-        if !wants_an_answer(&request) {
+        if !asks_a_model(&request) {
             return self.inner.send(request).await;
         }
         let reserved = self.layer.reserve(self.name(), &request).await;
@@ -352,7 +367,7 @@ impl Provider for Wrapped<Budget> {
                 Ok(hide(watch, on_usage(response, settle)))
             }
             Err(error) => {
-                if !may_be_billed(error.kind()) {
+                if !may_be_billed(&error) {
                     reserved.charge = Decimal::ZERO;
                 }
                 Err(error)

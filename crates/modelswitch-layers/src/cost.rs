@@ -10,9 +10,9 @@ use modelswitch_provider::{Error, Head, Provider, Request, Response, Result, Usa
 use tokio::time::Instant;
 
 use crate::layer::Wrapped;
-use crate::log::shown;
 use crate::money::Clock;
-use crate::repeatable::{may_be_billed, wants_an_answer};
+use crate::observe::shown;
+use crate::repeatable::{asks_a_model, may_be_billed};
 use crate::usage::{hide, on_usage};
 use crate::{Alias, CacheStatus, Ending, Entry, Layer, Ledger, Outcome, Priced, Prices, Tag};
 
@@ -23,9 +23,11 @@ use crate::{Alias, CacheStatus, Ending, Entry, Layer, Ledger, Outcome, Priced, P
 ///
 /// What it says is what the tokens that the service tells of cost at the [prices](Prices) that it was given, for the time at
 /// which the call was made. What isn't known is said, and is never zero ([`Priced`]): a model without a price, an answer
-/// that tells no tokens. A call that was refused, or whose answer came from a [`Cache`](crate::Cache) below, is free. Tries
+/// that tells no tokens, work that goes on in the background (`/responses` with `background`). A call that was refused, or whose answer came from a [`Cache`](crate::Cache) below, is free. Tries
 /// before the last one are counted ([`Entry::attempts`]) but have no cost: of what a service charges for a call that failed,
-/// it tells nothing.
+/// it tells nothing. Batches and fine-tuning are no entries: their services charge for files, or for hours.
+///
+/// The name that the app asked for is written down where a router says it ([`Alias`]).
 ///
 /// Services tell the tokens of a stream only when they are asked. So the adapter below is told that they are wanted
 /// ([`WantsUsage`](modelswitch_provider::WantsUsage)), and the chunk that tells nothing else is kept from an app that didn't
@@ -114,7 +116,7 @@ impl Provider for Wrapped<Cost> {
     }
 
     async fn send(&self, mut request: Request) -> Result<Response> {
-        if !wants_an_answer(&request) {
+        if !asks_a_model(&request) {
             return self.inner.send(request).await;
         }
         let mut call = Box::new(Call::begin(self.layer.clone(), self.name(), &request));
@@ -162,7 +164,6 @@ impl CallCost {
 struct Call {
     layer: Cost,
     started: Instant,
-    asked: Option<String>,
     entry: Entry,
     cached: bool,
     cost: CallCost,
@@ -170,13 +171,12 @@ struct Call {
 
 impl Call {
     fn begin(layer: Cost, provider: &str, request: &Request) -> Self {
-        let asked = request.model().map(|model| shown(&model));
         let mut entry = Entry::at(layer.clock.now());
         entry.provider = provider.to_owned();
-        entry.model = asked.clone().unwrap_or_default();
+        entry.model = request.model().map(|model| shown(&model)).unwrap_or_default();
         entry.alias = request.extensions.get::<Alias>().map(|alias| alias.0.clone());
         entry.tag = request.extensions.get::<Tag>().map(|tag| tag.0.clone());
-        Self { layer, started: Instant::now(), asked, entry, cached: false, cost: CallCost::default() }
+        Self { layer, started: Instant::now(), entry, cached: false, cost: CallCost::default() }
     }
 
     fn answered(&mut self, head: &mut Head) {
@@ -193,15 +193,13 @@ impl Call {
         if let Some(model) = model {
             self.entry.model = shown(model);
         }
-        let asked = self.asked.take().filter(|asked| *asked != self.entry.model);
-        self.entry.alias = self.entry.alias.take().or(asked);
     }
 
     fn fail(&mut self, error: &Error) {
         self.entry.attempts = self.entry.attempts.max(error.attempts());
         self.answered_by(error.provider(), error.model());
         self.entry.outcome = Outcome::Error(error.kind());
-        if !may_be_billed(error.kind()) {
+        if !may_be_billed(error) {
             self.entry.cost = Priced::Free;
         }
     }

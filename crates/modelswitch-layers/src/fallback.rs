@@ -23,7 +23,7 @@ use crate::race::{first_answer, no_target};
 /// Only questions to a model go elsewhere. Files, batches and lists are the first target's: at another provider they would
 /// be others.
 ///
-/// Costs one clone of the request, which shares the body; a stream is handed on at its first content.
+/// It bites when a target fails before its first content. It costs one clone of the request, which shares the body; a stream is handed on at its first content.
 ///
 /// ```
 /// use modelswitch_layers::{Fallback, Target};

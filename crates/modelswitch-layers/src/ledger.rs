@@ -82,7 +82,7 @@ pub struct Entry {
     pub provider: String,
     /// The model that was asked for there; empty when none was named.
     pub model: String,
-    /// What the app asked for, where it is another name.
+    /// The [`Alias`](crate::Alias) that the app asked for.
     pub alias: Option<String>,
     /// The caller's [`Tag`](crate::Tag).
     pub tag: Option<String>,

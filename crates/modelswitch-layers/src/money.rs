@@ -105,6 +105,12 @@ impl fmt::Display for Priced {
 pub trait Prices: Send + Sync + 'static {
     /// What these tokens of a provider's model cost when they were asked for at that moment; `None` where no price is known.
     fn cost(&self, provider: &str, model: &str, usage: &Usage, when: SystemTime) -> Option<Money>;
+
+    /// How a person gives a model a price in a currency, for the hint of a [`Budget`](crate::Budget) that refuses it for want of
+    /// one; `None` where that isn't known.
+    fn how_to_add(&self, _provider: &str, _model: &str, _currency: &str) -> Option<String> {
+        None
+    }
 }
 
 impl<F> Prices for F
@@ -120,6 +126,10 @@ where
 impl Prices for Arc<dyn Prices> {
     fn cost(&self, provider: &str, model: &str, usage: &Usage, when: SystemTime) -> Option<Money> {
         (**self).cost(provider, model, usage, when)
+    }
+
+    fn how_to_add(&self, provider: &str, model: &str, currency: &str) -> Option<String> {
+        (**self).how_to_add(provider, model, currency)
     }
 }
 
@@ -138,7 +148,8 @@ impl Prices for Arc<dyn Prices> {
 pub struct Tag(pub String);
 
 /// In [`Request::extensions`](modelswitch_provider::Request::extensions): the name that the app asked for, where a router has
-/// put a model in its place. Without it the name is taken from the request, as it stands when a layer sees it.
+/// put a model in its place. A [`Budget`](crate::Budget) for each alias takes the model of a request without it;
+/// [`Cost`](crate::Cost) then writes none down.
 ///
 /// ```
 /// use modelswitch_layers::Alias;

@@ -77,6 +77,12 @@ pub(crate) fn shown(when: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// `+08:00`; empty for UTC.
+pub(crate) fn shown_offset(minutes: i16) -> String {
+    let (sign, minutes) = (if minutes < 0 { '-' } else { '+' }, minutes.unsigned_abs());
+    if minutes == 0 { String::new() } else { format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60) }
+}
+
 fn seconds_since_1970(when: SystemTime) -> i64 {
     when.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX / 2))
 }
@@ -138,6 +144,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_offset_is_told_as_clocks_are() {
+        let told = [0, 480, -210, 5].map(shown_offset);
+        assert_eq!(told, ["", "+08:00", "-03:30", "+00:05"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which requests may be sent twice, and which may have cost something when they failed.
 
 use http::Method;
-use modelswitch_provider::{Endpoint, ErrorKind, Request};
+use modelswitch_provider::{Endpoint, Error, ErrorKind, Request};
 
 /// POSTs to these want an answer and nothing else; all others make something that stays at the service.
 const ANSWERS: [Endpoint; 4] =
@@ -20,13 +20,18 @@ pub(crate) fn leaves_something(request: &Request) -> bool {
 
 /// True for a question to a model, which any provider could answer.
 pub(crate) fn wants_an_answer(request: &Request) -> bool {
-    let endpoint = &request.endpoint;
-    let in_background = endpoint.path() == Endpoint::RESPONSES.path()
+    let in_background = request.endpoint.path() == Endpoint::RESPONSES.path()
         && request.document().is_some_and(|body| body.bool("background") == Some(true));
+    asks_a_model(request) && !in_background
+}
+
+/// True for whatever a model works on at once, and is paid for: also where the answer is fetched later.
+pub(crate) fn asks_a_model(request: &Request) -> bool {
+    let endpoint = &request.endpoint;
     let answers = ANSWERS.iter().any(|known| known.path() == endpoint.path())
         || MESSAGES.contains(&endpoint.path())
         || ANSWERING_PATHS.iter().any(|family| endpoint.path().starts_with(family));
-    endpoint.method() == Method::POST && answers && !in_background
+    endpoint.method() == Method::POST && answers
 }
 
 /// True when the service refused the request before it acted on it. A broken connection doesn't tell how far it got.
@@ -34,9 +39,15 @@ pub(crate) fn did_nothing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::RateLimited | ErrorKind::Overloaded)
 }
 
-/// True when a service may charge for a call that ended so: it worked on it, and what it made was lost on the way. One that
-/// refused, broke or was never reached charges nothing.
-pub(crate) fn may_be_billed(kind: ErrorKind) -> bool {
+/// True when a service may charge for a call that ended so, be it for the last try or for one before it.
+pub(crate) fn may_be_billed(error: &Error) -> bool {
+    let earlier = error.failures().iter().map(|failed| failed.kind);
+    earlier.chain([error.kind()]).any(may_have_worked)
+}
+
+/// True for a try of which a service may have done its work, and what it made was lost on the way. One that refused, broke or
+/// was never reached charges nothing.
+fn may_have_worked(kind: ErrorKind) -> bool {
     match kind {
         ErrorKind::Timeout | ErrorKind::Interrupted | ErrorKind::Decode => true,
         ErrorKind::InvalidRequest

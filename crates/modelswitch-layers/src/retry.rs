@@ -46,6 +46,9 @@ use crate::{Layer, genai};
 /// It has no deadline of its own, and keeps the one that comes with a request ([`TimeLeft`], set by
 /// [`Timeout`](crate::Timeout) above it): each try gets what is left, and none begins after a wait that would use it up.
 ///
+/// While nothing fails it costs one clone of the request, which shares the body, and a stream is handed on at its first content
+/// instead of at its headers.
+///
 /// ```
 /// use modelswitch_layers::{Retry, Stack};
 /// use modelswitch_provider::mock::MockProvider;

@@ -22,13 +22,13 @@ pub struct Target {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) model: Option<Arc<str>>,
     pub(crate) weight: u32,
-    pub(crate) price: Option<Decimal>,
+    pub(crate) price: Pricing,
 }
 
 impl Target {
     /// A provider, asked for whatever model the request names.
     pub fn new(provider: impl Provider) -> Self {
-        Self { provider: crate::stack::shared(provider), model: None, weight: 1, price: None }
+        Self { provider: crate::stack::shared(provider), model: None, weight: 1, price: Pricing::default() }
     }
 
     /// The model to ask it for, whatever the request names.
@@ -47,8 +47,15 @@ impl Target {
 
     /// What it costs, in any unit that is the same for all targets: the price of a million tokens for example.
     #[must_use]
-    pub fn price(mut self, price: impl Into<Decimal>) -> Self {
-        self.price = Some(price.into());
+    pub fn price(self, price: impl Into<Decimal>) -> Self {
+        let price = price.into();
+        self.price_by(move || Some(price))
+    }
+
+    /// The same for a price that changes, by the hour for example: it is asked at each call, and must answer from memory.
+    #[must_use]
+    pub fn price_by(mut self, price: impl Fn() -> Option<Decimal> + Send + Sync + 'static) -> Self {
+        self.price = Pricing(Some(Arc::new(price)));
         self
     }
 
@@ -57,7 +64,13 @@ impl Target {
         if let Some(model) = &self.model {
             request.set_model(model);
         }
-        send_until_committed(&*self.provider, request).await.map_err(|error| self.blame(error))
+        let mut response =
+            send_until_committed(&*self.provider, request).await.map_err(|error| self.blame(error))?;
+        // Who answered, where that one doesn't say so itself.
+        let head = &mut response.head;
+        head.provider.get_or_insert_with(|| self.provider.name().into());
+        head.model = head.model.take().or_else(|| self.model.clone());
+        Ok(response)
     }
 
     /// Puts its names on an error that has none.
@@ -78,5 +91,21 @@ impl fmt::Display for Target {
             Some(model) => write!(f, "/{model}"),
             None => Ok(()),
         }
+    }
+}
+
+/// What a target costs at the moment.
+#[derive(Clone, Default)]
+pub(crate) struct Pricing(Option<Arc<dyn Fn() -> Option<Decimal> + Send + Sync>>);
+
+impl Pricing {
+    pub(crate) fn now(&self) -> Option<Decimal> {
+        self.0.as_ref().and_then(|price| price())
+    }
+}
+
+impl fmt::Debug for Pricing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.now().fmt(f)
     }
 }

@@ -26,8 +26,8 @@ use crate::layer::Wrapped;
 /// Above [`Retry`](crate::Retry) `total` is the deadline of a call, with all its tries; below it that of one try. How long
 /// connecting may take only the transport knows.
 ///
-/// Costs a timer a call, and one more look at the clock for each time that a stream makes its reader wait; with a `total`, for
-/// each piece.
+/// It bites when a limit is over, and never before. It costs a timer a call, and one more look at the clock for each time that
+/// a stream makes its reader wait; with a `total`, for each piece.
 ///
 /// ```
 /// use std::time::Duration;

@@ -166,7 +166,7 @@ impl World {
             "a task after {polls} polls"
         );
         // What may have been billed is charged once; a reservation that nobody settles would be left beside it.
-        let spent = self.counter.sum("b/day/1970-01-01").await.unwrap();
+        let spent = self.counter.sum("b/USD/day/1970-01-01").await.unwrap();
         assert!(spent <= Decimal::from(RESERVED), "{spent} after {polls} polls");
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use modelswitch_layers::{
-    Budget, By, Cache, CallCost, Cost, Counter, Fallback, Ledger, MemoryCounter, MemoryLedger, Money, Query,
-    Retry, Scope, Stack, Tag, Target,
+    Alias, Budget, By, Cache, CallCost, Cost, Counter, Fallback, Ledger, MemoryCounter, MemoryLedger, Money,
+    Query, Retry, Scope, Stack, Tag, Target,
 };
 use modelswitch_provider::mock::{MockProvider, events};
 use modelswitch_provider::{Body, Error, ErrorKind, Provider, Request, Usage, WantsUsage};
@@ -51,6 +51,7 @@ fn question(text: &str) -> Request {
     let body = json!({ "model": "smart", "messages": messages, "stream": true, "max_tokens": 10 });
     let mut request = Request::chat(&body).unwrap();
     request.extensions.insert(Tag("tenant".into()));
+    request.extensions.insert(Alias("smart".into()));
     request
 }
 
@@ -80,7 +81,7 @@ async fn a_call_is_counted_once_by_all_and_what_was_asked_before_is_free() {
     let group = ["second", "m", "smart", "tenant"].map(|value| Some(value.to_owned()));
     assert_eq!((sums.len(), &sums[0].group[..]), (1, &group[..]));
     assert_eq!((sums[0].calls, sums[0].tokens.output, sums[0].costs["USD"]), (4, 4, Decimal::from(4)));
-    let spent = || counter.sum("b/day/1970-01-01/tenant");
+    let spent = || counter.sum("b/USD/day/1970-01-01/tenant");
     assert_eq!(spent().await.unwrap(), Decimal::from(4));
 
     // Two streams that are read at the same time may cost more than is left, and the second isn't begun anywhere.

@@ -1,21 +1,16 @@
-//! What `Log` writes. One subscriber for the whole program, since `tracing` remembers of each line whether anybody wanted
-//! it; each test reads what its own thread wrote.
+//! What `Log` writes, under a `Trace`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails loudly")]
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fmt::{Debug, Write};
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use modelswitch_layers::{
-    Budget, Cache, Cost, Counter, Log, MemoryCounter, MemoryLedger, Money, RateLimit, Retry, Stack, genai,
-    layer_fn,
+    Budget, Cache, Cost, Counter, Log, MemoryCounter, MemoryLedger, Money, Observe, RateLimit, Retry, Stack,
+    Trace, genai, layer_fn,
 };
 use modelswitch_provider::mock::{MockProvider, events, reply};
 use modelswitch_provider::{
@@ -24,144 +19,19 @@ use modelswitch_provider::{
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Level, Metadata, Subscriber};
+use tracing::Level;
 
-/// The fields of an event or a span.
-#[derive(Clone, Default, Debug)]
-struct Fields(BTreeMap<String, String>);
+use crate::listener::*;
 
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}"));
-    }
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.to_owned());
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Line {
-    level: Level,
-    target: &'static str,
-    fields: Fields,
-    /// The span that it stands in.
-    inside: Option<u64>,
-}
-
-impl Line {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.fields.0.get(name).map(String::as_str)
-    }
-    #[track_caller]
-    fn has(&self, wanted: &[(&str, &str)]) -> &Self {
-        for (name, value) in wanted {
-            assert_eq!(self.get(name), Some(*value), "{name} of {self:#?}");
-        }
-        self
-    }
-    #[track_caller]
-    fn lacks(&self, names: &[&str]) {
-        for name in names {
-            assert_eq!(self.get(name), None, "{name} of {self:#?}");
-        }
-    }
-}
-
-#[derive(Default)]
-struct Heard {
-    lines: Vec<Line>,
-    spans: BTreeMap<u64, Fields>,
-    entered: Vec<u64>,
-    quietest: Option<Level>,
-}
-
-thread_local! {
-    static HEARD: RefCell<Heard> = RefCell::default();
-}
-
-/// Writes down what a thread says.
-struct Listener(AtomicU64);
-
-impl Subscriber for Listener {
-    fn register_callsite(&self, _: &'static Metadata<'static>) -> tracing::subscriber::Interest {
-        // Whether it is wanted is another question on each thread.
-        tracing::subscriber::Interest::sometimes()
-    }
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        HEARD.with_borrow(|heard| heard.quietest.is_some_and(|quietest| *metadata.level() <= quietest))
-    }
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let id = self.0.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut fields = Fields::default();
-        span.record(&mut fields);
-        HEARD.with_borrow_mut(|heard| heard.spans.insert(id, fields));
-        Id::from_u64(id)
-    }
-    fn record(&self, id: &Id, values: &Record<'_>) {
-        HEARD.with_borrow_mut(|heard| values.record(heard.spans.entry(id.into_u64()).or_default()));
-    }
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let (level, target) = (*event.metadata().level(), event.metadata().target());
-        HEARD.with_borrow_mut(|heard| {
-            let around = heard.entered.last().copied().filter(|_| event.is_contextual());
-            let inside = event.parent().map(Id::into_u64).or(around);
-            heard.lines.push(Line { level, target, fields, inside });
-        });
-    }
-    fn enter(&self, id: &Id) {
-        HEARD.with_borrow_mut(|heard| heard.entered.push(id.into_u64()));
-    }
-    fn exit(&self, _: &Id) {
-        HEARD.with_borrow_mut(|heard| heard.entered.pop());
-    }
-}
-
-/// Listens on this thread, to this level and what is more important.
-fn listen(quietest: Level) {
-    // Another test may have been first.
-    let _ = tracing::subscriber::set_global_default(Listener(AtomicU64::new(0)));
-    HEARD.set(Heard { quietest: Some(quietest), ..Heard::default() });
-}
-
-fn lines() -> Vec<Line> {
-    HEARD.with_borrow_mut(|heard| std::mem::take(&mut heard.lines))
-}
-
-/// The one line, at a level at which there is no other.
-#[track_caller]
-fn line() -> Line {
-    let mut lines = lines();
-    assert_eq!(lines.len(), 1, "{lines:#?}");
-    lines.remove(0)
-}
-
-/// The one span, as far as it is filled in.
-#[track_caller]
-fn span() -> BTreeMap<String, String> {
-    let spans = HEARD.with_borrow_mut(|heard| std::mem::take(&mut heard.spans));
-    assert_eq!(spans.len(), 1);
-    spans.into_values().next().unwrap().0
-}
-
-/// Everything that was written on this thread.
-fn everything() -> String {
-    HEARD.with_borrow(|heard| {
-        let mut all = String::new();
-        for line in &heard.lines {
-            writeln!(all, "{line:?}").unwrap();
-        }
-        write!(all, "{:?}", heard.spans).unwrap();
-        all
-    })
-}
+mod listener;
 
 fn logged(provider: impl Provider) -> Arc<dyn Provider> {
-    Stack::new().layer(Log::new()).over(provider)
+    Stack::new().layer(told()).over(provider)
+}
+
+/// The line and the span.
+fn told() -> Observe {
+    Observe::new().trace(Trace::new()).log(Log::new())
 }
 
 /// An answer with all that a service tells.
@@ -195,7 +65,7 @@ async fn an_answer_is_one_line_with_all_that_is_known() {
         sleep(Duration::from_millis(1500)).await;
         inner.send(request).await
     });
-    let llm = Stack::new().layer(Log::new()).layer(slow).over(MockProvider::answering(|_| Ok(full_answer())));
+    let llm = Stack::new().layer(told()).layer(slow).over(MockProvider::answering(|_| Ok(full_answer())));
     llm.chat(ChatRequest::user("9.11 or 9.8?").model("fast").temperature(0.5).max_tokens(50)).await.unwrap();
 
     let line = line();
@@ -227,7 +97,7 @@ async fn an_answer_is_one_line_with_all_that_is_known() {
     for (name, value) in [
         ("otel.name", "chat deepseek-flash"),
         ("otel.kind", "client"),
-        (genai::REQUEST_MAX_TOKENS, "50.0"),
+        (genai::REQUEST_MAX_TOKENS, "50"),
         (genai::REQUEST_TEMPERATURE, "0.5"),
     ] {
         assert_eq!(span.get(name).map(String::as_str), Some(value), "{span:#?}");
@@ -293,7 +163,7 @@ async fn all_layers_hear_the_tokens_of_a_stream_and_the_app_sees_what_it_asked_f
             assert_eq!(line().get(genai::USAGE_OUTPUT_TOKENS), Some("7"));
             assert_eq!(ledger.entries().last().map(|entry| entry.cost.to_string()).as_deref(), Some(cost));
         }
-        assert_eq!(counter.sum("b/day/1970-01-01/").await.unwrap(), 16.into());
+        assert_eq!(counter.sum("b/USD/day/1970-01-01/").await.unwrap(), 16.into());
         assert_eq!(limit.tokens_left(), Some(100_000 - 16));
     }
 }
@@ -332,7 +202,7 @@ async fn tries_are_counted_in_the_line_and_each_failed_one_is_a_line_of_retry_at
     let script = || [Err(busy()), Err(busy()), Ok(reply("Yes.", false))];
     for (level, count) in [(Level::INFO, 1), (Level::DEBUG, 3)] {
         listen(level);
-        let llm = Stack::new().layer(Log::new()).layer(Retry::new()).over(MockProvider::script(script()));
+        let llm = Stack::new().layer(told()).layer(Retry::new()).over(MockProvider::script(script()));
         llm.ask("Is water wet?").await.unwrap();
         let lines = lines();
         assert_eq!(lines.len(), count, "{lines:#?}");
@@ -502,7 +372,7 @@ async fn what_is_said_meanwhile_stands_inside_of_the_span_and_the_line_outside()
         });
         Ok(Response { head, body: Body::Events(events) })
     });
-    let llm = Stack::new().layer(Log::new()).layer(talks).over(MockProvider::reply("Yes."));
+    let llm = Stack::new().layer(told()).layer(talks).over(MockProvider::reply("Yes."));
     llm.chat_stream("?").await.unwrap().completion().await.unwrap();
     let (inside, outside): (Vec<Line>, Vec<Line>) =
         lines().into_iter().partition(|line| line.inside.is_some());

@@ -16,7 +16,7 @@ use calendar::{Day, days_of, seconds_since_1970};
 
 /// What a model's tokens cost from one moment on, for each currency it is sold in.
 ///
-/// In TOML every number is a text, so that none of them is ever a float:
+/// In TOML every number is a text, so that none of them is ever a float. `since` is for a price that has changed or will:
 ///
 /// ```
 /// use modelswitch_openai::Profile;
@@ -40,8 +40,9 @@ use calendar::{Day, days_of, seconds_since_1970};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Price {
-    /// The first moment that it counts for.
-    pub since: Moment,
+    /// The first moment that it counts for; without it, it has always counted.
+    #[serde(default)]
+    pub since: Option<Moment>,
     /// The first moment that it no longer counts for. Needed only where nothing is known of what came next.
     #[serde(default)]
     pub until: Option<Moment>,
@@ -263,7 +264,8 @@ impl Price {
 
     /// True at moments that it counts for.
     pub fn counts_at(&self, when: SystemTime) -> bool {
-        self.since.time() <= when && self.until.is_none_or(|until| when < until.time())
+        self.since.is_none_or(|since| since.time() <= when)
+            && self.until.is_none_or(|until| when < until.time())
     }
 }
 
@@ -418,6 +420,18 @@ mod tests {
         // 320 × 0.02 + 19 × 1 + 92 × 4 = 6.4 + 19 + 368 = 393.4 millionths.
         let yuan = cost(recorded, "2026-11-20T12:00:00Z", &Billing::new().currency("CNY"));
         assert_eq!(yuan.to_string(), "0.0003934 CNY");
+    }
+
+    #[test]
+    fn a_price_that_says_no_beginning_counts_until_a_later_one_does() {
+        let text = "[[model.m.prices]]\nrates.USD = { input = '1', output = '1' }\n\
+                    [[model.m.prices]]\nsince = '2026-11-01'\nrates.USD = { input = '2', output = '1' }";
+        let profile = crate::Profile::from_toml("mine", text).unwrap();
+        let input = |when: &str| {
+            let million = usage(json!({ "prompt_tokens": 1_000_000, "completion_tokens": 0 }));
+            profile.model("m").unwrap().cost(&million, at(when)).unwrap().to_string()
+        };
+        assert_eq!((input("2020-01-01"), input("2026-11-01")), ("1 USD".to_owned(), "2 USD".to_owned()));
     }
 
     #[test]

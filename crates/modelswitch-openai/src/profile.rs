@@ -407,6 +407,19 @@ impl Profile {
         self.facts.get(id)
     }
 
+    /// What is known of the model that answers to a name: for a [retired](Self::retired()) one, of what stands for it.
+    ///
+    /// ```
+    /// use modelswitch_openai::Profile;
+    ///
+    /// let deepseek = Profile::embedded("deepseek").ok_or("there is one")?;
+    /// assert_eq!(deepseek.answering_to("deepseek-chat"), deepseek.model("deepseek-flash"));
+    /// # Ok::<(), &str>(())
+    /// ```
+    pub fn answering_to(&self, name: &str) -> Option<&ModelFacts> {
+        self.model(self.retired(name).map_or(name, |retired| &retired.instead))
+    }
+
     /// All models of which something is known: those of [`models`](Self::models) in their order, then others.
     ///
     /// ```
@@ -454,8 +467,7 @@ impl Profile {
     }
 
     fn model_reasoning(&self, model: &str) -> Option<&ModelReasoning> {
-        let id = self.retired(model).map_or(model, |retired| &retired.instead);
-        Some(&self.model(id)?.reasoning)
+        Some(&self.answering_to(model)?.reasoning)
     }
 
     /// Gives accepted aliases what the ids that serve them know.
@@ -617,11 +629,11 @@ mod tests {
                 assert!(facts.max_output <= facts.context, "{id}");
                 for price in &facts.prices {
                     assert!(
-                        price.until.is_none_or(|until| price.since < until),
-                        "{id} since {}",
+                        price.until.is_none_or(|until| price.since < Some(until)),
+                        "{id} since {:?}",
                         price.since
                     );
-                    assert!(!price.rates.is_empty(), "{id} since {}", price.since);
+                    assert!(price.since.is_some() && !price.rates.is_empty(), "{id} since {:?}", price.since);
                 }
             }
             for (name, retired) in profile.retired_names() {
@@ -655,7 +667,7 @@ mod tests {
         let old = profile.model("old").unwrap();
         assert_eq!((old.context, old.takes(Modality::Image)), (Some(500), Some(false)));
         assert_eq!(profile.pass_back("old"), PassBack::Always);
-        let since = |day: &str| Some(old.price_at(day.parse::<Moment>().ok()?.time())?.since.to_string());
+        let since = |day: &str| Some(old.price_at(day.parse::<Moment>().ok()?.time())?.since?.to_string());
         assert_eq!(since("2026-01-31").as_deref(), Some("2026-01-01"));
         assert_eq!(since("2026-02-01").as_deref(), Some("2026-02-01"));
         assert_eq!(since("2025-12-31"), None);

@@ -161,6 +161,7 @@ impl Transport {
     /// What keeps the answer from coming, and answers that are failures by their status.
     pub(crate) async fn send(&self, profile: &Profile, scrub: &Scrub, request: &Request) -> Result<Answer> {
         let outgoing = self.outgoing(request)?;
+        self.tell_where();
         let sent =
             tokio::time::timeout(self.timeouts.first_byte, self.client.inner().execute(outgoing)).await;
         let mut response = match sent {
@@ -213,6 +214,16 @@ impl Transport {
             (ErrorKind::Connection, "the connection broke before an answer began".to_owned())
         };
         Error::new(kind, message).with_source(error)
+    }
+
+    /// Writes on the span of the attempt which machine is asked, under OpenTelemetry's names, where it has room for that.
+    fn tell_where(&self) {
+        let span = tracing::Span::current();
+        if !span.has_field("server.address") {
+            return;
+        }
+        span.record("server.address", self.base_url.url.host_str());
+        span.record("server.port", self.base_url.url.port_or_known_default());
     }
 
     /// Scheme, host and port of the service.

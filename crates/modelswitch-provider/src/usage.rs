@@ -1,4 +1,7 @@
+use std::sync::LazyLock;
+
 use futures_util::{StreamExt, future};
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -121,7 +124,7 @@ impl UsageSeen {
 
     /// Takes in an event, which is parsed only if there is something in it. False when there isn't.
     pub fn hear_event(&mut self, event: &Event) -> bool {
-        has_member(&event.data, "\"usage\"", b'{') && self.hear(&event.data)
+        has_member(&event.data, USAGE, b'{') && self.hear(&event.data)
     }
 
     /// Takes in the `usage` of an answer. What was said last counts; what isn't said takes nothing back.
@@ -199,12 +202,20 @@ struct Answer<'a> {
 /// assert!(!has_member(br#"{"usage":null}"#, "\"usage\"", b'{'));
 /// ```
 pub fn has_member(json: &[u8], quoted: &str, begins: u8) -> bool {
-    memchr::memmem::find_iter(json, quoted).any(|at| {
+    // Made once: several layers ask for this one in every event of a stream.
+    static USAGE_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(USAGE));
+    let is_followed = |at: usize| {
         let rest = json.get(at + quoted.len()..).unwrap_or_default().trim_ascii_start();
         let rest = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
         rest.first() == Some(&begins)
-    })
+    };
+    match quoted {
+        USAGE => USAGE_FINDER.find_iter(json).any(is_followed),
+        other => memchr::memmem::find_iter(json, other).any(is_followed),
+    }
 }
+
+const USAGE: &str = "\"usage\"";
 
 impl Event {
     /// True for a chunk that tells the tokens of a stream and nothing else: it has no choices.
@@ -220,7 +231,7 @@ impl Event {
             #[serde(borrow)]
             choices: Vec<&'a RawValue>,
         }
-        has_member(&self.data, "\"usage\"", b'{')
+        has_member(&self.data, USAGE, b'{')
             && serde_json::from_slice::<Chunk<'_>>(&self.data).is_ok_and(|chunk| chunk.choices.is_empty())
     }
 }

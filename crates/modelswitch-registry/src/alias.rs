@@ -94,6 +94,12 @@ fn warn(names: &Names, written: &Written, (alias, targets): (&str, &[String]), n
             if let Err(nothing) = names.follow(target, written, &mut Vec::new()) {
                 let others = written.aliases.keys().filter(|known| *known != alias);
                 let known: Vec<&str> = others.map(String::as_str).collect();
+                if is_misspelt(&nothing, names) {
+                    let path = ["models", alias];
+                    let target = std::slice::from_ref(target);
+                    notes.mistakes.push(target_mistake(&path, target, &nothing, names, &known, notes.places));
+                    continue;
+                }
                 let (why, _) = why(&nothing, names, &known, target);
                 let place = notes.places.of(&["models", alias]).map(|place| format!("{place}: "));
                 let place = place.unwrap_or_default();
@@ -101,6 +107,17 @@ fn warn(names: &Names, written: &Written, (alias, targets): (&str, &[String]), n
             }
         }
     }
+}
+
+/// Whether a provider that is there was meant, and not one that isn't there today: another service, a second of the same name
+/// (`local2`), or one whose name is too short to tell.
+fn is_misspelt(nothing: &Nothing, names: &Names) -> bool {
+    let Nothing::NoProvider(provider) = nothing else { return false };
+    let without_number = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    let is_sibling = |near: &str| without_number(near) == without_number(provider);
+    provider.chars().count() > 3
+        && known_service(provider).is_none_or(|known| known != provider)
+        && nearest(provider, names.providers()).is_some_and(|near| !is_sibling(near))
 }
 
 /// The aliases that can be followed; what is wrong with the others is told.
@@ -191,7 +208,8 @@ fn mistakes_of(name: &str, alias: &AliasConfig, notes: &Notes<'_>) -> Vec<Mistak
             "write it into the provider's section, or into [timeout] for all".to_owned(),
         );
     }
-    for (path, what, hint) in of_limits(limits).into_iter().chain(of_budget(budget.as_ref())) {
+    let has_all = !notes.spoilt.is_inside(&["models", name, "budget"]);
+    for (path, what, hint) in of_limits(limits).into_iter().chain(of_budget(budget.as_ref(), has_all)) {
         wrong(&path, &what, hint);
     }
     let both: BTreeSet<&String> =

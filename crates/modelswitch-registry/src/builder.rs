@@ -5,20 +5,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use modelswitch_layers::Log;
 use modelswitch_openai::{HttpClient, Profile};
 use modelswitch_provider::{ApiKey, Error, Provider, Result};
 use serde::Serialize;
 
 use crate::alias::{Notes, resolve_aliases, resolve_default};
-use crate::config::{Config, Flag, ProviderConfig};
+use crate::config::{Config, ProviderConfig};
 use crate::connect::{Connected, Shared, WouldOwn, connect, not_a_name, profile_of, would_own};
-use crate::contradictions::{Contradiction, of_budget, of_limits};
+use crate::contradictions::{Contradiction, idle_settings, of_budget, of_limits};
 use crate::env_file;
 use crate::environment::Environment;
 use crate::factory::{Factory, Settings};
 use crate::keys::{Folders, default_variable};
-use crate::load::{Inputs, Loaded, Places, load};
+use crate::load::{Inputs, Loaded, Places, Spoilt, load};
 use crate::mistake::{Mistake, Place, Wrong, dotted, looks_like_a_key, quoted};
 use crate::registry::{Lasting, Registry};
 use crate::resolve::Names;
@@ -30,6 +29,7 @@ use crate::spend::Store;
 use crate::stack::{Common, Maker};
 use crate::syntax::Syntax;
 use crate::unconfigured::no_providers;
+use crate::unpriced::unpriced;
 
 /// Builds a [`Registry`] from a file, the environment and code; what is said in code counts most.
 ///
@@ -457,7 +457,7 @@ impl RegistryBuilder {
             Notes { places: &places, spoilt: &spoilt, mistakes: &mut mistakes, warnings: &mut warnings };
         let written = resolve_aliases(&mut names, &config, &mut notes);
         names.default = resolve_default(&names, &config, &providers, lists_providers, &written, &mut notes);
-        mistakes.extend(contradictions(&config, &places));
+        mistakes.extend(contradictions(&config, &places, &spoilt));
         if !mistakes.is_empty() {
             return Err(Wrong::Mistakes(mistakes));
         }
@@ -469,6 +469,8 @@ impl RegistryBuilder {
             before,
         };
         warnings.extend(not_allowed(&names, &providers));
+        warnings.extend(idle_settings(&config));
+        warnings.extend(unpriced(&names, &config, &maker.connected));
         warnings.extend(providers.iter().filter_map(|one| without_a_key(one)));
         warnings.extend(providers.iter().filter_map(|one| self.stood_in_for(one)));
         let (routes, of_aliases) = maker.routes(names);
@@ -487,8 +489,7 @@ impl RegistryBuilder {
         files.extend(providers.iter().flat_map(|one| one.files.iter().cloned()));
         let default = routes.names.default_name();
         let settings = settings(&settings_written, &places, &providers, default, environment);
-        let is_on = |flag: Option<Flag>| flag.is_some_and(|flag| flag.0);
-        let log = Log::new().with_content(is_on(config.log.content)).with_usage(is_on(config.log.usage));
+        let observe = config.observe();
         let cost = store.as_ref().map(|store| store.cost(&maker.connected));
         Ok(Snapshot {
             source,
@@ -500,7 +501,7 @@ impl RegistryBuilder {
             files,
             config,
             places,
-            log,
+            observe,
             store,
             cost,
         })
@@ -646,8 +647,9 @@ impl fmt::Debug for RegistryBuilder {
 }
 
 /// What is wrong with the settings at the top by themselves.
-fn contradictions(config: &Config, places: &Places) -> Vec<Mistake> {
-    let found = of_limits(&config.limits).into_iter().chain(of_budget(config.budget.as_ref()));
+fn contradictions(config: &Config, places: &Places, spoilt: &Spoilt) -> Vec<Mistake> {
+    let budget = of_budget(config.budget.as_ref(), !spoilt.is_inside(&["budget"]));
+    let found = of_limits(&config.limits).into_iter().chain(budget);
     let mistake = |(path, what, hint): Contradiction| {
         Mistake::new(places.of(&path), format!("`{}` {what}", dotted(&path)), hint)
     };

@@ -89,7 +89,13 @@ impl Choice {
             .map(|((target, weight), provider)| {
                 let one = OneTarget { provider, target: target.clone() };
                 let asked = Asked::new(one).model(target.model.clone()).weight(*weight);
-                price(target, connected).into_iter().fold(asked, Asked::price)
+                match connected.iter().find(|one| *one.info.name == *target.provider).cloned() {
+                    Some(one) => {
+                        let model = target.model.clone();
+                        asked.price_by(move || price(&one, &model))
+                    }
+                    None => asked,
+                }
             })
             .collect();
         match self.strategy.balanced() {
@@ -202,10 +208,11 @@ fn weights(config: &AliasConfig) -> Vec<u32> {
 }
 
 /// What a million tokens each way cost now, in US dollars: prices in other currencies can't be compared.
-fn price(target: &Target, connected: &[Arc<Connected>]) -> Option<rust_decimal::Decimal> {
-    let one = connected.iter().find(|one| *one.info.name == *target.provider)?;
-    let facts = one.profile()?.model(&target.model)?;
-    let million = serde_json::json!({ "prompt_tokens": 1_000_000, "completion_tokens": 1_000_000 });
-    let cost = facts.cost(&Usage::from_wire(&million).ok()?, SystemTime::now())?;
+fn price(one: &Connected, model: &str) -> Option<rust_decimal::Decimal> {
+    let facts = one.profile()?.answering_to(model)?;
+    let mut million = Usage::default();
+    million.prompt_tokens = 1_000_000;
+    million.completion_tokens = 1_000_000;
+    let cost = facts.cost(&million, SystemTime::now())?;
     (cost.currency == "USD").then_some(cost.amount)
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use modelswitch_deepseek::{BrokenOff, EmptyAnswer, ForcedToolChoice, JsonSchema, Policies};
+use modelswitch_layers::{Log, Metrics, Observe, Trace};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer};
 
@@ -20,8 +21,8 @@ pub(crate) use alias::Weighted;
 pub(crate) use alias::{AliasConfig, AliasLayers, Sticky, Strategy, Weight};
 pub(crate) use key::{KeyConfig, KeyEntry, LITERAL_KEY, NAMED_VARIABLE};
 pub(crate) use layers::{
-    Amount, BreakerConfig, BudgetConfig, CacheConfig, Each, LedgerConfig, LimitsConfig, Share, Switch,
-    Temperature, Unpriced,
+    Amount, BreakerConfig, BudgetConfig, CacheConfig, Each, LedgerConfig, LimitsConfig, Section, Share, Size,
+    Switch, Temperature, Unpriced, UtcOffset,
 };
 pub(crate) use value::{
     Count, DURATION, EMPTY_LIST, Flag, Free, Hidden, NO_TIME, NotEmpty, Period, Word, limit, one_of,
@@ -48,10 +49,14 @@ pub(crate) struct Config {
     pub(crate) budget: Option<BudgetConfig>,
     pub(crate) ledger: Option<Switch<LedgerConfig>>,
     pub(crate) log: LogConfig,
+    /// Whether each call is a span; it is unless switched off.
+    pub(crate) trace: Option<Switch<TraceConfig>>,
+    /// Whether calls are measured.
+    pub(crate) metrics: Option<Flag>,
 }
 
 /// The settings that stand at the top, for whoever reads them from variables.
-pub(crate) const TOP: [&str; 12] = [
+pub(crate) const TOP: [&str; 14] = [
     "default",
     "providers",
     "models",
@@ -64,6 +69,8 @@ pub(crate) const TOP: [&str; 12] = [
     "budget",
     "ledger",
     "log",
+    "trace",
+    "metrics",
 ];
 
 /// What the line of each call is accompanied by.
@@ -72,8 +79,40 @@ pub(crate) const TOP: [&str; 12] = [
 pub(crate) struct LogConfig {
     /// Writes what is asked and answered, at debug.
     pub(crate) content: Option<Flag>,
-    /// Asks for the tokens of every stream.
+    /// Asks for the tokens of every stream, for all that tell of calls.
     pub(crate) usage: Option<Flag>,
+}
+
+/// What the span of each call has besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TraceConfig {
+    /// Puts what is asked and answered on it.
+    pub(crate) content: Option<Flag>,
+}
+
+impl Section for TraceConfig {
+    fn or(self, common: Self) -> Self {
+        Self { content: self.content.or(common.content) }
+    }
+}
+
+impl Config {
+    /// What the span of each call is set to; `None` where there is none.
+    pub(crate) fn spans(&self) -> Option<TraceConfig> {
+        Switch::settle(self.trace, Some(Switch::On(TraceConfig::default())))
+    }
+
+    /// What tells of each call.
+    pub(crate) fn observe(&self) -> Observe {
+        let is_on = |flag: Option<Flag>| flag.is_some_and(|flag| flag.0);
+        let usage = is_on(self.log.usage);
+        let trace =
+            self.spans().map(|spans| Trace::new().with_content(is_on(spans.content)).with_usage(usage));
+        let log = Log::new().with_content(is_on(self.log.content)).with_usage(usage);
+        let metrics = is_on(self.metrics).then(|| Metrics::new().with_usage(usage));
+        Observe::new().trace(trace).log(log).metrics(metrics)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

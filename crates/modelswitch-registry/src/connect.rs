@@ -532,7 +532,9 @@ fn check_settings(name: &str, config: &ProviderConfig, shared: &Shared<'_>) -> V
             "is read by the code that makes a provider, and there is no `kind` to say which".to_owned();
         wrong(&["settings"], what, "write kind = \"…\" beside it, or take it out".to_owned());
     }
-    for (path, what, hint) in of_limits(&config.limits).into_iter().chain(of_budget(config.budget.as_ref())) {
+    for (path, what, hint) in
+        of_limits(&config.limits).into_iter().chain(of_budget(config.budget.as_ref(), true))
+    {
         // What stands at the top may say the rest.
         if path.first() != Some(&"limits") || shared.common.limits.concurrent.is_none() {
             wrong(&path, what, hint);

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::config::{
     AliasConfig, BreakerConfig, BudgetConfig, CacheConfig, Count, Each, Flag, LedgerConfig, LimitsConfig,
-    LogConfig, Period, RetryConfig, Share, Sticky, Strategy, Temperature, TimeoutConfig, Unpriced, Weight,
-    Word,
+    LogConfig, Period, RetryConfig, Share, Size, Sticky, Strategy, Temperature, TimeoutConfig, TraceConfig,
+    Unpriced, Weight, Word,
 };
 
 /// A setting of a section, what it is set to, and what it is where nobody sets it. Without either it isn't there.
@@ -91,8 +91,8 @@ pub(crate) fn cache(config: CacheConfig) -> Vec<Row> {
     let temperature = config.max_temperature.map(|Temperature(most)| most.into());
     vec![
         ("time_to_live", period(config.time_to_live), Some(json!("1h"))),
-        ("max_size", count(config.max_size), Some(json!(67_108_864))),
-        ("max_answer", count(config.max_answer), Some(json!(1_048_576))),
+        ("max_size", config.max_size.map(|Size(bytes)| bytes.into()), Some(json!(67_108_864))),
+        ("max_answer", config.max_answer.map(|Size(bytes)| bytes.into()), Some(json!(1_048_576))),
         ("max_wait", period(config.max_wait), Some(json!("1m"))),
         ("max_temperature", temperature, None),
         ("per_tag", flag(config.per_tag), Some(json!(false))),
@@ -115,6 +115,7 @@ pub(crate) fn budget(config: &BudgetConfig) -> Vec<Row> {
         ("each", each, Some(json!("all"))),
         ("unpriced", unpriced, Some(json!("refuse"))),
         ("answer_tokens", count(config.answer_tokens), Some(json!(4096))),
+        ("utc_offset", config.utc_offset.map(|offset| offset.to_string().into()), Some(json!("+00:00"))),
     ];
     amounts.chain(others).collect()
 }
@@ -128,6 +129,14 @@ pub(crate) fn log(config: LogConfig) -> Vec<Row> {
         ("content", flag(config.content), Some(json!(false))),
         ("usage", flag(config.usage), Some(json!(false))),
     ]
+}
+
+pub(crate) fn trace(config: TraceConfig) -> Vec<Row> {
+    vec![("content", flag(config.content), Some(json!(false)))]
+}
+
+pub(crate) fn metrics(config: Option<Flag>) -> Vec<Row> {
+    vec![("", flag(config), Some(json!(false)))]
 }
 
 /// How an alias chooses among several targets.

@@ -42,7 +42,7 @@ pub struct ExplainedTarget {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ExplainedLayer {
-    /// What it is: `log`, `cost`, `timeout`, `cache`, `limits`, `choice`, `parameters`, `budget`, `breaker`, `retry`, `service`.
+    /// What it is: `trace`, `log`, `metrics`, `cost`, `timeout`, `cache`, `limits`, `choice`, `parameters`, `budget`, `breaker`, `retry`, `service`.
     pub name: String,
     /// What it is set to, with where each comes from.
     pub settings: Vec<Setting>,
@@ -130,7 +130,12 @@ impl<'a> Explained<'a> {
     fn call(&self, first: &Target) -> Vec<ExplainedLayer> {
         let config = &self.snapshot.config;
         let top = || vec![Vec::new()];
-        let mut layers = vec![self.layer("log", "log", &top(), describe::log(config.log))];
+        let spans = config.spans().map(describe::trace).unwrap_or_default();
+        let mut layers = vec![
+            self.layer("trace", "trace", &top(), spans),
+            self.layer("log", "log", &top(), describe::log(config.log)),
+            self.layer("metrics", "metrics", &top(), describe::metrics(config.metrics)),
+        ];
         if let Some(Switch::On(ledger)) = &config.ledger {
             layers.push(self.layer("cost", "ledger", &top(), describe::ledger(ledger)));
         }

@@ -252,8 +252,8 @@ pub(crate) fn breaker(config: &BreakerConfig) -> Breaker {
 }
 
 /// The layer's own, which takes both at once.
-const REST: std::time::Duration = std::time::Duration::from_secs(5);
-const MAX_REST: std::time::Duration = std::time::Duration::from_secs(60);
+pub(crate) const REST: std::time::Duration = std::time::Duration::from_secs(5);
+pub(crate) const MAX_REST: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Layer for Breakers {
     fn wrap(&self, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {

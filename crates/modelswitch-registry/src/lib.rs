@@ -60,6 +60,9 @@
 //! content = false                           # true: prompts and answers too, see "Logs" below
 //! usage = false                             # true: asks for the tokens of streams, so that they are in the log
 //!
+//! [trace]                                   # or trace = false at the top: no spans
+//! content = false                           # true: prompts and answers on the spans too
+//!
 //! [profile.production]                      # chosen by MODELSWITCH_PROFILE=production
 //! default = "deepseek/deepseek-v4-pro"
 //! ```
@@ -171,8 +174,8 @@
 //!
 //! [cache]                                   # the same question has the same answer
 //! time_to_live = "1h"
-//! max_size = 67108864                       # bytes
-//! max_answer = 1048576
+//! max_size = "64MB"                         # or a number of bytes
+//! max_answer = "1MB"
 //! max_temperature = 0.0                     # answers anew what asks for variety
 //! max_wait = "1m"
 //! per_tag = true                            # callers with another tag get none of the answers
@@ -184,6 +187,7 @@
 //! each = "tag"                              # or "alias", "target"; "all" together unless said
 //! unpriced = "refuse"                       # or "pass": a model whose price isn't known
 //! answer_tokens = 4096
+//! utc_offset = "+08:00"                     # whose midnight ends a day; UTC's unless said
 //!
 //! [ledger]                                  # each call with its tokens and cost; `modelswitch usage` reads it
 //! path = "usage.sqlite"                     # in memory when left out; the feature `sqlite`
@@ -196,9 +200,13 @@
 //! alias's limits, its choice of a target. Once for each target: budgets, the provider's cache, limits, breaker, its `timeout.total`,
 //! retry, the time limits of one try. [`modelswitch_layers`] says of each when it bites and what it costs.
 //!
-//! Prices are those of the profiles, at the time of the call. An amount is in the currency of the prices; a budget in
-//! another one than a model is sold in refuses it as unpriced. Budgets begin at midnight UTC, and count in the ledger's file, if there is
-//! one, else in memory. Where a caller's tag comes from, and what else a single call may say, is in "Hints" below.
+//! Prices are those of the profiles, at the time of the call. One is given, or changed, with `[[profiles.openai.model."gpt-5.5".prices]]`
+//! and `rates.USD = { input = "2", output = "8" }` below it, for a million tokens each; `since = "2026-11-01"` beside it says from
+//! when. An amount is in the currency of the prices; a budget in another one than a model is sold in refuses it as unpriced. A provider's
+//! own budget leaves what it refuses to an alias's next target; the one at the top and an alias's have the last word. Budgets count in the
+//! ledger's file, if there is one, else in memory; another currency or `utc_offset` begins at zero. A call that goes on in the
+//! background (`/responses` with `background`) is held by its estimate, and written down without a cost; batches and fine-tuning are
+//! neither held nor written down. Where a caller's tag comes from, and what else a single call may say, is in "Hints" below.
 //!
 //! What a limit, a breaker, a cache or a budget knows outlives a [reload](Registry::reload) that leaves its own settings and the
 //! provider's URL alone.
@@ -395,12 +403,16 @@
 //!
 //! Every call is one line of [`tracing`] when it has ended, at `INFO` or, if it failed, at `WARN`, under the target
 //! `modelswitch::call`: who was asked for what, who answered, how long it took, how it ended, the tokens, the service's id
-//! of the request. [`Log`](modelswitch_layers::Log) lists the fields, which have OpenTelemetry's names; its span, of the same
-//! target, is what an exporter takes. Each try that failed and each change to a request is a line at `DEBUG`. Nobody sees
+//! of the request. [`Log`](modelswitch_layers::Log) lists the fields, which have OpenTelemetry's names. Each try that failed and each change to a request is a line at `DEBUG`. Nobody sees
 //! any of it until the app has a subscriber, such as `tracing_subscriber::fmt().init()`.
 //!
 //! Prompts, answers and keys are in none of them. With `content = true` under `[log]`, or `MODELSWITCH_LOG__CONTENT=true`,
 //! what is asked and answered is written too, at `DEBUG` under the target `modelswitch::content`; keys never are.
+//!
+//! Every call is also a span of the same target, with a span inside for each attempt
+//! ([`Trace`](modelswitch_layers::Trace)): what an exporter of traces takes. `trace = false` switches them off, and
+//! `content = true` under `[trace]` puts what is asked and answered on them. `metrics = true` measures each call
+//! ([`Metrics`](modelswitch_layers::Metrics)) for the recorder that the program installs.
 //!
 //! # Reload
 //!
@@ -464,6 +476,7 @@ mod spend;
 mod stack;
 mod syntax;
 mod unconfigured;
+mod unpriced;
 mod variables;
 #[cfg(feature = "watch")]
 mod watch;

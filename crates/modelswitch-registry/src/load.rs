@@ -526,17 +526,15 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
             named_variable(place, path, text.trim_start_matches(NAMED_VARIABLE))
         }
         Kind::InvalidType(actual, expected) => {
+            let expected = expected_at(path).unwrap_or(expected);
             let mistake = wrong_type(place, &name, &format!("not {}", kind_of(actual)), expected);
-            match seconds(actual).filter(|_| expected == DURATION) {
-                Some(seconds) => {
-                    let hint = match &mistake.place {
-                        Some(Place::Variable(variable)) => format!("set {variable} to {seconds}s"),
-                        _ => format!("write \"{seconds}s\""),
-                    };
-                    Mistake { hint: format!("{hint} for {seconds} seconds"), ..mistake }
-                }
-                None => mistake,
-            }
+            if expected == DURATION { in_seconds(mistake, actual) } else { mistake }
+        }
+        // A variable holds its numbers as text.
+        Kind::InvalidValue(actual @ Actual::Unsigned(_), expected) if expected == DURATION => {
+            let is_variable = matches!(place, Some(Place::Variable(_)));
+            let found = if is_variable { "not a number" } else { "and this has no unit" };
+            in_seconds(wrong_type(place, &name, found, expected), actual)
         }
         Kind::InvalidValue(Actual::Other(found), expected) if found == NO_TIME => {
             let mistake = wrong_type(place, &name, "not 0: every call would fail", expected);
@@ -551,8 +549,11 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
             wrong_type(place, &name, "which this is not", expected)
         }
         Kind::UnknownVariant(word, words) => wrong_word(place, &name, word, words),
+        Kind::MissingField(field) => lacks(place, path, field),
+        Kind::Message(_) if expected_at(path).is_some() => {
+            wrong_type(place, &name, "which this is not", expected_at(path).unwrap_or_default())
+        }
         Kind::Message(_)
-        | Kind::MissingField(_)
         | Kind::DuplicateField(_)
         | Kind::ISizeOutOfRange(_)
         | Kind::USizeOutOfRange(_)
@@ -563,6 +564,32 @@ fn mistake(path: &[String], kind: &Kind, places: &Places) -> Mistake {
             "compare it with the documentation's example",
         ),
     }
+}
+
+/// What a profile's own types take, where the name of the setting says which they are.
+fn expected_at(path: &[String]) -> Option<&'static str> {
+    if path.first().is_none_or(|section| section != "profiles") {
+        return None;
+    }
+    match path.last()?.as_str() {
+        "since" | "until" | "read" => Some("a day in quotes, such as \"2026-11-21\""),
+        "input" | "cached_input" | "output" if path.iter().any(|key| key == "rates") => {
+            Some("the price of a million tokens in quotes, such as \"0.15\"")
+        }
+        "factor" => Some("a number in quotes, such as \"1.5\""),
+        _ => None,
+    }
+}
+
+/// A setting that others don't do without.
+fn lacks(place: Option<Place>, path: &[String], field: &str) -> Mistake {
+    const RATES: &str = "rates.USD = { input = \"0.15\", output = \"0.60\" }, what a million tokens cost";
+    let hint = match field {
+        "rates" => format!("write {RATES}"),
+        "input" | "output" => format!("write both: {RATES}"),
+        other => format!("write {other} = … beside the others"),
+    };
+    Mistake::new(place, format!("`{}` lacks `{field}`", dotted(path)), hint)
 }
 
 fn wrong_type(place: Option<Place>, name: &str, found: &str, expected: &str) -> Mistake {
@@ -592,7 +619,7 @@ fn example_in(name: &str) -> &'static str {
         Some("timeout") => ", with lines such as first_byte = \"10m\" in it",
         Some("retry") => ", with lines such as attempts = 3 in it",
         Some("auth") => ", with lines such as header = \"api-key\" in it",
-        Some("log") => ", with lines such as content = true in it",
+        Some("log" | "trace") => ", with lines such as content = true in it",
         Some("limits") => ", with lines such as concurrent = 8 in it",
         Some("budget") => ", with lines such as day = \"5 USD\" in it",
         Some("policy") => ", with lines such as strict = true in it",
@@ -612,6 +639,16 @@ fn wrong_word(place: Option<Place>, name: &str, word: &str, words: &[&str]) -> M
         None => one_of(words),
     };
     Mistake::new(place, what, format!("write {hint}"))
+}
+
+/// A mistake in whose place a number of seconds was probably meant.
+fn in_seconds(mistake: Mistake, actual: &Actual) -> Mistake {
+    let Some(seconds) = seconds(actual) else { return mistake };
+    let hint = match &mistake.place {
+        Some(Place::Variable(variable)) => format!("set {variable} to {seconds}s"),
+        _ => format!("write \"{seconds}s\""),
+    };
+    Mistake { hint: format!("{hint} for {seconds} seconds"), ..mistake }
 }
 
 /// The number that was probably meant in seconds. A longer one might be anything, and isn't repeated.

@@ -20,7 +20,7 @@ use crate::connect::{Connected, ProviderInfo};
 use crate::events::{Events, Observers, RegistryEvent};
 use crate::keys::KeyRefresh;
 use crate::pools::Pools;
-use crate::router::{Bound, Called, Logged, Router};
+use crate::router::{Bound, Called, Logged, NamedBy, Router};
 use crate::settings::Setting;
 use crate::snapshot::{Current, Snapshot};
 
@@ -68,7 +68,8 @@ impl Registry {
         let lasting = Lasting { makes_files: !recipe.without_files, ..Lasting::default() };
         let current = Current::new(recipe.read(&lasting, None)?);
         // Around the router, so that it is one line a call and not one for each provider that is asked.
-        let router: Arc<dyn Provider> = Logged::around(&current, Arc::new(Router(current.clone())));
+        let router: Arc<dyn Provider> =
+            Logged::around(&current, NamedBy::Request, Arc::new(Router(current.clone())));
         let http = HttpService::new(router.clone());
         let (observers, reloading) = (Observers::default(), Mutex::default());
         Ok(Self(Arc::new(Inner { recipe, current, lasting, router, http, observers, reloading })))
@@ -156,7 +157,7 @@ impl Registry {
         let current = self.0.current.clone();
         current.get().routes.provider(name)?;
         let called = Arc::new(Called { current: current.clone(), name: name.into() });
-        Ok(Logged::around(&current, called))
+        Ok(Logged::around(&current, NamedBy::Nobody, called))
     }
 
     /// A model by an alias, by `provider/model`, or by a bare name that exactly one provider owns. What is sent to the
@@ -184,8 +185,10 @@ impl Registry {
         let snapshot = current.get();
         let target = snapshot.routes.names.resolve(name)?;
         snapshot.routes.provider(&target.provider)?;
-        let bound = Bound { current: current.clone(), asked_for: name.into(), provider: target.provider };
-        Ok(Logged::around(&current, Arc::new(bound)))
+        let asked_for: Arc<str> = name.into();
+        let named = NamedBy::Holder(asked_for.clone());
+        let bound = Bound { current: current.clone(), asked_for, provider: target.provider };
+        Ok(Logged::around(&current, named, Arc::new(bound)))
     }
 
     /// All providers as one: each request goes where its `model` says, one without a model to the default.

@@ -21,11 +21,13 @@ pub(crate) struct Target {
     pub(crate) parameters: Option<Arc<Parameters>>,
     /// The alias's other targets, and how it chooses; this one is the first of them.
     pub(crate) choice: Option<Arc<Choice>>,
+    /// The alias that it was asked for by.
+    pub(crate) alias: Option<Arc<str>>,
 }
 
 impl Target {
     pub(crate) fn new(provider: impl Into<Arc<str>>, model: impl Into<Arc<str>>) -> Self {
-        Self { provider: provider.into(), model: model.into(), parameters: None, choice: None }
+        Self { provider: provider.into(), model: model.into(), parameters: None, choice: None, alias: None }
     }
 }
 
@@ -111,7 +113,13 @@ impl Names {
     }
 
     pub(crate) fn add_alias(&mut self, alias: String, target: Target) {
+        let target = Target { alias: Some(alias.as_str().into()), ..target };
         self.aliases.insert(alias, target);
+    }
+
+    /// The alias of that name.
+    pub(crate) fn alias(&self, name: &str) -> Option<&Arc<str>> {
+        self.aliases.get(name)?.alias.as_ref()
     }
 
     /// The aliases in alphabetical order.

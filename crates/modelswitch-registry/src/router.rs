@@ -135,7 +135,7 @@ impl Provider for Router {
         if let Some(id) = request.endpoint.path().strip_prefix("/models/") {
             return routes.one_model(&decode(id), request).await;
         }
-        if takes_model(&request.endpoint) && request.document().is_some() {
+        if wants_the_default(&request) {
             let target = routes.default_target()?;
             return routes.ask(&target, request).await;
         }
@@ -145,14 +145,13 @@ impl Provider for Router {
 
 impl Routes {
     /// Asks a target, or those that the alias has beside it.
-    async fn ask(&self, target: &Target, mut request: Request) -> Result<Response> {
+    async fn ask(&self, target: &Target, request: Request) -> Result<Response> {
         let Some(choice) = &target.choice else {
             return send_to(self.provider(&target.provider)?, Some(target), request).await;
         };
         let Some(switch) = self.switches.get(choice.alias()) else {
             return Err(Error::config(format!("no targets for `{}`", choice.alias())));
         };
-        request.extensions.insert(Alias(choice.alias().to_owned()));
         switch.provider.send(request).await
     }
 
@@ -283,22 +282,54 @@ impl fmt::Debug for Called {
     }
 }
 
-/// One line a call in the log, as the configuration says at that moment.
+/// A line and a span a call, as the configuration says at that moment.
 pub(crate) struct Logged {
     current: Current,
+    names: NamedBy,
     inner: Arc<dyn Provider>,
 }
 
 impl Logged {
-    pub(crate) fn around(current: &Current, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
-        Arc::new(Self { current: current.clone(), inner })
+    pub(crate) fn around(current: &Current, names: NamedBy, inner: Arc<dyn Provider>) -> Arc<dyn Provider> {
+        Arc::new(Self { current: current.clone(), names, inner })
     }
+}
+
+/// Who says what a call asks for.
+#[derive(Clone, Debug)]
+pub(crate) enum NamedBy {
+    /// The request, or the default where it says nothing.
+    Request,
+    /// Whoever took this name from the registry.
+    Holder(Arc<str>),
+    /// Nobody: models of a provider go by their own names.
+    Nobody,
+}
+
+impl NamedBy {
+    /// The alias that a call asks for.
+    fn alias<'a>(&self, names: &'a Names, request: &Request) -> Option<&'a Arc<str>> {
+        match self {
+            Self::Request => match request.model() {
+                Some(model) => names.alias(&model),
+                None if request.headers.contains_key(PROVIDER_HEADER) || !wants_the_default(request) => None,
+                None => names.default.as_ref()?.alias.as_ref(),
+            },
+            Self::Holder(name) => names.alias(name),
+            Self::Nobody => None,
+        }
+    }
+}
+
+/// Whether a request that names no model is a question to one.
+fn wants_the_default(request: &Request) -> bool {
+    takes_model(&request.endpoint) && request.document().is_some()
 }
 
 impl fmt::Debug for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let log = self.current.get().log;
-        f.debug_struct("Logged").field("log", &log).field("inner", &self.inner).finish()
+        let observe = self.current.get().observe;
+        f.debug_struct("Logged").field("observe", &observe).field("inner", &self.inner).finish()
     }
 }
 
@@ -312,7 +343,11 @@ impl Provider for Logged {
         let snapshot = self.current.get();
         if let Err(error) = hints::take(&mut request) {
             // It is a call that failed, and told like any other.
-            return snapshot.log.wrap(Arc::new(Refused(error))).send(request).await;
+            return snapshot.observe.wrap(Arc::new(Refused(error))).send(request).await;
+        }
+        // Here, where costs are written down too, it isn't known yet what the name stands for.
+        if let Some(alias) = self.names.alias(&snapshot.routes.names, &request) {
+            request.extensions.insert(Alias(alias.to_string()));
         }
         let inner = match TimeLeft::of(&request) {
             Some(_) => Timeout::new().wrap(self.inner.clone()),
@@ -322,7 +357,7 @@ impl Provider for Logged {
             Some(cost) => cost.wrap(inner),
             None => inner,
         };
-        snapshot.log.wrap(priced).send(request).await
+        snapshot.observe.wrap(priced).send(request).await
     }
 }
 

@@ -54,6 +54,11 @@ macro_rules! with_the_settings {
             ledger: Option<LedgerSwitch>,
             /// What is written to the log.
             log: Option<Log>,
+            /// A span of tracing for each call, and one for each attempt; on when left out.
+            trace: Option<TraceSwitch>,
+            /// Measures each call under OpenTelemetry's names, for the recorder that the program has.
+            #[schemars(extend("default" = false))]
+            metrics: Option<Flag>,
             $($(#[$more])* $field: $type,)*
         }
     };
@@ -82,9 +87,19 @@ struct Log {
     /// Writes what is asked and answered too, at debug; keys never.
     #[schemars(extend("default" = false))]
     content: Option<Flag>,
-    /// Asks for the tokens of every stream, so that they are in the line of each call.
+    /// Asks for the tokens of every stream, so that they are in the line, the span and the measures of each call.
     #[schemars(extend("default" = false))]
     usage: Option<Flag>,
+}
+
+/// What the span of each call has besides.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "described, never made")]
+struct Trace {
+    /// Puts what is asked and answered on it; keys never.
+    #[schemars(extend("default" = false))]
+    content: Option<Flag>,
 }
 
 /// One provider.
@@ -309,10 +324,10 @@ struct Cache {
     time_to_live: Option<Period>,
     /// How many bytes of answers are kept in all.
     #[schemars(extend("default" = 67_108_864))]
-    max_size: Option<Count>,
+    max_size: Option<Size>,
     /// How many bytes an answer may have that is kept.
     #[schemars(extend("default" = 1_048_576))]
-    max_answer: Option<Count>,
+    max_answer: Option<Size>,
     /// How long the same question waits for the answer to the first.
     #[schemars(extend("default" = "1m"))]
     max_wait: Option<Period>,
@@ -344,6 +359,9 @@ struct Budget {
     /// How many tokens an answer is taken for whose length the request doesn't limit.
     #[schemars(extend("default" = 4096))]
     answer_tokens: Option<Count>,
+    /// By how much days and months begin before those of UTC.
+    #[schemars(extend("default" = "+00:00"))]
+    utc_offset: Option<UtcOffset>,
 }
 
 /// Where calls and their costs are written down.
@@ -469,6 +487,7 @@ written_as!(Flag, |_generator| json_schema!({
 
 written_as!(BreakerSwitch, |generator| switch(generator.subschema_for::<Breaker>()));
 written_as!(CacheSwitch, |generator| switch(generator.subschema_for::<Cache>()));
+written_as!(TraceSwitch, |generator| switch(generator.subschema_for::<Trace>()));
 written_as!(LedgerSwitch, |generator| switch(generator.subschema_for::<Ledger>()));
 
 /// A section that `true` and `false` may stand for.
@@ -482,6 +501,20 @@ written_as!(Money, |_generator| json_schema!({
     "description": "An amount with its currency, such as 5 USD.",
     "type": "string",
     "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s+[A-Z]{3}\\s*$"
+}));
+
+written_as!(Size, |_generator| json_schema!({
+    "description": "A number of bytes, or a size such as 64MB.",
+    "anyOf": [
+        { "type": "integer", "minimum": 1 },
+        { "type": "string", "pattern": "^\\s*[0-9]+\\s*(B|[kKMG]B|[KMG]iB)?\\s*$" }
+    ]
+}));
+
+written_as!(UtcOffset, |_generator| json_schema!({
+    "description": "A distance from UTC, such as +08:00.",
+    "type": "string",
+    "pattern": "^\\s*[+-](0[0-9]|1[0-4]):[0-5][0-9]\\s*$"
 }));
 
 written_as!(Memory, |generator| json_schema!({
@@ -592,6 +625,7 @@ mod tests {
         assert_eq!(of("Budget"), settings::<config::BudgetConfig>());
         assert_eq!(of("Ledger"), settings::<config::LedgerConfig>());
         assert_eq!(of("Log"), settings::<config::LogConfig>());
+        assert_eq!(of("Trace"), settings::<config::TraceConfig>());
         assert_eq!(of("Key"), settings::<config::KeyConfig>());
         assert_eq!(of("Bounds"), settings::<config::MemoryConfig>());
     }
@@ -615,13 +649,15 @@ mod tests {
             json!({ "retry": { "attempts": "3", "base_delay": "500ms" }, "timeout": { "idle": "1h 30m" } }),
             json!({ "providers": { "a": { "api_key": { "file": "k" }, "policy": { "reasoning_memory": { "answers": 3 } } } } }),
             json!({ "providers": { "a": { "api_key": [{ "env": "A" }, { "command": ["pass", "show", "a"], "ttl": "1h" }] } } }),
-            json!({ "log": { "content": true } }),
+            json!({ "log": { "content": true }, "trace": false, "metrics": true }),
+            json!({ "trace": { "content": true } }),
             json!({ "models": { "a": { "targets": ["b/c", "d/e"], "weights": [1, 2.5], "defaults": { "temperature": 0 } } } }),
             json!({ "providers": { "a": { "auth": { "header": "x-key" }, "query": { "v": "1" }, "allow_models": ["x*"] } } }),
             json!({ "models": { "a": { "targets": ["b/c", { "model": "d/e", "weight": 3 }], "strategy": "balance" } } }),
             json!({ "profiles": { "mine": { "extends": "openai" } } }),
             json!({ "breaker": true, "cache": { "time_to_live": "5m" }, "ledger": { "path": "u.sqlite" }, "limits": { "concurrent": 3 } }),
-            json!({ "budget": { "day": "0.50 USD", "each": "tag" }, "models": { "a": { "target": "b/c", "budget": { "hour": "1 USD" } } } }),
+            json!({ "cache": { "max_size": "64MB", "max_answer": 1000 } }),
+            json!({ "budget": { "day": "0.50 USD", "each": "tag", "utc_offset": "+08:00" }, "models": { "a": { "target": "b/c", "budget": { "hour": "1 USD" } } } }),
             json!({ "profile": { "production": { "default": "a/b" } } }),
         ] {
             assert!(validator.is_valid(&right), "{right}");

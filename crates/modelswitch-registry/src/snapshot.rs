@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use modelswitch_layers::{Cost, Log};
+use modelswitch_layers::{Cost, Observe};
 
 use crate::config::Config;
 use crate::connect::Connected;
@@ -37,8 +37,8 @@ pub(crate) struct Snapshot {
     /// What was written, and where, to be explained.
     pub(crate) config: Config,
     pub(crate) places: Places,
-    /// How calls are logged.
-    pub(crate) log: Log,
+    /// What tells of calls.
+    pub(crate) observe: Observe,
     /// Where they are written down, and what does it.
     pub(crate) store: Option<Store>,
     pub(crate) cost: Option<Cost>,

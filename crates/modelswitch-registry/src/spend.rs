@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use modelswitch_layers::{Budget, Cost, Counter, Ledger, MemoryCounter, MemoryLedger, Money, Prices, Scope};
-use modelswitch_openai::Billing;
+use modelswitch_openai::{Billing, Profile};
 use modelswitch_provider::{Result, Usage};
 
-use crate::config::{Amount, BudgetConfig, Each, LedgerConfig, Switch, Unpriced, Word};
+use crate::config::{Amount, BudgetConfig, Each, LedgerConfig, Switch, Unpriced, UtcOffset, Word};
 use crate::connect::Connected;
+use crate::mistake::dotted;
 
 /// The prices that the providers' profiles know.
 pub(crate) struct PriceList {
@@ -23,13 +24,37 @@ impl PriceList {
         let billing = currency.into_iter().fold(Billing::new(), Billing::currency);
         Self { providers: providers.clone(), billing }
     }
+
+    fn profile(&self, provider: &str) -> Option<&Profile> {
+        self.providers.iter().find(|one| one.info.name == provider)?.profile()
+    }
+
+    /// Whether a provider's model has a price now.
+    pub(crate) fn knows(&self, provider: &str, model: &str) -> bool {
+        self.cost(provider, model, &Usage::default(), SystemTime::now()).is_some()
+    }
+
+    /// Whether any model of a provider has one.
+    pub(crate) fn knows_any_of(&self, provider: &str) -> bool {
+        let profile = self.profile(provider);
+        profile.is_some_and(|profile| profile.facts.keys().any(|model| self.knows(provider, model)))
+    }
 }
 
 impl Prices for PriceList {
     fn cost(&self, provider: &str, model: &str, usage: &Usage, when: SystemTime) -> Option<Money> {
-        let one = self.providers.iter().find(|one| one.info.name == provider)?;
-        let cost = one.profile()?.model(model)?.cost_with(usage, when, &self.billing)?;
+        let facts = self.profile(provider)?.answering_to(model)?;
+        let cost = facts.cost_with(usage, when, &self.billing)?;
         Some(Money::new(cost.amount, cost.currency))
+    }
+
+    fn how_to_add(&self, provider: &str, model: &str, currency: &str) -> Option<String> {
+        let profile = self.profile(provider).filter(|profile| !profile.name.is_empty())?;
+        let section = dotted(&["profiles", &profile.name, "model", model, "prices"]);
+        Some(format!(
+            "write [[{section}]] and below it rates.{currency} = {{ input = \"0.15\", output = \"0.60\" }}, what a million \
+             tokens of each cost"
+        ))
     }
 }
 
@@ -58,6 +83,9 @@ pub(crate) fn budget(
     });
     if let Some(tokens) = config.answer_tokens {
         budget = budget.assume_output(tokens.0.into());
+    }
+    if let Some(UtcOffset(minutes)) = config.utc_offset {
+        budget = budget.utc_offset(minutes);
     }
     match config.unpriced {
         Some(Word(Unpriced::Pass)) => Some(budget.let_unpriced_pass()),

@@ -99,6 +99,8 @@ impl Maker<'_> {
     ) -> Arc<dyn Provider> {
         let config = one.made.as_ref().and_then(|made| made.config.budget.as_ref());
         let own = config.and_then(|config| self.budget(&["providers", &one.info.name, "budget"], config));
+        // An alias's other providers may still have money.
+        let own = own.map(Budget::let_others_answer);
         Stack::new().layer(common.cloned()).layer(own).wrap(provider)
     }
 

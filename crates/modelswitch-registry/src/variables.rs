@@ -144,6 +144,7 @@ fn with_two_underscores(name: &str) -> Option<String> {
         "budget" => ["hour", "day", "month", "each", "unpriced", "answer_tokens"].as_slice(),
         "ledger" => ["path"].as_slice(),
         "log" => ["content", "usage"].as_slice(),
+        "trace" => ["content"].as_slice(),
         _ => return None,
     };
     below.contains(&rest).then(|| format!("{top}__{rest}").to_uppercase())

@@ -33,7 +33,7 @@ enum What {
 pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     let What::Explain { model, json } = &args.what;
     let registry = common.registry_to_look_at()?;
-    let explanation = registry.explain(model)?;
+    let explanation = registry.explain(model).map_err(Failure::before_the_call)?;
     if *json {
         return write_json(&explanation);
     }

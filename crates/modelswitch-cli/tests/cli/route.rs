@@ -31,7 +31,27 @@ fn route_explain_shows_the_targets_and_what_calls_to_each_go_through() {
 
 #[test]
 fn route_explain_of_a_name_that_is_none_says_what_was_meant() {
-    let outcome = Place::empty().file(FILE).run(&["route", "explain", "smrat"]);
-    assert_ne!(outcome.code, 0);
+    let outcome = Place::empty().file(FILE).run(&["route", "explain", "smrat"]).ends(2);
     assert!(outcome.err.contains("did you mean `smart`?"), "{}", outcome.err);
+}
+
+#[test]
+fn when_all_targets_fail_the_program_tells_who_they_were() {
+    // Port 1 is nobody's.
+    let file = "\
+retry.attempts = 1
+[providers.a]
+profile = 'llamacpp'
+base_url = 'http://127.0.0.1:1/v1'
+[providers.b]
+profile = 'llamacpp'
+base_url = 'http://127.0.0.1:1/v1'
+[models]
+smart = ['a/x', 'b/y']
+";
+    let place = Place::empty().file(file);
+    let outcome = place.run(&["chat", "-m", "smart", "hi"]).ends(1);
+    assert!(outcome.err.contains("and 1 target before it failed: a/x"), "{}", outcome.err);
+    let outcome = place.run(&["-v", "chat", "-m", "smart", "hi"]).ends(1);
+    assert!(outcome.err.contains("attempt 1: a/x: connection after"), "{}", outcome.err);
 }

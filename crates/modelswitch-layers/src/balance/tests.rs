@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use modelswitch_provider::mock::{MockProvider, events};
 use modelswitch_provider::{Body, Error, ErrorKind, EventStream};
@@ -190,6 +191,18 @@ async fn the_cheapest_one_is_asked_and_one_without_a_price_last() {
     let balance = Balance::new("b", [slow("unknown", 0), dear, failing("cheap").price(Decimal::ZERO)])
         .strategy(Strategy::Cheapest);
     assert_eq!(tally(&balance, 5).await, counts([("dear", 5)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_price_that_changes_is_asked_at_each_call() {
+    let is_night = Arc::new(AtomicBool::new(false));
+    let seen = is_night.clone();
+    let nightly = slow("nightly", 0)
+        .price_by(move || Some(Decimal::from(if seen.load(Ordering::Relaxed) { 1 } else { 3 })));
+    let balance = Balance::new("b", [nightly, slow("steady", 0).price(2)]).strategy(Strategy::Cheapest);
+    assert_eq!(tally(&balance, 2).await, counts([("steady", 2)]));
+    is_night.store(true, Ordering::Relaxed);
+    assert_eq!(tally(&balance, 2).await, counts([("nightly", 2)]));
 }
 
 #[tokio::test(start_paused = true)]

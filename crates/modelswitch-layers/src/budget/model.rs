@@ -226,7 +226,7 @@ impl World {
 
     fn fail(&mut self, call: Call, kind: ErrorKind) {
         let error = Error::new(kind, "x");
-        let free = matches!(call.open, Open::Waiting(..)) && !may_be_billed(kind);
+        let free = matches!(call.open, Open::Waiting(..)) && !may_be_billed(&error);
         let charge = if free { 0 } else { call.told.unwrap_or(call.most) };
         self.charge(&call, charge);
         match call.open {
@@ -244,7 +244,7 @@ impl World {
     fn check(&self) {
         for (window, sum) in &self.sums {
             let (period, name) = window;
-            let kept = self.counter.sum(&format!("b/{period}/{name}/")).now_or_never().unwrap().unwrap();
+            let kept = self.counter.sum(&format!("b/USD/{period}/{name}/")).now_or_never().unwrap().unwrap();
             assert_eq!(kept, Decimal::from(*sum), "{window:?}");
             let has = if *period == Period::Hour { HOUR_HAS } else { DAY_HAS };
             assert!(*sum <= has, "{window:?} is overspent");

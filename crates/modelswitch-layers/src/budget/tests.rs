@@ -2,7 +2,7 @@ use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
 
 use modelswitch_provider::mock::{MockProvider, events, reply};
-use modelswitch_provider::{Body, ProviderExt};
+use modelswitch_provider::{Body, Document, Endpoint, ProviderExt};
 use serde_json::json;
 
 use super::*;
@@ -39,8 +39,8 @@ async fn a_call_that_may_not_fit_is_refused_with_what_was_spent_and_when_there_i
     let counter = MemoryCounter::new();
     let llm = budget().day(1).month(50).counter(counter.clone()).wrap(Arc::new(MockProvider::reply("Yes.")));
     llm.send(question("m", 100)).await.unwrap();
-    assert_eq!(counter.sum("test/day/1970-01-01/").await.unwrap(), Decimal::new(1, 2));
-    assert_eq!(counter.sum("test/month/1970-01/").await.unwrap(), Decimal::new(1, 2));
+    assert_eq!(counter.sum("test/USD/day/1970-01-01/").await.unwrap(), Decimal::new(1, 2));
+    assert_eq!(counter.sum("test/USD/month/1970-01/").await.unwrap(), Decimal::new(1, 2));
 
     let error = llm.send(question("m", 100)).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Rejected, Some("budget_exceeded")));
@@ -77,6 +77,83 @@ async fn each_has_sums_of_its_own() {
     fast.extensions.insert(Alias("fast".into()));
     assert!(spends(&alias, fast.clone()).await && spends(&alias, question("m", 100)).await);
     assert!(!spends(&alias, fast).await);
+}
+
+#[tokio::test]
+async fn one_providers_budget_leaves_the_call_to_the_next_target_and_the_budget_of_all_has_the_last_word() {
+    let spent = |budget: Budget| Target::new(budget.day(1).wrap(Arc::new(MockProvider::reply("first"))));
+    let router = |first: Target| Fallback::new("f", [first, Target::new(MockProvider::reply("second"))]);
+    let own = router(spent(budget().let_others_answer())).send(question("m", 101)).await.unwrap();
+    assert_eq!(own.head.failures[0].kind, ErrorKind::Rejected);
+    let of_all = router(spent(budget())).send(question("m", 101)).await.unwrap_err();
+    assert_eq!(of_all.code(), Some("budget_exceeded"));
+}
+
+#[tokio::test]
+async fn what_goes_on_in_the_background_is_held_and_charged_by_its_estimate() {
+    let counter = MemoryCounter::new();
+    let queued = MockProvider::answering(|_| Response::json(&json!({ "status": "queued", "usage": null })));
+    let llm = budget().day(1).counter(counter.clone()).wrap(Arc::new(queued));
+    let ask = || {
+        let body = json!({ "model": "m", "input": "?", "background": true, "max_output_tokens": 60 });
+        Request::new(Endpoint::RESPONSES, Document::from_serialize(&body).unwrap())
+    };
+    llm.send(ask()).await.unwrap();
+    assert_eq!(counter.sum("test/USD/day/1970-01-01/").await.unwrap(), Decimal::new(60, 2));
+    assert_eq!(llm.send(ask()).await.unwrap_err().code(), Some("budget_exceeded"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_the_service_may_charge_is_charged_whatever_the_last_one_ends_in() {
+    for (first, charged) in [(ErrorKind::Interrupted, 50), (ErrorKind::Overloaded, 0)] {
+        let counter = MemoryCounter::new();
+        let failing = MockProvider::script([
+            Err(Error::new(first, "x").with_attempts(1)),
+            Err(Error::new(ErrorKind::Overloaded, "busy").with_attempts(1)),
+        ]);
+        let llm = Stack::new()
+            .layer(budget().day(1).counter(counter.clone()))
+            .layer(Retry::new().attempts(2))
+            .over(failing);
+        assert_eq!(llm.send(question("m", 50)).await.unwrap_err().kind(), ErrorKind::Overloaded);
+        let sum = counter.sum("test/USD/day/1970-01-01/").await.unwrap();
+        assert_eq!(sum, Decimal::new(charged, 2), "{first}");
+    }
+}
+
+#[tokio::test]
+async fn another_currency_and_another_midnight_have_sums_of_their_own() {
+    let counter = MemoryCounter::new();
+    let in_yuan = |_: &str, _: &str, usage: &Usage, _: SystemTime| {
+        Some(Money::new(Decimal::new(1, 2) * Decimal::from(usage.completion_tokens), "CNY"))
+    };
+    let spends = |budget: Budget| budget.day(1).counter(counter.clone()).clock(|| UNIX_EPOCH);
+    let cut = || Arc::new(MockProvider::error(Error::interrupted("x")));
+    let dollars = spends(budget());
+    let yuan = spends(Budget::new("test", in_yuan, "CNY"));
+    let elsewhere = spends(budget().utc_offset(480));
+    for budget in [dollars, yuan, elsewhere] {
+        let llm = budget.wrap(cut());
+        assert_eq!(llm.send(question("m", 100)).await.unwrap_err().kind(), ErrorKind::Interrupted);
+        assert_eq!(llm.send(question("m", 100)).await.unwrap_err().kind(), ErrorKind::Rejected);
+    }
+    assert_eq!(counter.sum("test/USD+08:00/day/1970-01-01/").await.unwrap(), Decimal::ONE);
+}
+
+#[tokio::test]
+async fn who_knows_how_a_price_is_given_says_so_in_the_hint() {
+    struct List;
+    impl Prices for List {
+        fn cost(&self, _: &str, _: &str, _: &Usage, _: SystemTime) -> Option<Money> {
+            None
+        }
+        fn how_to_add(&self, provider: &str, model: &str, currency: &str) -> Option<String> {
+            Some(format!("write {provider}, {model}, {currency}"))
+        }
+    }
+    let llm = Budget::new("test", List, "USD").day(1).wrap(Arc::new(MockProvider::reply("Yes.")));
+    let error = llm.send(question("m", 1)).await.unwrap_err();
+    assert!(error.hint().contains("a price: write mock, m, USD") && error.hint().contains("unpriced"));
 }
 
 #[tokio::test]
@@ -134,7 +211,7 @@ async fn a_call_is_charged_once_however_often_it_is_tried_and_wherever_it_ends()
         ],
     );
     llm.send(question("m", 500)).await.unwrap();
-    assert_eq!(counter.sum("test/day/1970-01-01/").await.unwrap(), Decimal::new(1, 2));
+    assert_eq!(counter.sum("test/USD/day/1970-01-01/").await.unwrap(), Decimal::new(1, 2));
 }
 
 #[tokio::test]
@@ -148,7 +225,7 @@ async fn a_stream_is_charged_by_the_tokens_that_it_is_asked_for_and_the_app_does
     })));
     let streamed = llm.chat_stream("?").await.unwrap().completion().await.unwrap();
     assert_eq!((streamed.text().as_str(), streamed.usage), ("Yes.", None));
-    assert_eq!(counter.sum("test/day/1970-01-01/").await.unwrap(), Decimal::new(7, 2));
+    assert_eq!(counter.sum("test/USD/day/1970-01-01/").await.unwrap(), Decimal::new(7, 2));
 }
 
 #[tokio::test]
@@ -161,7 +238,7 @@ async fn an_answer_from_a_cache_and_what_is_no_question_cost_nothing() {
     })));
     llm.send(question("m", 5)).await.unwrap();
     llm.send(Request::models()).await.unwrap();
-    assert_eq!(counter.sum("test/day/1970-01-01/").await.unwrap(), Decimal::ZERO);
+    assert_eq!(counter.sum("test/USD/day/1970-01-01/").await.unwrap(), Decimal::ZERO);
 }
 
 /// A store that is gone.

@@ -3,7 +3,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use modelswitch_provider::mock::{MockProvider, events, reply};
-use modelswitch_provider::{Attempt, Body, ErrorKind, WantsUsage};
+use modelswitch_provider::{Attempt, Body, Document, Endpoint, ErrorKind, WantsUsage};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -106,8 +106,8 @@ async fn what_is_not_known_is_said_and_never_zero() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_costs_nothing_unless_the_service_may_have_worked() {
     for (kind, line) in [
-        (ErrorKind::RateLimited, "p/m flash free rate_limited 3"),
-        (ErrorKind::Timeout, "p/m flash unknown: no usage timeout 3"),
+        (ErrorKind::RateLimited, "p/m - free rate_limited 3"),
+        (ErrorKind::Timeout, "p/m - unknown: no usage timeout 3"),
     ] {
         let busy = Error::new(kind, "x").with_provider("p").with_model("m").with_attempts(3);
         let (llm, ledger) = over(MockProvider::error(busy));
@@ -143,8 +143,45 @@ async fn the_target_that_answered_is_priced_and_the_alias_is_remembered() {
         answer.head.failures = vec![Attempt::of(&failed, Duration::ZERO)];
         Ok(answer)
     }));
-    llm.send(question("fast", false)).await.unwrap();
+    let mut request = question("fast", false);
+    request.extensions.insert(Alias("fast".into()));
+    llm.send(request).await.unwrap();
     assert_eq!(only(&ledger), "second/flash fast 2 USD ok 2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_name_of_a_model_is_no_alias() {
+    let (llm, ledger) = over(MockProvider::answering(|_| {
+        let mut answer = reply("Yes.", false);
+        answer.head.model = Some("flash".into());
+        Ok(answer)
+    }));
+    llm.send(question("mock/flash", false)).await.unwrap();
+    assert_eq!(only(&ledger), "mock/flash - 2 USD ok 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_in_the_background_is_written_down_without_a_cost() {
+    let (llm, ledger) = over(MockProvider::answering(|_| Response::json(&json!({ "status": "queued" }))));
+    let body = json!({ "model": "flash", "input": "?", "background": true });
+    let document = Document::from_serialize(&body).unwrap();
+    llm.send(Request::new(Endpoint::RESPONSES, document)).await.unwrap();
+    assert_eq!(only(&ledger), "mock/flash - unknown: no usage ok 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_the_service_may_charge_isnt_free_whatever_the_last_one_ends_in() {
+    let busy = || Error::new(ErrorKind::Overloaded, "busy");
+    let after = |kind| busy().with_failures(vec![Attempt::of(&Error::new(kind, "x"), Duration::ZERO)]);
+    for (error, cost) in [
+        (after(ErrorKind::Interrupted), "unknown: no usage"),
+        (after(ErrorKind::RateLimited), "free"),
+        (busy(), "free"),
+    ] {
+        let (llm, ledger) = over(MockProvider::error(error));
+        llm.send(question("flash", false)).await.unwrap_err();
+        assert_eq!(ledger.entries()[0].cost.to_string(), cost);
+    }
 }
 
 #[tokio::test(start_paused = true)]

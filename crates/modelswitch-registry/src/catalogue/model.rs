@@ -109,8 +109,9 @@ pub struct CataloguePrice {
     /// How many times as much peak hours cost, for a model that has them.
     #[serde(skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::str_option")]
     pub peak_factor: Option<Decimal>,
-    /// Since when it has been so.
-    pub since: Moment,
+    /// Since when it has been so, where that is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Moment>,
     /// Why a bill may differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<Doubt>,

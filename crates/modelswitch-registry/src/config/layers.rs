@@ -62,10 +62,10 @@ pub(crate) struct BreakerConfig {
 pub(crate) struct CacheConfig {
     #[serde(deserialize_with = "limit")]
     pub(crate) time_to_live: Option<Period>,
-    /// In bytes, of all answers.
-    pub(crate) max_size: Option<Count>,
-    /// In bytes, of one answer.
-    pub(crate) max_answer: Option<Count>,
+    /// Of all answers.
+    pub(crate) max_size: Option<Size>,
+    /// Of one answer.
+    pub(crate) max_answer: Option<Size>,
     /// How long the same question waits for the answer to the first.
     pub(crate) max_wait: Option<Period>,
     pub(crate) max_temperature: Option<Temperature>,
@@ -161,6 +161,8 @@ pub(crate) struct BudgetConfig {
     pub(crate) unpriced: Option<Word<Unpriced>>,
     /// How many tokens an answer is taken for whose length the request doesn't limit.
     pub(crate) answer_tokens: Option<Count>,
+    /// Whose midnight ends a day.
+    pub(crate) utc_offset: Option<UtcOffset>,
 }
 
 impl BudgetConfig {
@@ -223,6 +225,99 @@ impl<'de> Deserialize<'de> for Temperature {
     }
 }
 
+/// `64MB`, or a number of bytes: at least one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Size(pub(crate) u32);
+
+impl Size {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+        let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        let times: u32 = match unit.trim() {
+            "" | "B" => 1,
+            "kB" | "KB" => 1000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return None,
+        };
+        number.checked_mul(times).filter(|bytes| *bytes > 0).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Bytes {
+            fn checked<E: de::Error>(self, bytes: Option<u32>) -> Result<Size, E> {
+                let bytes = bytes.filter(|bytes| *bytes > 0).map(Size);
+                bytes.ok_or_else(|| E::invalid_value(Unexpected::Other("another value"), &self))
+            }
+        }
+        impl Visitor<'_> for Bytes {
+            type Value = Size;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes, or a size such as \"64MB\", below 4 GiB")
+            }
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Self::Value, E> {
+                self.checked(u32::try_from(bytes).ok())
+            }
+            fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Self::Value, E> {
+                self.checked(u32::try_from(bytes).ok())
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                self.checked(Size::parse(text).map(|size| size.0))
+            }
+        }
+        deserializer.deserialize_any(Bytes)
+    }
+}
+
+/// `+08:00`: by how many minutes clocks are ahead of UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UtcOffset(pub(crate) i16);
+
+impl UtcOffset {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let ahead = if text.starts_with('-') { -1 } else { 1 };
+        let (hours, minutes) = text.strip_prefix(['+', '-'])?.split_once(':')?;
+        let number = |text: &str| -> Option<i16> {
+            (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+        };
+        let (hours, minutes) = (number(hours)?, number(minutes)?);
+        // No place is further from Greenwich.
+        (hours <= 14 && minutes < 60).then_some(Self(ahead * (hours * 60 + minutes)))
+    }
+}
+
+impl fmt::Display for UtcOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, minutes) = (if self.0 < 0 { '-' } else { '+' }, self.0.unsigned_abs());
+        write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+}
+
+impl<'de> Deserialize<'de> for UtcOffset {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Offset;
+        impl Visitor<'_> for Offset {
+            type Value = UtcOffset;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a distance from UTC in quotes, such as \"+08:00\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                UtcOffset::parse(text)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Other("another text"), &self))
+            }
+        }
+        deserializer.deserialize_any(Offset)
+    }
+}
+
 /// `5 USD`: a number alone doesn't say of what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Amount {
@@ -271,6 +366,29 @@ mod tests {
         assert_eq!(Amount::parse("0.10 USD").unwrap().to_string(), "0.10 USD");
         for wrong in ["5", "USD", "5 usd", "-1 USD", "0 USD", "5 Dollars", "5USD", "five USD"] {
             assert_eq!(Amount::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_in_bytes_unless_it_says_a_unit() {
+        for (text, bytes) in
+            [("5", 5), ("64MB", 64_000_000), (" 2 KiB", 2048), ("1GB", 1_000_000_000), ("7B", 7)]
+        {
+            assert_eq!(Size::parse(text), Some(Size(bytes)), "{text}");
+        }
+        for wrong in ["", "MB", "0", "0MB", "-1", "1.5MB", "5GB", "64 megabytes", "99999999999"] {
+            assert_eq!(Size::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_offset_is_told_as_it_is_written() {
+        for (text, minutes) in [("+08:00", 480), ("-03:30", -210), ("+00:00", 0)] {
+            let offset = UtcOffset::parse(text).unwrap();
+            assert_eq!((offset.0, offset.to_string().as_str()), (minutes, text));
+        }
+        for wrong in ["", "8", "08:00", "+8:00", "+15:00", "+08:60", "+0800", "Asia/Shanghai"] {
+            assert_eq!(UtcOffset::parse(wrong), None, "{wrong}");
         }
     }
 

@@ -37,9 +37,8 @@ impl<'de> Deserialize<'de> for Period {
                 f.write_str(DURATION)
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                // A variable holds its numbers as text.
                 if let Ok(number) = text.trim().parse() {
-                    return Err(E::invalid_type(Unexpected::Unsigned(number), &self));
+                    return Err(E::invalid_value(Unexpected::Unsigned(number), &self));
                 }
                 humantime::parse_duration(text)
                     .map(Period)

@@ -50,7 +50,7 @@ fn explained(name: &str) -> Explanation {
 #[test]
 fn each_layer_is_told_in_its_order_with_where_every_setting_comes_from() {
     let outer = explained("outer");
-    assert_eq!(names(&outer.call), ["log", "timeout", "cache", "choice", "parameters"]);
+    assert_eq!(names(&outer.call), ["trace", "log", "metrics", "timeout", "cache", "choice", "parameters"]);
     let call = lines(&outer.call);
     for line in [
         "timeout models.smart.timeout.total = \"1m\" (line 15)",
@@ -84,7 +84,7 @@ fn each_layer_is_told_in_its_order_with_where_every_setting_comes_from() {
 #[test]
 fn a_model_by_its_own_name_has_one_target_and_none_of_what_aliases_say() {
     let direct = explained("a/x");
-    assert_eq!(names(&direct.call), ["log", "cache"]);
+    assert_eq!(names(&direct.call), ["trace", "log", "metrics", "cache"]);
     assert_eq!((direct.targets.len(), direct.targets[0].weight), (1, None));
     assert!(lines(&direct.targets[0].layers).contains(&"retry retry.attempts = 4 (default)".to_owned()));
 }
@@ -117,4 +117,22 @@ fn nothing_that_may_be_a_key_is_told() {
     let explanation = with(&[("MINE", CANARY)]).toml(toml).build().unwrap().explain("x").unwrap();
     let shown = format!("{explanation:?} {}", serde_json::to_string(&explanation).unwrap());
     assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn what_tells_of_calls_is_explained_with_where_it_was_switched() {
+    let call = |lines: &str| {
+        text(&format!("{lines}\n[providers.a]\nprofile = 'llamacpp'"))
+            .build()
+            .unwrap()
+            .explain("a/x")
+            .unwrap()
+            .call
+    };
+    let told = lines(&call("metrics = true\n[trace]\ncontent = true"));
+    for line in ["trace trace.content = true (line 3)", "metrics metrics = true (line 1)"] {
+        assert!(told.iter().any(|told| told == line), "{line} in {told:#?}");
+    }
+    assert!(lines(&call("")).contains(&"metrics metrics = false (default)".to_owned()));
+    assert_eq!(names(&call("trace = false")), ["log", "metrics"]);
 }

@@ -270,13 +270,162 @@ async fn what_is_spent_is_limited_for_all_for_a_provider_for_an_alias_and_for_a_
 }
 
 #[tokio::test]
-async fn a_refusal_names_the_budgets_section_and_asks_nobody_else() {
+async fn a_provider_that_is_out_of_money_leaves_the_call_to_the_next_target_of_an_alias() {
     let (a, b) = (sim().await, sim().await);
     let lines = "[providers.a.budget]\nday = '0.000001 USD'\n[models]\nsmart = ['a/deepseek-flash', 'b/deepseek-flash']";
     let registry = registry(&[&a, &b], lines);
-    let error = registry.router().chat(question("smart")).await.unwrap_err();
+    let reply = registry.router().chat(question("smart")).await.unwrap();
+    assert_eq!((reply.head.provider.as_deref(), reply.head.failures.len()), (Some("b"), 1));
+    let error = registry.router().chat(question("a/deepseek-flash")).await.unwrap_err();
     assert!(error.message().contains("`providers.a.budget` has 0.000001 USD for this day"), "{error}");
     assert_eq!(a.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn when_the_budget_of_all_or_of_the_alias_is_spent_nobody_else_is_asked() {
+    let (a, b) = (sim().await, sim().await);
+    let smart = "[models.smart]\ntargets = ['a/deepseek-flash', 'b/deepseek-flash']";
+    for (lines, section) in [
+        (format!("[budget]\nday = '0.000001 USD'\n{smart}"), "`budget`"),
+        (format!("{smart}\nbudget.day = '0.000001 USD'"), "`models.smart.budget`"),
+    ] {
+        let error = registry(&[&a, &b], &lines).router().chat(question("smart")).await.unwrap_err();
+        assert!(error.message().contains(&format!("{section} has 0.000001 USD")), "{error}");
+        assert_eq!((a.requests().len(), b.requests().len()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_its_service_has_retired_is_priced_as_what_stands_for_it() {
+    let a = sim().await;
+    let registry = registry(&[&a], "[budget]\nday = '5 USD'");
+    for model in ["a/deepseek-chat", "deepseek-reasoner"] {
+        assert_eq!(ask(&registry, model).await.as_deref(), Ok("a"), "{model}");
+    }
+}
+
+#[tokio::test]
+async fn each_alias_has_a_sum_of_its_own_also_where_it_only_names_a_model() {
+    let a = sim().await;
+    let lines = "[budget]\nday = '0.0003 USD'\neach = 'alias'\n[models]\none = 'a/deepseek-flash'\ntwo = 'a/deepseek-flash'";
+    let registry = registry(&[&a], lines);
+    let mut calls = 0;
+    while ask(&registry, "one").await.is_ok() {
+        calls += 1;
+        assert!(calls < 1000, "it is never used up");
+    }
+    assert_eq!(ask(&registry, "one").await, rejected("budget_exceeded"));
+    assert_eq!(ask(&registry, "two").await.as_deref(), Ok("a"));
+    assert_eq!(ask(&registry, "a/deepseek-flash").await.as_deref(), Ok("a"));
+}
+
+#[test]
+fn a_budget_that_can_only_refuse_is_told_when_it_is_read() {
+    for (lines, told) in [
+        ("[budget]\nday = '5 EUR'", "`budget` counts in EUR, and no price of what it holds is known in it"),
+        ("[providers.b.budget]\nday = '5 USD'", "`providers.b.budget` counts in USD, and no price"),
+        (
+            "[budget]\nday = '5 USD'\n[models]\nown = 'b/x'",
+            "`models.own` leads to nothing that has a price in USD (b/x), so `budget` refuses its calls",
+        ),
+        (
+            "[models.own]\ntargets = ['b/x', 'b/y']\nbudget.day = '5 USD'",
+            "(b/x, b/y), so `models.own.budget` refuses its calls",
+        ),
+    ] {
+        let read = |lines: &str| {
+            let toml =
+                format!("[providers.a]\nprofile = 'deepseek'\n[providers.b]\nprofile = 'llamacpp'\n{lines}");
+            with(&[]).toml(toml).api_key("a", ApiKey::new("sk-sim").unwrap()).build().unwrap().warnings()
+        };
+        let warnings = read(lines);
+        assert!(warnings.len() == 1 && warnings[0].contains(told), "{lines}: {warnings:?}");
+        let passes = lines.replace("day = '5", "unpriced = 'pass'\nday = '5");
+        let passes = passes.replace("budget.unpriced = 'pass'\nday", "budget.unpriced = 'pass'\nbudget.day");
+        assert_eq!(read(&passes), Vec::<String>::new());
+        let mixed = lines.replace("'b/x'", "['a/deepseek-flash', 'b/x']");
+        if lines.contains("own = ") {
+            assert_eq!(read(&mixed), Vec::<String>::new());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_price_in_the_configuration_lets_a_budget_hold_the_model_and_a_refusal_says_how_it_is_written() {
+    let b = sim().await;
+    let registry = |lines: &str| {
+        let toml = format!(
+            "[providers.b]\nprofile = 'llamacpp'\nbase_url = '{}'\n[budget]\nday = '5 USD'\n{lines}",
+            b.base_url()
+        );
+        with(&[]).toml(toml).api_key("b", ApiKey::new(b.key()).unwrap()).build().unwrap()
+    };
+    let error = registry("").router().chat(question("b/deepseek-flash")).await.unwrap_err();
+    assert!(error.hint().contains("[[profiles.llamacpp.model.deepseek-flash.prices]]"), "{}", error.hint());
+    let price =
+        "[[profiles.llamacpp.model.deepseek-flash.prices]]\nrates.USD = { input = '0.15', output = '0.60' }";
+    let registry = registry(price);
+    assert_eq!(registry.warnings(), Vec::<String>::new());
+    assert_eq!(ask(&registry, "b/deepseek-flash").await.as_deref(), Ok("b"));
+}
+
+#[test]
+fn a_budgets_day_may_begin_elsewhere() {
+    let toml = "[providers.deepseek]\n[budget]\nday = '5 USD'\nutc_offset = '+08:00'";
+    let registry = with(&[("DEEPSEEK_API_KEY", "sk-0123")]).toml(toml).build().unwrap();
+    let told = format!("{:?}", registry.explain("deepseek-flash").unwrap());
+    assert!(told.contains("utc_offset") && told.contains("+08:00"), "{told}");
+    let wrong = toml.replace("+08:00", "Asia/Shanghai");
+    let error = with(&[("DEEPSEEK_API_KEY", "sk-0123")]).toml(wrong).build().unwrap_err();
+    assert!(error.message().contains("`budget.utc_offset` must be a distance from UTC"), "{error}");
+}
+
+#[test]
+fn settings_that_do_nothing_are_told() {
+    for (lines, told) in [
+        (
+            "[models.x]\ntarget = 'a/y'\nstrategy = 'round_robin'",
+            "`models.x.strategy` does nothing with one target",
+        ),
+        (
+            "[models.x]\ntargets = ['a/y']\nhedge_after = '1s'",
+            "`models.x.hedge_after` does nothing with one target",
+        ),
+        ("[limits]\nwait = '1s'", "`limits.wait` does nothing without a limit to wait for"),
+        ("[models.x]\ntarget = 'a/y'\nlimits.wait = '1s'", "`models.x.limits.wait` does nothing"),
+        (
+            "[providers.a.limits]\nanswer_tokens = 9\nconcurrent = 1",
+            "`providers.a.limits.answer_tokens` does nothing without a limit on tokens",
+        ),
+        ("[breaker]\nrest = '2m'", "`breaker.rest` is longer than `max_rest`, 1m, which counts"),
+        (
+            "[providers.a.breaker]\nrest = '20s'\n[breaker]\nmax_rest = '10s'",
+            "`providers.a.breaker.rest` is longer than `max_rest`, 10s",
+        ),
+        (
+            "[budget]\nhour = '9 USD'\nday = '5 USD'\nunpriced = 'pass'",
+            "`budget.hour` does nothing: it is more than there is for the day, 5 USD",
+        ),
+        (
+            "[models]\nouter = ['fast', 'a/z']\n[models.fast]\ntarget = 'a/y'\nretry.attempts = 2",
+            "what `models.fast` says of its strategy and layers doesn't count in `models.outer`",
+        ),
+    ] {
+        let warnings =
+            text(&format!("[providers.a]\nprofile = 'llamacpp'\n{lines}")).build().unwrap().warnings();
+        assert!(warnings.len() == 1 && warnings[0].contains(told), "{lines}: {warnings:?}");
+    }
+    for right in [
+        "[limits]\nwait = '1s'\n[providers.a.limits]\nconcurrent = 3",
+        "[limits]\nconcurrent = 3\n[providers.a.limits]\nwait = '1s'",
+        "[breaker]\nrest = '2m'\nmax_rest = '2m'",
+        "[models]\nouter = ['fast', 'a/z']\nfast = 'a/y'",
+        "[models]\nouter = { target = 'fast', retry = { attempts = 1 } }\n[models.fast]\ntargets = ['a/y', 'a/z']\nstrategy = 'cheapest'",
+    ] {
+        let warnings =
+            text(&format!("[providers.a]\nprofile = 'llamacpp'\n{right}")).build().unwrap().warnings();
+        assert_eq!(warnings, Vec::<String>::new(), "{right}");
+    }
 }
 
 #[tokio::test]
@@ -304,6 +453,38 @@ async fn a_ledger_has_each_call_with_its_alias_tag_and_cost() {
     assert_eq!(sums[0].calls, 2);
     let tags = ledger.sums(&Query::new().by([By::Tag])).await.unwrap();
     assert!(tags.iter().any(|sum| sum.group[0].as_deref() == Some("team 7") && sum.calls == 1));
+    let aliases = ledger.sums(&Query::new().by([By::Alias])).await.unwrap();
+    assert_eq!((aliases.len(), aliases[0].group[0].as_deref()), (1, Some("fast")), "by both doors");
+}
+
+#[tokio::test]
+async fn only_names_of_the_configuration_are_aliases_in_the_ledger() {
+    let a = sim().await;
+    let lines = "[ledger]\n[models]\nsmart = ['a/deepseek-flash', 'a/deepseek-v4-pro']";
+    let registry = registry(&[&a], &format!("{lines}\nold = 'a/deepseek-chat'"));
+    for model in ["a/deepseek-flash", "deepseek-flash", "a/deepseek-chat"] {
+        assert!(ask(&registry, model).await.is_ok(), "{model}");
+        registry.model(model).unwrap().chat(question("whatever")).await.unwrap();
+    }
+    registry.provider("a").unwrap().chat(question("deepseek-flash")).await.unwrap();
+    let aliases = || async { registry.ledger().unwrap().sums(&Query::new().by([By::Alias])).await.unwrap() };
+    let only = aliases().await;
+    assert_eq!((only.len(), only[0].group[0].as_deref(), only[0].calls), (1, None, 7));
+    for model in ["smart", "old"] {
+        registry.model(model).unwrap().chat(question("whatever")).await.unwrap();
+    }
+    let named: Vec<_> = aliases().await.into_iter().filter_map(|sum| sum.group[0].clone()).collect();
+    assert_eq!(named, ["old", "smart"]);
+}
+
+#[tokio::test]
+async fn a_default_that_is_an_alias_is_one_in_the_ledger() {
+    let a = sim().await;
+    let toml = format!("default = 'fast'\n{}", toml(&[&a], "[ledger]\n[models]\nfast = 'a/deepseek-flash'"));
+    let registry = with_keys(text(&toml), &[&a]).build().unwrap();
+    registry.router().chat(ChatRequest::user("?")).await.unwrap();
+    let sums = registry.ledger().unwrap().sums(&Query::new().by([By::Alias])).await.unwrap();
+    assert_eq!(sums[0].group[0].as_deref(), Some("fast"));
 }
 
 #[tokio::test]
@@ -428,6 +609,40 @@ async fn what_was_spent_outlives_a_reload() {
 }
 
 #[tokio::test]
+async fn a_price_that_changes_while_it_runs_changes_who_is_the_cheapest() {
+    let (a, b) = (sim().await, sim().await);
+    let later = std::time::SystemTime::now() + Duration::from_secs(3);
+    let provider = |name: &str, sim: &Sim| {
+        format!(
+            "[providers.{name}]\nprofile = '{name}'\nbase_url = '{}'\n[profiles.{name}]\n",
+            sim.base_url()
+        )
+    };
+    let price = |name: &str, since: &str, dollars: u32| {
+        format!(
+            "[[profiles.{name}.model.deepseek-flash.prices]]\n{since}\nrates.USD = {{ input = '{dollars}', output = '{dollars}' }}\n"
+        )
+    };
+    let since = format!("since = '{}'", humantime::format_rfc3339_seconds(later));
+    let toml = [
+        provider("a", &a),
+        provider("b", &b),
+        price("a", "", 1),
+        price("a", &since, 3),
+        price("b", "", 2),
+        "[models.smart]\ntargets = ['a/deepseek-flash', 'b/deepseek-flash']\nstrategy = 'cheapest'"
+            .to_owned(),
+    ];
+    let registry = with_keys(text(&toml.concat()), &[&a, &b]).build().unwrap();
+    let mut calls = 0;
+    while ask(&registry, "smart").await.as_deref() != Ok("b") {
+        calls += 1;
+        assert!(calls < 1200, "it goes by the price of when it was read");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_call_says_itself_where_it_belongs() {
     let (a, b) = (sim().await, sim().await);
     let lines = "[models.smart]\ntargets = ['a/deepseek-flash', 'b/deepseek-flash']\nstrategy = 'round_robin'\nsticky = 'key'";
@@ -455,6 +670,11 @@ fn settings_that_say_nothing_together_are_mistakes() {
             "[budget]\nday = 5",
             "`budget.day` must be an amount above 0 with its currency in quotes, such as \"5 USD\"",
         ),
+        (
+            "[cache]\nmax_size = '64 megs'",
+            "`cache.max_size` must be a number of bytes, or a size such as \"64MB\"",
+        ),
+        ("[breaker]\nrest = '5'", "such as \"10s\" or \"5m\", and this has no unit"),
         ("[budget]\nday = '5 USD'\nper = 'tag'", "`budget.per` is not a setting; did you mean `each`?"),
         (
             "[models.x]\ntarget = 'a/y'\ntimeout.connect = '1s'",
@@ -474,7 +694,7 @@ fn settings_that_say_nothing_together_are_mistakes() {
         let toml = toml.replacen("true[", "true\n[", 1);
         let error = text(&toml).build().unwrap_err();
         assert!(error.message().contains(what), "{lines}: {error}");
-        assert!(error.message().starts_with("line "), "{error}");
+        assert!(error.message().starts_with("line ") && !error.message().contains("the first of"), "{error}");
     }
 }
 
@@ -501,6 +721,7 @@ fn a_variable_sets_a_layer_too() {
         ("MODELSWITCH_LIMITS__CONCURRENT", "3"),
         ("MODELSWITCH_BREAKER", "true"),
         ("MODELSWITCH_BUDGET__DAY", "5 USD"),
+        ("MODELSWITCH_BUDGET__UNPRICED", "pass"),
         ("MODELSWITCH_MODELS__FAST__RETRY__ATTEMPTS", "1"),
         ("MODELSWITCH_MODELS__FAST__TARGET", "a/x"),
         ("MODELSWITCH_PROVIDERS__A__BREAKER", "false"),

@@ -41,7 +41,7 @@ fn a_misspelt_setting_is_named_with_the_right_spelling() {
     check(
         "colour = 'red'\n[providers.deepseek]",
         &[],
-        "line 1, column 1: `colour` is not a setting; allowed here: breaker, budget, cache, default, ledger, limits, log, models, profile, profiles, providers, retry, timeout",
+        "line 1, column 1: `colour` is not a setting; allowed here: breaker, budget, cache, default, ledger, limits, log, metrics, models, profile, profiles, providers, retry, timeout, trace",
         "take it out, or use one of the settings that are allowed here",
     );
 }
@@ -441,8 +441,9 @@ fn a_wrong_rule_of_a_profile_is_told_like_any_other_mistake() {
 #[test]
 fn a_duration_without_its_unit_is_told_with_one() {
     let message = "must be a duration with its unit in quotes, such as \"10s\" or \"5m\", not a number";
-    for number in ["5", "'5'"] {
+    for (number, found) in [("5", "not a number"), ("'5'", "and this has no unit")] {
         let toml = format!("[providers.deepseek]\n[timeout]\nidle = {number}");
+        let message = message.replace("not a number", found);
         let message = format!("line 3, column 1: `timeout.idle` {message}");
         check(&toml, &[], &message, "write \"5s\" for 5 seconds");
     }
@@ -955,4 +956,61 @@ fn an_environments_name_in_the_services_place_is_told_as_one() {
         "line 2, column 1: `providers.deepseek.profile`: there is no profile `production`; [profile.production] is an environment's section",
         "choose it by MODELSWITCH_PROFILE=production, and name the service here: [profiles.NAME] or a known one",
     );
+}
+
+#[test]
+fn a_price_that_is_not_one_is_told_with_what_is() {
+    for (price, message, hint) in [
+        (
+            "since = '2026-11-01'",
+            "`profiles.mine.model.m.prices.0` lacks `rates`",
+            "write rates.USD = { input = \"0.15\", output = \"0.60\" }, what a million tokens cost",
+        ),
+        (
+            "rates.USD = { input = '1' }",
+            "lacks `output`",
+            "write both: rates.USD = { input = \"0.15\", output = \"0.60\" }, what a million tokens cost",
+        ),
+        (
+            "rates.USD = { input = 0.15, output = '1' }",
+            "must be the price of a million tokens in quotes, such as \"0.15\", not a number",
+            "write the price of a million tokens in quotes, such as \"0.15\"",
+        ),
+        (
+            "rates.USD = { input = '15 cents', output = '1' }",
+            "must be the price of a million tokens in quotes, such as \"0.15\", which this is not",
+            "write the price of a million tokens in quotes, such as \"0.15\"",
+        ),
+        (
+            "since = 'November'\nrates.USD = { input = '1', output = '1' }",
+            "must be a day in quotes, such as \"2026-11-21\"",
+            "write a day in quotes, such as \"2026-11-21\"",
+        ),
+    ] {
+        let error = text(&format!("[providers.deepseek]\n[[profiles.mine.model.m.prices]]\n{price}"))
+            .build()
+            .unwrap_err();
+        assert!(
+            error.message().contains(message) && error.message().starts_with("line "),
+            "{price}: {error}"
+        );
+        assert_eq!(error.hint(), hint, "{price}");
+    }
+}
+
+#[test]
+fn a_target_whose_provider_is_misspelt_is_a_mistake_in_a_list_too() {
+    check(
+        "[providers.deepseek]\n[models]\nsmart = ['deepseek/deepseek-flash', 'deepsek/deepseek-v4-pro']",
+        &[],
+        "line 3, column 1: `models.smart` points to `deepsek/deepseek-v4-pro`: there is no provider `deepsek`; did you mean `deepseek`?",
+        "write \"deepseek/deepseek-v4-pro\", or add a section [providers.deepsek]",
+    );
+    for other in ["groq/llama", "local2/qwen", "abd/m"] {
+        let provider = |name: &str| format!("[providers.{name}]\nprofile = 'llamacpp'\n");
+        let providers = ["grok", "local", "abc"].map(provider).concat();
+        let toml = format!("{providers}[models]\nsmart = ['grok/m', '{other}']");
+        let warnings = text(&toml).build().unwrap().warnings().concat();
+        assert!(warnings.contains("is left out"), "{other}: {warnings}");
+    }
 }

@@ -123,7 +123,7 @@ fn variables_of_others_that_begin_like_ours_are_told_and_ignored() {
     assert_eq!(
         registry.warnings(),
         [
-            "$MODELSWITCH_SERVICE_HOST is not a setting and is ignored; after MODELSWITCH_ comes one of: DEFAULT, PROVIDERS, MODELS, PROFILES, RETRY, TIMEOUT, LIMITS, BREAKER, CACHE, BUDGET, LEDGER, LOG, CONFIG, PROFILE"
+            "$MODELSWITCH_SERVICE_HOST is not a setting and is ignored; after MODELSWITCH_ comes one of: DEFAULT, PROVIDERS, MODELS, PROFILES, RETRY, TIMEOUT, LIMITS, BREAKER, CACHE, BUDGET, LEDGER, LOG, TRACE, METRICS, CONFIG, PROFILE"
         ]
     );
 }

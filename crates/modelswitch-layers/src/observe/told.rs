@@ -7,14 +7,14 @@ use serde_json::value::RawValue;
 /// Found in an answer, or in the events of one.
 #[derive(Default)]
 pub(crate) struct Told {
-    pub(super) id: Option<String>,
-    pub(super) model: Option<String>,
+    pub(crate) id: Option<String>,
+    pub(crate) model: Option<String>,
     /// With commas between.
-    pub(super) finish_reasons: Option<String>,
+    pub(crate) finish_reasons: Option<String>,
     pub(crate) input: Option<u64>,
     pub(crate) output: Option<u64>,
-    pub(super) cached: Option<u64>,
-    pub(super) reasoning: Option<u64>,
+    pub(crate) cached: Option<u64>,
+    pub(crate) reasoning: Option<u64>,
     usage: UsageSeen,
     events: u32,
 }

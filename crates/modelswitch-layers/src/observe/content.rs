@@ -2,11 +2,8 @@
 
 use modelswitch_provider::{ChatChunk, ChatCompletion, Collector, Document, Endpoint, Event, Request};
 use serde_json::{Map, Value, json};
-use tracing::{Level, Span};
 
-use super::CONTENT;
 use super::told::{shown, without_keys};
-use crate::genai;
 
 /// A question and what has been heard of the answer.
 pub(super) struct Conversation {
@@ -75,7 +72,8 @@ impl Conversation {
         }
     }
 
-    pub(super) fn write(self, span: &Span) {
+    /// What is written of it.
+    pub(super) fn finish(self) -> Messages {
         let said = match self.answer {
             Answer::Whole(said) => said,
             Answer::Pieces(collector) => said(&collector.finish()),
@@ -83,16 +81,20 @@ impl Conversation {
         };
         let (output, _) = last_of(&said);
         let list = |messages: &[String]| format!("[{}]", messages.join(","));
-        tracing::event!(
-            target: CONTENT,
-            parent: span,
-            Level::DEBUG,
-            { genai::INPUT_MESSAGES } = list(&self.input),
-            { genai::OUTPUT_MESSAGES } = list(&output),
-            { genai::MESSAGES_LEFT_OUT } = (self.left_out > 0).then_some(self.left_out),
-            "content of the call"
-        );
+        Messages {
+            input: list(&self.input),
+            output: list(&output),
+            left_out: (self.left_out > 0).then_some(self.left_out),
+        }
     }
+}
+
+/// A conversation in the conventions' JSON.
+pub(crate) struct Messages {
+    pub(crate) input: String,
+    pub(crate) output: String,
+    /// How many messages were too many.
+    pub(crate) left_out: Option<usize>,
 }
 
 /// The last messages that fit, and how many don't.
