@@ -8,6 +8,9 @@
 //! client's, not the server's, and a clock on the wall sees both; allocations and memory are a process's; and a first
 //! call is only once first. divan measures what is inside one function, see `benches/dialect.rs` of `modelswitch-openai`.
 //!
+//! Instructions are counted by `.ci/instructions`, which runs the same clients under callgrind: two runs of each case, of which the
+//! difference counts. They don't depend on what else the machine does, and leave the kernel's out.
+//!
 //! The peers, genai and rig, are a workspace of their own in `peers`, with their own `Cargo.lock`: they ask for a newer
 //! compiler than this workspace, and bring crates along that nothing here may need. The same command builds and runs them,
 //! unless `--no-peers` is given.

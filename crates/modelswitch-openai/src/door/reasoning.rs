@@ -14,6 +14,9 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 const SLOT: &str = "modelswitch";
+/// What a slot begins with in which the index and the text of one thought stand as they are: it is written, parsed and read
+/// thousands of times in a stream.
+const PLAIN: &str = "modelswitch ";
 
 /// What the model thought, from async-openai's own types, which have no field for it.
 ///
@@ -51,8 +54,12 @@ impl ReasoningExt for CreateChatCompletionResponse {
 
 impl ReasoningExt for CreateChatCompletionStreamResponse {
     fn reasoning_content_of(&self, choice: u32) -> Option<String> {
+        let slot = self.obfuscation.as_deref()?;
+        if let Some((index, text)) = slot.strip_prefix(PLAIN).and_then(|slot| slot.split_once(' ')) {
+            return (index.parse() == Ok(choice)).then(|| text.to_owned());
+        }
         // OpenAI's own padding is no JSON.
-        let slot: Value = serde_json::from_str(self.obfuscation.as_ref()?).ok()?;
+        let slot: Value = serde_json::from_str(slot).ok()?;
         read_slot(slot.get(SLOT)?, choice)
     }
 
@@ -88,8 +95,8 @@ pub(super) fn into_reply(body: Bytes) -> Bytes {
 #[derive(Default)]
 pub(super) struct IntoChunks {
     alike: Alike,
-    /// What is put before the text of one that is alike, written as a part of the text that `obfuscation` is.
-    before: String,
+    /// What is written before and behind the text of one that is alike.
+    around: (Vec<u8>, Vec<u8>),
 }
 
 impl IntoChunks {
@@ -102,8 +109,8 @@ impl IntoChunks {
 
     fn with_slot(&mut self, chunk: &Bytes) -> Option<Bytes> {
         if let Some(text) = self.alike.text_of(chunk) {
-            let slot = (!text.is_empty()).then(|| [&self.before, &*escaped(text), AFTER].concat())?;
-            return with_obfuscation(&slot, chunk);
+            let (before, behind) = &self.around;
+            return (!text.is_empty()).then(|| [before, text.as_bytes(), behind].concat().into());
         }
         let look = look(chunk)?;
         let thoughts = thoughts(&look, |choice| choice.delta.as_ref())?;
@@ -126,15 +133,30 @@ impl IntoChunks {
         else {
             return;
         };
+        let Some(around) = moved(chunk, *index, text) else { return };
         if self.alike.learn(chunk, text) {
-            let before = format!(r#"{{"{SLOT}":{{"reasoning_content":{{"{index}":""#);
-            self.before = escaped(&before).into_owned();
+            self.around = around;
         }
     }
 }
 
-/// What closes the slot behind the text.
-const AFTER: &str = r#"\"}}}"#;
+/// The chunk with its reasoning moved to the slot, without its text: async-openai would read it there for nothing.
+fn moved(chunk: &[u8], index: u32, text: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let start = text.as_ptr().addr().checked_sub(chunk.as_ptr().addr())?;
+    let before = chunk.get(..start)?.strip_suffix(b"\"")?.trim_ascii_end().strip_suffix(b":")?;
+    let mut before = before.trim_ascii_end().strip_suffix(b"\"reasoning_content\"")?.trim_ascii_end();
+    let mut behind = chunk.get(start + text.len()..)?.strip_prefix(b"\"")?.trim_ascii_start();
+    // One of the commas goes with it.
+    if let Some(more) = behind.strip_prefix(b",") {
+        behind = more;
+    } else {
+        before = before.strip_suffix(b",").unwrap_or(before);
+    }
+    // There are choices, so it isn't the only member.
+    let others = before.trim_ascii_start().strip_prefix(b"{")?;
+    let slot = format!("{{\"obfuscation\":\"{PLAIN}{index} ");
+    Some((slot.into_bytes(), [b"\",", others, behind].concat()))
+}
 
 /// A text without control characters, as it stands between quotes.
 fn escaped(text: &str) -> Cow<'_, str> {
@@ -153,7 +175,7 @@ fn with_obfuscation(slot: &str, chunk: &[u8]) -> Option<Bytes> {
 
 /// What `reasoning_content` there is; `None` when there isn't any, found out by a look that costs next to nothing.
 fn look(body: &[u8]) -> Option<Look<'_>> {
-    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"reasoning_content\":"));
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"reasoning_content\""));
     NAME.find(body)?;
     serde_json::from_slice(body).ok()
 }
@@ -244,6 +266,34 @@ mod tests {
                 assert_eq!(read.reasoning_content_of(index).unwrap_or_default(), *thought);
             }
             assert!(thoughts != [""] || put == event, "nothing was thought");
+        }
+    }
+
+    #[test]
+    fn wherever_the_reasoning_of_a_chunk_stands_the_rest_of_it_stays() {
+        for delta in [
+            r#""reasoning_content":"TEXT""#,
+            r#""content":"c","reasoning_content":"TEXT""#,
+            r#" "content" : "c" , "reasoning_content" : "TEXT" "#,
+            r#""reasoning_content":"TEXT","content":"c""#,
+            r#""role":"assistant", "reasoning_content": "TEXT", "content": "c""#,
+        ] {
+            let mut chunks = IntoChunks::default();
+            for (count, text) in ["a b", "1 2", r#"say \"9\"\n"#, "so"].into_iter().enumerate() {
+                let chunk = format!(
+                    r#" {{"id":"1","object":"o","created":1,"model":"m","choices":[{{"index":3,"delta":{{{}}}}}]}}"#,
+                    delta.replace("TEXT", text)
+                );
+                let put = chunks.put(Event::new(chunk.clone()));
+                let read: CreateChatCompletionStreamResponse = put.json().unwrap();
+                let wanted: CreateChatCompletionStreamResponse = serde_json::from_str(&chunk).unwrap();
+                assert_eq!(read.choices, wanted.choices, "{chunk}");
+                let thought: String = serde_json::from_str(&format!("\"{text}\"")).unwrap();
+                assert_eq!(read.reasoning_content().as_deref(), Some(thought.as_str()), "{chunk}");
+                assert_eq!(read.reasoning_content_of(0), None);
+                let is_moved = memchr::memmem::find(&put.data, b"reasoning_content\"").is_none();
+                assert_eq!(is_moved, count > 0, "{chunk}");
+            }
         }
     }
 
