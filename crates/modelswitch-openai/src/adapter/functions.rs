@@ -1,7 +1,10 @@
 //! `functions` and `function_call`, which OpenAI's API had before tools. What goes in as a function is put as a tool, which all
 //! services know, and what comes out as a call of a tool is put back.
 
+use std::sync::LazyLock;
+
 use futures_util::StreamExt;
+use memchr::memmem::Finder;
 use modelswitch_provider::{
     Adaptation, Body, ChatChunk, ChatCompletion, Choice, ChunkChoice, Document, Error, Event, EventStream,
     FinishReason, Head, Response, Result, ToolCallDelta,
@@ -50,9 +53,7 @@ impl LegacyFunctions {
     /// [`InvalidRequest`](modelswitch_provider::ErrorKind::InvalidRequest) when functions stand beside tools, and for
     /// a history that can't be read.
     pub fn take(body: &mut Document, notes: &mut Notes) -> Result<Option<Self>> {
-        let in_history = body.get_raw("messages").is_some_and(|text| {
-            has_member(text, "function_call", "{") || has_member(text, "role", "\"function\"")
-        });
+        let in_history = body.get_raw("messages").is_some_and(is_of_functions);
         if !body.has("functions") && !body.has("function_call") && !in_history {
             // Some libraries write out what they don't use.
             body.remove("functions");
@@ -80,6 +81,14 @@ impl LegacyFunctions {
     pub fn next_id(&self) -> &str {
         &self.next_id
     }
+}
+
+/// True for a conversation with a call of a function or its result. One search tells of most that there is none: a prompt may have
+/// megabytes.
+fn is_of_functions(messages: &str) -> bool {
+    static BEGINNING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"function"));
+    BEGINNING.find(messages.as_bytes()).is_some()
+        && (has_member(messages, "function_call", "{") || has_member(messages, "role", "\"function\""))
 }
 
 /// For answers.

@@ -6,7 +6,9 @@ pub(super) mod whole;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -319,11 +321,11 @@ impl BaseResp {
 
 /// True when MiniMax's member in a whole answer may say a failure.
 pub(super) fn base_may_fail(body: &[u8]) -> bool {
-    const NAME: &[u8] = b"\"base_resp\"";
-    if memchr::memmem::find(body, NAME).is_none() {
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"base_resp\""));
+    if NAME.find(body).is_none() {
         return false;
     }
-    let base = usage::last_member(body, NAME).map(|rest| {
+    let base = usage::last_member(body, NAME.needle()).map(|rest| {
         serde_json::Deserializer::from_slice(rest).into_iter::<Option<Object<BaseResp>>>().next()
     });
     !matches!(base, Some(Some(Ok(base))) if base.as_ref().is_none_or(|base| !base.0.fails()))
