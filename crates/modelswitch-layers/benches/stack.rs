@@ -5,16 +5,16 @@
 //! layer. `call` is one whole answer; `stream` one of a thousand chunks, so its time in µs over that of `none` is
 //! the price of a chunk in ns. Nobody listens to spans and lines, and there is no recorder of metrics.
 //!
-//! On a virtual machine with two busy cores, fastest of three runs, in November 2026, `none` taken off:
+//! On a virtual machine with two cores, medians, in November 2026, `none` taken off (before: of busy ones, fastest of three runs):
 //!
 //! | | before layers followed streams | since | instructions, before and since |
 //! |---|---|---|---|
 //! | `whole`, a call | 10.5 µs | 4.9 µs | 144 000, 69 000 |
-//! | `whole and Metrics`, a call | 12.6 µs | 6.3 µs | 178 000, 91 000 |
-//! | `whole`, a chunk | 384 ns | 95 to 106 ns | 4450, 1380 |
-//! | `whole and Metrics`, a chunk | 543 ns | 99 to 104 ns | 7780, 1500 |
+//! | `whole and Metrics`, a call | 12.6 µs | 6.4 µs | 178 000, 91 000 |
+//! | `whole`, a chunk | 384 ns | 101 ns | 4450, 1380 |
+//! | `whole and Metrics`, a chunk | 543 ns | 104 ns | 7780, 1500 |
 //!
-//! Medians are a tenth higher. Instructions are callgrind's, which knows no instructions for SHA-256: 20 000 of each call are
+//! Instructions are callgrind's, which knows no instructions for SHA-256: 20 000 of each call are
 //! its hash, which takes the processor a third of a microsecond.
 //!
 //! Where a call's time goes now: a quarter to the allocator (some seventy blocks a call, of which a dozen are the futures of the
