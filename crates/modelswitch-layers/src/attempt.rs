@@ -57,13 +57,17 @@ async fn first_content(Response { head, body }: Response) -> Result<Response> {
 
 /// Writes down the tries that ended in this error: those of layers inside, which the error knows, and the last.
 pub(crate) fn record(request: &Request, failures: &mut Vec<Attempt>, error: &Error, took: Duration) {
-    let earlier = error.failures().iter().map(|failed| failed.duration).sum();
-    let last = Attempt::of(error, took.saturating_sub(earlier));
+    let last = Attempt::of(error, last_of(error.failures(), took));
     if let Some(tried) = request.extensions.get::<Tried>() {
         tried.push(&last);
     }
     failures.extend_from_slice(error.failures());
     failures.push(last);
+}
+
+/// What is left for the last of all tries, which took so long, after those before it.
+pub(crate) fn last_of(earlier: &[Attempt], took: Duration) -> Duration {
+    took.saturating_sub(earlier.iter().map(|failed| failed.duration).sum())
 }
 
 /// In a request's extensions: the tries that failed so far, for whoever may drop the call before it can tell of them.

@@ -10,7 +10,7 @@ use modelswitch_provider::{Attempt, Error, ErrorKind, Request, Response, Result,
 use tokio::time::{Instant, sleep};
 
 use self::running::Running;
-use crate::attempt::{Tried, record};
+use crate::attempt::{Tried, last_of, record};
 use crate::refusal::BREAKER_OPEN;
 use crate::repeatable::wants_an_answer;
 use crate::{Target, genai};
@@ -260,14 +260,14 @@ where
         self.running.clear();
         for one in std::mem::take(&mut self.tries) {
             let mut earlier = one.tried.map(Tried::into_failures).unwrap_or_default();
-            let spent = earlier.iter().map(|failed| failed.duration).sum();
+            let took = last_of(&earlier, one.started.elapsed());
             self.failures.append(&mut earlier);
             let error = Error::new(ErrorKind::Timeout, "another target was faster");
             let error = match self.targets.get(one.target) {
                 Some(target) => target.blame(error),
                 None => error,
             };
-            self.failures.push(Attempt::of(&error, one.started.elapsed().saturating_sub(spent)));
+            self.failures.push(Attempt::of(&error, took));
         }
     }
 }

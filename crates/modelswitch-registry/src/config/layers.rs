@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Unexpected, Visitor};
 
 use super::alias::Weight;
-use super::value::{Count, Flag, Period, Word, limit, number};
+use super::value::{Count, Flag, Period, Word, limit, number, quoted, whole};
 
 /// What a provider may be asked at a time, and in a minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -230,6 +230,10 @@ impl<'de> Deserialize<'de> for Temperature {
 pub(crate) struct Size(pub(crate) u32);
 
 impl Size {
+    fn of(bytes: u32) -> Option<Self> {
+        (bytes > 0).then_some(Self(bytes))
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -244,35 +248,14 @@ impl Size {
             "GiB" => 1 << 30,
             _ => return None,
         };
-        number.checked_mul(times).filter(|bytes| *bytes > 0).map(Self)
+        number.checked_mul(times).and_then(Self::of)
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Bytes {
-            fn checked<E: de::Error>(self, bytes: Option<u32>) -> Result<Size, E> {
-                let bytes = bytes.filter(|bytes| *bytes > 0).map(Size);
-                bytes.ok_or_else(|| E::invalid_value(Unexpected::Other("another value"), &self))
-            }
-        }
-        impl Visitor<'_> for Bytes {
-            type Value = Size;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of bytes, or a size such as \"64MB\", below 4 GiB")
-            }
-            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Self::Value, E> {
-                self.checked(u32::try_from(bytes).ok())
-            }
-            fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Self::Value, E> {
-                self.checked(u32::try_from(bytes).ok())
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                self.checked(Size::parse(text).map(|size| size.0))
-            }
-        }
-        deserializer.deserialize_any(Bytes)
+        let expected = "a number of bytes, or a size such as \"64MB\", below 4 GiB";
+        whole(deserializer, expected, Self::of, Self::parse)
     }
 }
 
@@ -303,18 +286,7 @@ impl fmt::Display for UtcOffset {
 
 impl<'de> Deserialize<'de> for UtcOffset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Offset;
-        impl Visitor<'_> for Offset {
-            type Value = UtcOffset;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a distance from UTC in quotes, such as \"+08:00\"")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                UtcOffset::parse(text)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Other("another text"), &self))
-            }
-        }
-        deserializer.deserialize_any(Offset)
+        quoted(deserializer, "a distance from UTC in quotes, such as \"+08:00\"", Self::parse)
     }
 }
 
@@ -343,17 +315,8 @@ impl fmt::Display for Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Money;
-        impl Visitor<'_> for Money {
-            type Value = Amount;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an amount above 0 with its currency in quotes, such as \"5 USD\"")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Amount::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Other("another text"), &self))
-            }
-        }
-        deserializer.deserialize_any(Money)
+        let expected = "an amount above 0 with its currency in quotes, such as \"5 USD\"";
+        quoted(deserializer, expected, Self::parse)
     }
 }
 

@@ -67,33 +67,16 @@ pub(crate) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Count(pub(crate) u32);
 
+impl Count {
+    fn of(number: u32) -> Option<Self> {
+        (number > 0).then_some(Self(number))
+    }
+}
+
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Number {
-            fn checked<E: de::Error>(self, number: Option<u32>) -> Result<Count, E> {
-                match number {
-                    Some(number @ 1..) => Ok(Count(number)),
-                    Some(0) | None => Err(E::invalid_value(Unexpected::Other("another value"), &self)),
-                }
-            }
-        }
-        impl Visitor<'_> for Number {
-            type Value = Count;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number of at least 1")
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-                self.checked(u32::try_from(number).ok())
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                self.checked(u32::try_from(number).ok())
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                self.checked(text.trim().parse().ok())
-            }
-        }
-        deserializer.deserialize_any(Number)
+        let read = |text: &str| text.trim().parse().ok().and_then(Self::of);
+        whole(deserializer, "a whole number of at least 1", Self::of, read)
     }
 }
 
@@ -212,6 +195,64 @@ impl fmt::Debug for Free {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("_")
     }
+}
+
+/// A whole number that `of` allows, as text too, which variables hold and `read` understands. Another is told with what was
+/// expected.
+pub(super) fn whole<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &'static str,
+    of: fn(u32) -> Option<T>,
+    read: fn(&str) -> Option<T>,
+) -> Result<T, D::Error> {
+    struct Whole<T> {
+        expected: &'static str,
+        of: fn(u32) -> Option<T>,
+        read: fn(&str) -> Option<T>,
+    }
+    impl<T> Whole<T> {
+        fn checked<E: de::Error>(&self, value: Option<T>) -> Result<T, E> {
+            value.ok_or_else(|| E::invalid_value(Unexpected::Other("another value"), self))
+        }
+    }
+    impl<T> Visitor<'_> for Whole<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.expected)
+        }
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+            self.checked(u32::try_from(number).ok().and_then(self.of))
+        }
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+            self.checked(u32::try_from(number).ok().and_then(self.of))
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            self.checked((self.read)(text))
+        }
+    }
+    deserializer.deserialize_any(Whole { expected, of, read })
+}
+
+/// What stands in quotes, as `read` understands it. Another is told with what was expected.
+pub(super) fn quoted<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &'static str,
+    read: fn(&str) -> Option<T>,
+) -> Result<T, D::Error> {
+    struct Quoted<T> {
+        expected: &'static str,
+        read: fn(&str) -> Option<T>,
+    }
+    impl<T> Visitor<'_> for Quoted<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.expected)
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            (self.read)(text).ok_or_else(|| E::invalid_value(Unexpected::Other("another text"), &self))
+        }
+    }
+    deserializer.deserialize_any(Quoted { expected, read })
 }
 
 /// A number that is allowed, as text too, which variables hold. Another is told with what was expected.
